@@ -1,0 +1,8 @@
+//! Seams: disk and clock behind small traits, so that whole nodes run under the seeded simulator with
+//! faults (`tests/simulator`), and the real versions stay short.
+
+mod clock;
+mod disk;
+
+pub use clock::{Clock, SystemClock};
+pub use disk::{Disk, DiskFile, RealDisk};

@@ -1,0 +1,200 @@
+//! What a client asks for, in the form in which it is ordered, executed and checked.
+//!
+//! A transaction carries SQLite SQL that the node which took it translated (`dialect`), so executing
+//! needs no parser; the catalog version says for which schema the translation holds.
+
+use crate::page::Hash;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A SQLite value as it is bound, stored and returned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
+pub enum Value {
+    /// SQL NULL.
+    #[default]
+    Null,
+    /// 64-bit integer; also booleans, dates (days) and timestamps (microseconds since 2000-01-01).
+    Integer(i64),
+    /// IEEE double.
+    Real(f64),
+    /// UTF-8 text.
+    Text(Arc<str>),
+    /// Bytes.
+    Blob(Arc<[u8]>),
+}
+
+/// Once-only identity (rule 18): resubmitting under the same id can never execute twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
+pub struct TransactionId {
+    /// Drawn at random by a node at each start.
+    pub incarnation: u64,
+    /// Session number within the incarnation.
+    pub session: u64,
+    /// Counts the session's submissions.
+    pub sequence: u64,
+}
+
+/// A unit of ordering, execution and answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transaction {
+    /// Once-only identity.
+    pub id: TransactionId,
+    /// Name of the database that it runs in.
+    pub database: Arc<str>,
+    /// Hash of the catalog that its SQL was translated for; another one at execution means
+    /// [`Outcome::Stale`], and nothing is executed.
+    pub catalog: Hash,
+    /// Set for an interactive transaction, which fixed its own when it began (invariant 8); a one-shot
+    /// one takes the batch's.
+    pub begun: Option<Begun>,
+    /// Executing at a log index above this is refused: the once-only table forgets (rule 18).
+    pub expires_at_index: u64,
+    /// What to do, in order.
+    pub operations: Vec<Operation>,
+}
+
+/// Time and randomness of an interactive transaction, fixed at BEGIN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    /// now(), microseconds since 2000-01-01 UTC.
+    pub timestamp_us: i64,
+    /// Seed of random().
+    pub seed: u64,
+}
+
+/// One step of a transaction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Operation {
+    /// One client statement.
+    Statement(Statement),
+    /// `SAVEPOINT name`, `RELEASE name`, `ROLLBACK TO name`: the SQL as SQLite takes it.
+    Savepoint(Arc<str>),
+}
+
+/// One client statement: one or more SQLite statements (a DDL change is several) that succeed or fail
+/// as one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Statement {
+    /// SQLite SQL. All but the last are run for their effect; the last one's rows are the answer.
+    pub sql: Vec<Arc<str>>,
+    /// Parameters `?1..?n`, seen by every statement in `sql`.
+    pub parameters: Vec<Value>,
+    /// COPY: the statement runs once for each of these rows instead.
+    pub rows: Option<Vec<Vec<Value>>>,
+    /// Changes the schema or the statistics: plan and schema caches are renewed afterwards.
+    pub changes_schema: bool,
+    /// Sequence numbers that an interactive execution drew, in order (rule 17); empty in a one-shot
+    /// transaction, which draws them when it executes.
+    pub drawn: Vec<i64>,
+    /// System values that it read (rule 26), in order: given back, not compared.
+    pub system_values: Vec<Value>,
+    /// Digest of the answer that the client has already seen; another one at execution is 40001.
+    pub seen: Option<Hash>,
+}
+
+/// Rows as one flat buffer: replicas digest it, sessions read it; no allocation per value.
+///
+/// Encoding, per value: one tag byte (0 NULL, 1 integer, 2 real, 3 text, 4 blob), then 8 bytes little-endian
+/// for 1 and 2, or a u32 length and the bytes for 3 and 4.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Rows {
+    /// Values in each row.
+    pub columns: u32,
+    /// Number of rows.
+    pub count: u64,
+    /// The values.
+    pub bytes: Vec<u8>,
+}
+
+/// What a statement answered.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Answer {
+    /// Result rows; empty for statements without any.
+    pub rows: Rows,
+    /// Rows inserted, updated or deleted (triggers and cascades not counted).
+    pub changes: u64,
+}
+
+/// An error that is an answer (rule 14): every replica gets the same, and the client sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SqlError {
+    /// Five characters.
+    pub sqlstate: [u8; 5],
+    /// One sentence.
+    pub message: String,
+    /// More about it, for the DETAIL field.
+    pub detail: Option<String>,
+    /// What to do, for the HINT field.
+    pub hint: Option<String>,
+    /// Name of the violated constraint, where there is one.
+    pub constraint: Option<String>,
+    /// Table that it concerns.
+    pub table: Option<String>,
+    /// Column that it concerns.
+    pub column: Option<String>,
+    /// 1-based character position in the client's statement.
+    pub position: Option<u32>,
+}
+
+impl SqlError {
+    /// An error with a code and a sentence.
+    pub fn new(sqlstate: &str, message: impl Into<String>) -> Self {
+        let mut code = *b"XX000";
+        if sqlstate.len() == 5 {
+            code.copy_from_slice(sqlstate.as_bytes());
+        }
+        SqlError {
+            sqlstate: code,
+            message: message.into(),
+            detail: None,
+            hint: None,
+            constraint: None,
+            table: None,
+            column: None,
+            position: None,
+        }
+    }
+    /// The code as text.
+    pub fn code(&self) -> &str {
+        std::str::from_utf8(&self.sqlstate).unwrap_or("XX000")
+    }
+    /// Adds a DETAIL.
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+    /// Adds a HINT.
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// What became of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Its effects are in the state; one answer for each [`Operation::Statement`].
+    Committed(Vec<Answer>),
+    /// It had no effect; the statement at this position (among the operations) failed so.
+    Failed {
+        /// Position among the operations.
+        operation: u32,
+        /// Why.
+        error: SqlError,
+    },
+    /// It had no effect: a statement answered otherwise than the client had seen (40001).
+    Conflict {
+        /// Position among the operations.
+        operation: u32,
+        /// First differing row, counted from 0, if the answer was rows.
+        row: Option<u64>,
+    },
+    /// It had no effect: translated for another catalog. A one-shot transaction is translated again.
+    Stale,
+    /// Its id has been executed before; the answer it got then is gone.
+    AlreadyDone,
+    /// It came after [`Transaction::expires_at_index`] and had no effect.
+    Expired,
+    /// A verdict made it void: it had no effect.
+    Void,
+}
