@@ -23,6 +23,52 @@ pub enum Value {
     Blob(Arc<[u8]>),
 }
 
+/// A value that is still where SQLite or an encoded row keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub enum ValueRef<'a> {
+    /// SQL NULL.
+    #[default]
+    Null,
+    /// 64-bit integer.
+    Integer(i64),
+    /// IEEE double.
+    Real(f64),
+    /// UTF-8 text.
+    Text(&'a str),
+    /// Bytes; also text of SQLite's that is not UTF-8 (`char(55296)` can make such).
+    Blob(&'a [u8]),
+}
+
+impl ValueRef<'_> {
+    /// The value by itself.
+    pub fn to_value(self) -> Value {
+        match self {
+            ValueRef::Null => Value::Null,
+            ValueRef::Integer(number) => Value::Integer(number),
+            ValueRef::Real(number) => Value::Real(number),
+            ValueRef::Text(text) => Value::Text(text.into()),
+            ValueRef::Blob(bytes) => Value::Blob(bytes.into()),
+        }
+    }
+    /// Whether it is NULL.
+    pub fn is_null(self) -> bool {
+        matches!(self, ValueRef::Null)
+    }
+}
+
+impl Value {
+    /// The value without copying it.
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Value::Null => ValueRef::Null,
+            Value::Integer(number) => ValueRef::Integer(*number),
+            Value::Real(number) => ValueRef::Real(*number),
+            Value::Text(text) => ValueRef::Text(text),
+            Value::Blob(bytes) => ValueRef::Blob(bytes),
+        }
+    }
+}
+
 /// Once-only identity (rule 18): resubmitting under the same id can never execute twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
 pub struct TransactionId {
@@ -33,6 +79,9 @@ pub struct TransactionId {
     /// Counts the session's submissions.
     pub sequence: u64,
 }
+
+/// For so many log indexes a replica remembers the transactions that it executed (rule 18).
+pub const ONCE_WINDOW: u64 = 1024;
 
 /// A unit of ordering, execution and answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,7 +96,8 @@ pub struct Transaction {
     /// Set for an interactive transaction, which fixed its own when it began (invariant 8); a one-shot
     /// one takes the batch's.
     pub begun: Option<Begun>,
-    /// Executing at a log index above this is refused: the once-only table forgets (rule 18).
+    /// Executing at a log index above this is refused: the once-only table forgets (rule 18). So is
+    /// executing at one more than [`ONCE_WINDOW`] below it, which the table could not remember for long enough.
     pub expires_at_index: u64,
     /// What to do, in order.
     pub operations: Vec<Operation>,
@@ -69,6 +119,10 @@ pub enum Operation {
     Statement(Statement),
     /// `SAVEPOINT name`, `RELEASE name`, `ROLLBACK TO name`: the SQL as SQLite takes it.
     Savepoint(Arc<str>),
+    /// Adds an empty database of this name to the replica's map. Alone in its transaction; one answer.
+    CreateDatabase(Arc<str>),
+    /// Takes the database of this name out of the replica's map. Alone in its transaction; one answer.
+    DropDatabase(Arc<str>),
 }
 
 /// One client statement: one or more SQLite statements (a DDL change is several) that succeed or fail
@@ -106,6 +160,74 @@ pub struct Rows {
     pub bytes: Vec<u8>,
 }
 
+impl Rows {
+    /// Appends one value; a row is complete after [`Rows::columns`] of them (the caller counts it).
+    pub fn push(&mut self, value: ValueRef<'_>) {
+        match value {
+            ValueRef::Null => self.bytes.push(0),
+            ValueRef::Integer(number) => {
+                self.bytes.push(1);
+                self.bytes.extend_from_slice(&number.to_le_bytes());
+            }
+            ValueRef::Real(number) => {
+                self.bytes.push(2);
+                self.bytes.extend_from_slice(&number.to_le_bytes());
+            }
+            ValueRef::Text(text) => self.push_bytes(3, text.as_bytes()),
+            ValueRef::Blob(bytes) => self.push_bytes(4, bytes),
+        }
+    }
+    fn push_bytes(&mut self, tag: u8, bytes: &[u8]) {
+        self.bytes.push(tag);
+        self.bytes.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        self.bytes.extend_from_slice(bytes);
+    }
+    /// All values, row after row. Ends early at bytes that are no encoding.
+    pub fn values(&self) -> Values<'_> {
+        Values { bytes: &self.bytes }
+    }
+    /// All rows, decoded; for tests and small results.
+    pub fn to_vec(&self) -> Vec<Vec<Value>> {
+        let mut values = self.values();
+        (0..self.count).map(|_| values.by_ref().take(self.columns as usize).map(ValueRef::to_value).collect()).collect()
+    }
+}
+
+/// Iterator over the values of [`Rows`].
+#[derive(Clone, Debug)]
+pub struct Values<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Iterator for Values<'a> {
+    type Item = ValueRef<'a>;
+    fn next(&mut self) -> Option<ValueRef<'a>> {
+        let (&tag, rest) = self.bytes.split_first()?;
+        let (value, rest) = match tag {
+            0 => (ValueRef::Null, rest),
+            1 | 2 => {
+                let (number, rest) = rest.split_first_chunk::<8>()?;
+                let value = match tag {
+                    1 => ValueRef::Integer(i64::from_le_bytes(*number)),
+                    _ => ValueRef::Real(f64::from_le_bytes(*number)),
+                };
+                (value, rest)
+            }
+            3 | 4 => {
+                let (length, rest) = rest.split_first_chunk::<4>()?;
+                let (bytes, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+                match std::str::from_utf8(bytes) {
+                    Ok(text) if tag == 3 => (ValueRef::Text(text), rest),
+                    _ => (ValueRef::Blob(bytes), rest),
+                }
+            }
+            _ => return None,
+        };
+        self.bytes = rest;
+        Some(value)
+    }
+}
+
 /// What a statement answered.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Answer {
@@ -113,6 +235,19 @@ pub struct Answer {
     pub rows: Rows,
     /// Rows inserted, updated or deleted (triggers and cascades not counted).
     pub changes: u64,
+}
+
+impl Answer {
+    /// What two replicas, or an execution and its certification, compare: rows in order, their shape and
+    /// the count of changes.
+    pub fn digest(&self) -> Hash {
+        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        hasher.update(&self.rows.columns.to_le_bytes());
+        hasher.update(&self.rows.count.to_le_bytes());
+        hasher.update(&self.changes.to_le_bytes());
+        hasher.update(&self.rows.bytes);
+        Hash(hasher.digest128())
+    }
 }
 
 /// An error that is an answer (rule 14): every replica gets the same, and the client sees it.
@@ -158,6 +293,15 @@ impl SqlError {
     pub fn code(&self) -> &str {
         std::str::from_utf8(&self.sqlstate).unwrap_or("XX000")
     }
+    /// What replicas compare, and what [`Statement::seen`] holds of a statement that failed inside a
+    /// savepoint: code and sentence. The other fields only dress it for the client.
+    pub fn digest(&self) -> Hash {
+        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        hasher.update(b"error");
+        hasher.update(&self.sqlstate);
+        hasher.update(self.message.as_bytes());
+        Hash(hasher.digest128())
+    }
     /// Adds a DETAIL.
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
@@ -197,4 +341,64 @@ pub enum Outcome {
     Expired,
     /// A verdict made it void: it had no effect.
     Void,
+}
+
+impl Outcome {
+    /// What replicas compare of it; the answers digest of a batch is the hash of these in order.
+    pub fn digest(&self) -> Hash {
+        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        match self {
+            Outcome::Committed(answers) => {
+                hasher.update(&[0]);
+                answers.iter().for_each(|answer| hasher.update(&answer.digest().to_bytes()));
+            }
+            Outcome::Failed { operation, error } => {
+                hasher.update(&[1]);
+                hasher.update(&operation.to_le_bytes());
+                hasher.update(&error.digest().to_bytes());
+            }
+            Outcome::Conflict { operation, row } => {
+                hasher.update(&[2]);
+                hasher.update(&operation.to_le_bytes());
+                hasher.update(&row.unwrap_or(u64::MAX).to_le_bytes());
+            }
+            Outcome::Stale => hasher.update(&[3]),
+            Outcome::AlreadyDone => hasher.update(&[4]),
+            Outcome::Expired => hasher.update(&[5]),
+            Outcome::Void => hasher.update(&[6]),
+        }
+        Hash(hasher.digest128())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_give_back_what_was_pushed() {
+        let row = [
+            ValueRef::Null,
+            ValueRef::Integer(-5),
+            ValueRef::Real(2.5),
+            ValueRef::Text("ü"),
+            ValueRef::Blob(&[0, 255]),
+        ];
+        let mut rows = Rows { columns: row.len() as u32, ..Rows::default() };
+        for _ in 0..2 {
+            row.iter().for_each(|value| rows.push(*value));
+            rows.count += 1;
+        }
+        let expected: Vec<Value> = row.iter().map(|value| value.to_value()).collect();
+        assert_eq!(rows.to_vec(), vec![expected.clone(), expected]);
+    }
+
+    #[test]
+    fn truncated_rows_end_early_instead_of_panicking() {
+        let mut rows = Rows { columns: 1, ..Rows::default() };
+        rows.push(ValueRef::Text("hello"));
+        for length in 0..rows.bytes.len() {
+            assert_eq!(Values { bytes: &rows.bytes[..length] }.count(), 0);
+        }
+    }
 }
