@@ -1,1 +1,187 @@
-//! Placeholder, replaced by its owner.
+//! Configuration: documented fields with units, defaults in one place, checked before anything starts.
+
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Everything that `evesql serve` can be told; a TOML file holds any subset of it, command-line options
+/// override the file.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Directory of the nodes' files; made if it is missing.
+    pub data: PathBuf,
+    /// Address for Postgres clients.
+    pub listen: SocketAddr,
+    /// Address of the HTTP page that `evesql status` reads.
+    pub admin: SocketAddr,
+    /// Nodes in this process: 1, 3, 5 or 7.
+    pub replicas: u64,
+    /// Allows `SELECT evesql_drill(..)`.
+    pub drills: bool,
+    /// Allows listening beyond loopback without passwords and TLS.
+    pub insecure: bool,
+    /// Threads that serve clients. 0: one for each core.
+    pub front_threads: usize,
+    /// Clients at once; one more is refused with 53300.
+    pub connections_max: usize,
+    /// Memory for pages, for each node, in MiB; databases may be larger.
+    pub memory_mib: usize,
+    /// Batches proposed and not yet accepted at one time.
+    pub batches_in_flight_max: usize,
+    /// Transactions in one batch.
+    pub batch_transactions_max: usize,
+    /// Encoded transactions in one batch, in bytes.
+    pub batch_bytes_max: usize,
+    /// Transactions waiting for a batch; a full queue holds back its clients.
+    pub queue_transactions_max: usize,
+    /// A checkpoint is taken when this many MiB of pages have changed since the last one.
+    pub checkpoint_mib: usize,
+    /// A checkpoint is taken when this many batches have been accepted since the last one.
+    pub checkpoint_batches: u64,
+    /// Virtual-machine steps that one transaction may use inside a batch, in millions; beyond it the
+    /// transaction fails with 54001 on every replica.
+    pub transaction_steps_max_millions: u64,
+    /// Raft heartbeat, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// Shortest time without a leader before an election, in milliseconds; the longest is twice that.
+    pub election_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            data: PathBuf::from("evesql-data"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 5433)),
+            admin: SocketAddr::from(([127, 0, 0, 1], 8433)),
+            replicas: 3,
+            drills: false,
+            insecure: false,
+            front_threads: 0,
+            connections_max: 1000,
+            memory_mib: 512,
+            batches_in_flight_max: 3,
+            batch_transactions_max: 1000,
+            batch_bytes_max: 4 << 20,
+            queue_transactions_max: 10_000,
+            checkpoint_mib: 64,
+            checkpoint_batches: 20_000,
+            transaction_steps_max_millions: 20_000,
+            heartbeat_ms: 50,
+            election_ms: 250,
+        }
+    }
+}
+
+/// Why a configuration cannot be used; the sentence says what to change.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {path}: {reason}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's word.
+        reason: String,
+    },
+    /// The file is not TOML of the form of [`Config`].
+    #[error("the configuration file {path} is not valid: {reason}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and what was expected.
+        reason: String,
+    },
+    /// A value is outside its range.
+    #[error("{field} is {value}, but must be {range}")]
+    OutOfRange {
+        /// Field of [`Config`].
+        field: &'static str,
+        /// What was given.
+        value: String,
+        /// What is allowed.
+        range: &'static str,
+    },
+    /// Anybody on the network could read and write everything.
+    #[error("listening on {0} without passwords and TLS would let anybody in; listen on 127.0.0.1, or say --insecure")]
+    Insecure(SocketAddr),
+}
+
+impl Config {
+    /// Reads a TOML file.
+    pub fn from_file(path: &Path) -> Result<Config, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| ConfigError::Unreadable { path: path.into(), reason: e.to_string() })?;
+        toml::from_str(&text)
+            .map_err(|e| ConfigError::Malformed { path: path.into(), reason: e.to_string().trim_end().to_string() })
+    }
+
+    /// Checks ranges and what belongs together.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        fn check(ok: bool, field: &'static str, value: impl ToString, range: &'static str) -> Result<(), ConfigError> {
+            if ok { Ok(()) } else { Err(ConfigError::OutOfRange { field, value: value.to_string(), range }) }
+        }
+        check(matches!(self.replicas, 1 | 3 | 5 | 7), "replicas", self.replicas, "1, 3, 5 or 7")?;
+        check(self.connections_max >= 1, "connections_max", self.connections_max, "at least 1")?;
+        check(self.memory_mib >= 16, "memory_mib", self.memory_mib, "at least 16")?;
+        check((1..=64).contains(&self.batches_in_flight_max), "batches_in_flight_max", self.batches_in_flight_max, "1 to 64")?;
+        check(
+            (1..=100_000).contains(&self.batch_transactions_max),
+            "batch_transactions_max",
+            self.batch_transactions_max,
+            "1 to 100000",
+        )?;
+        check(
+            (65_536..=64 << 20).contains(&self.batch_bytes_max),
+            "batch_bytes_max",
+            self.batch_bytes_max,
+            "64 KiB to 64 MiB",
+        )?;
+        check(self.queue_transactions_max >= 1, "queue_transactions_max", self.queue_transactions_max, "at least 1")?;
+        check(self.checkpoint_mib >= 1, "checkpoint_mib", self.checkpoint_mib, "at least 1")?;
+        check(self.checkpoint_batches >= 1, "checkpoint_batches", self.checkpoint_batches, "at least 1")?;
+        check(
+            self.transaction_steps_max_millions >= 1,
+            "transaction_steps_max_millions",
+            self.transaction_steps_max_millions,
+            "at least 1",
+        )?;
+        check((5..=10_000).contains(&self.heartbeat_ms), "heartbeat_ms", self.heartbeat_ms, "5 to 10000")?;
+        check(self.election_ms >= 2 * self.heartbeat_ms, "election_ms", self.election_ms, "at least twice heartbeat_ms")?;
+        if !self.listen.ip().is_loopback() && !self.insecure {
+            return Err(ConfigError::Insecure(self.listen));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(Config::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn an_even_number_of_replicas_is_refused() {
+        let config = Config { replicas: 2, ..Config::default() };
+        assert_eq!(config.validate().unwrap_err().to_string(), "replicas is 2, but must be 1, 3, 5 or 7");
+    }
+
+    #[test]
+    fn listening_to_the_world_needs_the_word_insecure() {
+        let listen = SocketAddr::from(([0, 0, 0, 0], 5433));
+        assert_eq!(Config { listen, ..Config::default() }.validate(), Err(ConfigError::Insecure(listen)));
+        assert_eq!(Config { listen, insecure: true, ..Config::default() }.validate(), Ok(()));
+    }
+
+    #[test]
+    fn an_unknown_field_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "replicaz = 3\n").unwrap();
+        let message = Config::from_file(file.path()).unwrap_err().to_string();
+        assert!(message.contains("replicaz"), "{message}");
+    }
+}
