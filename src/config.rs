@@ -124,7 +124,12 @@ impl Config {
         check(matches!(self.replicas, 1 | 3 | 5 | 7), "replicas", self.replicas, "1, 3, 5 or 7")?;
         check(self.connections_max >= 1, "connections_max", self.connections_max, "at least 1")?;
         check(self.memory_mib >= 16, "memory_mib", self.memory_mib, "at least 16")?;
-        check((1..=64).contains(&self.batches_in_flight_max), "batches_in_flight_max", self.batches_in_flight_max, "1 to 64")?;
+        check(
+            (1..=64).contains(&self.batches_in_flight_max),
+            "batches_in_flight_max",
+            self.batches_in_flight_max,
+            "1 to 64",
+        )?;
         check(
             (1..=100_000).contains(&self.batch_transactions_max),
             "batch_transactions_max",
@@ -147,7 +152,12 @@ impl Config {
             "at least 1",
         )?;
         check((5..=10_000).contains(&self.heartbeat_ms), "heartbeat_ms", self.heartbeat_ms, "5 to 10000")?;
-        check(self.election_ms >= 2 * self.heartbeat_ms, "election_ms", self.election_ms, "at least twice heartbeat_ms")?;
+        check(
+            self.election_ms >= 2 * self.heartbeat_ms,
+            "election_ms",
+            self.election_ms,
+            "at least twice heartbeat_ms",
+        )?;
         if !self.listen.ip().is_loopback() && !self.insecure {
             return Err(ConfigError::Insecure(self.listen));
         }

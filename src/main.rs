@@ -1,5 +1,117 @@
 //! The `evesql` program: parses the command line, wires the parts, runs and stops cleanly.
 
-fn main() {
-    std::process::exit(2);
+use clap::{Parser, Subcommand};
+use evesql::{admin, config::Config, node};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A SQL database that checks itself.
+#[derive(Parser)]
+#[command(name = "evesql", version, about, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run three replicas in this process and serve Postgres clients.
+    Serve {
+        /// Directory of the nodes' files [default: evesql-data]
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// Address for Postgres clients [default: 127.0.0.1:5433]
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<SocketAddr>,
+        /// Address of the status page [default: 127.0.0.1:8433]
+        #[arg(long, value_name = "ADDR")]
+        admin: Option<SocketAddr>,
+        /// Nodes in this process: 1, 3, 5 or 7 [default: 3]
+        #[arg(long, value_name = "N")]
+        replicas: Option<u64>,
+        /// Configuration file (TOML); options given here override it
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Allow fault drills: SELECT evesql_drill(..)
+        #[arg(long)]
+        drills: bool,
+        /// Allow listening beyond loopback without passwords and TLS
+        #[arg(long)]
+        insecure: bool,
+    },
+    /// Show nodes, roots, lag and divergences of a running server.
+    Status {
+        /// Its admin address
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8433")]
+        admin: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prove the files of a stopped server: pages against the recorded root, the log, SQLite's own check.
+    Check {
+        /// Directory of the nodes' files
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+}
+
+/// 0 done, 1 a finding or a failure at run time, 2 wrong usage or configuration.
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let code = if error.use_stderr() { 2 } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let result = match arguments.command {
+        Command::Serve { data, listen, admin, replicas, config, drills, insecure } => {
+            let base = match config.map_or(Ok(Config::default()), |path| Config::from_file(&path)) {
+                Ok(base) => base,
+                Err(error) => return fail(2, &error),
+            };
+            let config = Config {
+                data: data.unwrap_or(base.data),
+                listen: listen.unwrap_or(base.listen),
+                admin: admin.unwrap_or(base.admin),
+                replicas: replicas.unwrap_or(base.replicas),
+                drills: drills || base.drills,
+                insecure: insecure || base.insecure,
+                ..base
+            };
+            if let Err(error) = config.validate() {
+                return fail(2, &error);
+            }
+            start_log();
+            node::serve(config).map(|()| ExitCode::SUCCESS).map_err(|e| Box::new(e) as Box<dyn std::error::Error>)
+        }
+        Command::Status { admin, json } => status(&admin, json).map_err(|e| Box::new(e) as _),
+        Command::Check { data } => node::check(&data).map(ExitCode::from).map_err(|e| Box::new(e) as _),
+    };
+    result.unwrap_or_else(|error| fail(1, error.as_ref()))
+}
+
+fn fail(code: u8, error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("evesql: {error}");
+    ExitCode::from(code)
+}
+
+/// Events of the warning level and above go to stderr; `EVESQL_LOG=info` and so on show more.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("EVESQL_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,openraft=error"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+fn status(address: &str, json: bool) -> Result<ExitCode, admin::AdminError> {
+    let status = admin::fetch(address)?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&status).unwrap_or_default());
+    } else {
+        print!("{}", status.render());
+    }
+    Ok(if status.is_sound() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -92,7 +92,10 @@ fn modules_use_lower_layers_only() {
         if module == "lib" || module == "main" {
             continue;
         }
-        assert!(layer_of(module).is_some(), "module `{module}` has no layer; add it to the table here and in docs/ARCHITECTURE.md");
+        assert!(
+            layer_of(module).is_some(),
+            "module `{module}` has no layer; add it to the table here and in docs/ARCHITECTURE.md"
+        );
         bad.extend(violations(module, &text).into_iter().map(|used| format!("{path} uses crate::{used}")));
     }
     assert!(bad.is_empty(), "a module uses its own or a higher layer:\n{}", bad.join("\n"));
