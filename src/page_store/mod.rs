@@ -1,1 +1,3 @@
-//! Placeholder, replaced by its owner.
+//! Versions of a database as one persistent tree, and SQLite on top of it. All `unsafe` of EveSQL is here.
+
+pub mod sqlite;
