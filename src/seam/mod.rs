@@ -3,6 +3,8 @@
 
 mod clock;
 mod disk;
+mod simulated_disk;
 
 pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, DiskFile, RealDisk};
+pub use simulated_disk::{DiskFault, SimulatedDisk};
