@@ -26,7 +26,9 @@ pub struct Token {
     pub log_id: LogId,
     /// Hash of the batch's encoded bytes.
     pub batch: Hash,
-    /// 0 for the first execution in the plan's mode; each replay verdict adds one.
+    /// Number of the newest replay or void verdict on this batch or on one before it: 0 until there was
+    /// one. Those verdicts are numbered through the whole log, so an attempt names one way to run the
+    /// batch *and* everything under it.
     pub attempt: u32,
     /// [`Token::hash`] of the token of the batch before it, on this replica.
     pub parent: Hash,
@@ -52,17 +54,91 @@ impl Token {
     }
 }
 
+/// What a node says about one attempt of one batch: its word, durable before it is sent and never taken
+/// back (rule 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Ballot {
+    /// It executed the batch, with this result.
+    Token(Token),
+    /// It could not, for a reason of its own (rule 14): no memory, no space, a crash each time. As final
+    /// as a token, because a quorum of failures may void the batch.
+    Failed(BallotKey),
+}
+
+/// What a node gives at most one [`Ballot`] for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct BallotKey {
+    /// The batch's place in the log.
+    pub log_id: LogId,
+    /// The attempt.
+    pub attempt: u32,
+    /// Hash of the token that the batch was, or was to be, executed on top of.
+    pub parent: Hash,
+}
+
+impl Token {
+    /// What this token is the only word on.
+    pub fn key(&self) -> BallotKey {
+        BallotKey { log_id: self.log_id, attempt: self.attempt, parent: self.parent }
+    }
+}
+
+impl Ballot {
+    /// What this ballot is the only word on.
+    pub fn key(&self) -> BallotKey {
+        match self {
+            Ballot::Token(token) => token.key(),
+            Ballot::Failed(key) => *key,
+        }
+    }
+    /// The token, unless the node failed.
+    pub fn token(&self) -> Option<&Token> {
+        match self {
+            Ballot::Token(token) => Some(token),
+            Ballot::Failed(_) => None,
+        }
+    }
+}
+
+/// How a batch is run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Mode {
+    /// As its plan says.
+    Planned,
+    /// One transaction after the other on one thread; those at the `void` positions have no effect, but
+    /// their ids count as done (else a resubmission would execute what a client was told is void).
+    Replay {
+        /// Positions in the batch, ascending.
+        void: Vec<u32>,
+    },
+}
+
 /// The newest batch whose result the cluster stands by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Accepted {
     /// The batch's place in the log.
     pub log_id: LogId,
+    /// The attempt whose result it is. An acceptance that commits behind a replay of the batch or of one
+    /// before it has an older number, and says nothing.
+    pub attempt: u32,
     /// Root of the state after it.
     pub root: Hash,
     /// Digest of its answers.
     pub answers: Hash,
     /// Hash of the accepted token, the next token's parent.
     pub token: Hash,
+}
+
+impl From<&Token> for Accepted {
+    fn from(token: &Token) -> Self {
+        Accepted {
+            log_id: token.log_id,
+            attempt: token.attempt,
+            root: token.root,
+            answers: token.answers,
+            token: token.hash(),
+        }
+    }
 }
 
 /// A decision about one attempt of one batch, made durable through the log. The first committed one
@@ -94,7 +170,22 @@ pub enum Decision {
     /// The named transactions (positions in the batch; empty means all) have no effect and their
     /// clients get an error; the rest is replayed.
     Void {
-        /// Positions in the batch.
+        /// Positions in the batch, ascending.
         transactions: Vec<u32>,
+        /// Set while the guilty transaction is being searched: the result of this attempt is never
+        /// accepted, it only tells where to look next.
+        trial: Option<Trial>,
     },
+}
+
+/// State of the search for a guilty transaction; it stands in the verdict, so that the next leader goes
+/// on where the last one died.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Positions already found guilty, void in every further attempt.
+    pub convicted: Vec<u32>,
+    /// Running only this many transactions from the front agreed.
+    pub passes: u32,
+    /// Running this many did not.
+    pub fails: u32,
 }

@@ -1,0 +1,107 @@
+//! The report of a divergence: how people find a bad disk or an engine bug (architecture, faults).
+//!
+//! The verifier fills in what the ballots tell; the node adds texts, pages, tables and rows from its
+//! replica and the time of healing, and logs it.
+
+use crate::page::PageNumber;
+use crate::token::{LogId, Mode, NodeId, Token};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// One batch on which a minority computed something else than the quorum.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Divergence {
+    /// The batch.
+    pub log_id: LogId,
+    /// The attempt.
+    pub attempt: u32,
+    /// How it was run.
+    pub mode: Mode,
+    /// What the quorum computed.
+    pub agreed: Token,
+    /// Who computed something else, and what.
+    pub minority: Vec<(NodeId, Token)>,
+    /// Texts of the batch's transactions, in order; empty when unknown.
+    pub transactions: Vec<String>,
+    /// Pages that differ, where the reporting node could compare.
+    pub pages: Vec<PageNumber>,
+    /// Tables and indexes that those pages belong to.
+    pub tables: Vec<String>,
+    /// Differing rows as text, a bounded number of them.
+    pub rows: Vec<String>,
+    /// When the minority was back, microseconds since 2000-01-01 UTC.
+    pub healed_at_us: Option<i64>,
+}
+
+impl Divergence {
+    /// What the ballots tell.
+    pub fn new(agreed: Token, mode: Mode, minority: Vec<(NodeId, Token)>) -> Self {
+        Divergence {
+            log_id: agreed.log_id,
+            attempt: agreed.attempt,
+            mode,
+            agreed,
+            minority,
+            transactions: Vec::new(),
+            pages: Vec::new(),
+            tables: Vec::new(),
+            rows: Vec::new(),
+            healed_at_us: None,
+        }
+    }
+}
+
+/// Lines shown of each list; the rest is counted.
+const SHOWN_MAX: usize = 10;
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nodes: Vec<String> = self.minority.iter().map(|(node, _)| format!("node {node}")).collect();
+        writeln!(f, "divergence in batch {}: {} computed another result", self.log_id.index, nodes.join(", "))?;
+        let mode = match &self.mode {
+            Mode::Planned => "as planned".to_string(),
+            Mode::Replay { void } if void.is_empty() => "one by one".to_string(),
+            Mode::Replay { void } => format!("one by one, {} of its transactions void", void.len()),
+        };
+        writeln!(f, "  run {mode} (term {}, attempt {})", self.log_id.term, self.attempt)?;
+        writeln!(f, "  quorum: root {} answers {}", self.agreed.root, self.agreed.answers)?;
+        for (node, token) in &self.minority {
+            let what = match (token.root == self.agreed.root, token.answers == self.agreed.answers) {
+                (true, true) => "stands on another earlier batch",
+                (true, false) => "same pages, other answers",
+                (false, true) => "other pages, same answers",
+                (false, false) => "other pages and answers",
+            };
+            writeln!(f, "  node {node}: root {} answers {} ({what})", token.root, token.answers)?;
+        }
+        list(f, "tables", &self.tables)?;
+        list(f, "pages", &self.pages)?;
+        list(f, "rows", &self.rows)?;
+        list(f, "transactions", &self.transactions)?;
+        match self.healed_at_us {
+            Some(at) => writeln!(f, "  healed at {at} us since 2000-01-01 UTC")?,
+            None => writeln!(f, "  not healed yet: the minority answers nobody until it is repaired")?,
+        }
+        let planned = self.mode == Mode::Planned;
+        let advice = match planned {
+            true => {
+                "  what to do: once on one machine, test its memory and disk; if it comes again with the same\n  transactions, a replay of them alone is a bug report"
+            }
+            false => {
+                "  what to do: run one by one there is no concurrency to blame: test that machine's memory and disk"
+            }
+        };
+        write!(f, "{advice}")
+    }
+}
+
+fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, name: &str, items: &[T]) -> fmt::Result {
+    if items.is_empty() {
+        return Ok(());
+    }
+    write!(f, "  {name} ({}):", items.len())?;
+    for item in items.iter().take(SHOWN_MAX) {
+        write!(f, " {item};")?;
+    }
+    writeln!(f, "{}", if items.len() > SHOWN_MAX { " ..." } else { "" })
+}

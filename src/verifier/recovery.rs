@@ -1,0 +1,289 @@
+//! Quarantine, repair and restart.
+//!
+//! A node in quarantine has dropped what it executed above its accepted state and waits for a *named*
+//! target (rule 19): what the cluster accepted for the batch that it got wrong, or its own accepted state
+//! when the damage is there or when a rewind has made its contradiction obsolete. It fetches the pages
+//! that differ, hashes everything again from the bytes, and only then follows again (V5).
+//!
+//! A restart begins at the checkpoint's [`Mark`], which holds accepted state, ledger and members of one
+//! moment, and executes the suffix of the log again. Ballots on record were this node's word and stay it:
+//! execution must reproduce them (rule 2).
+
+use super::events::{Action, Reason};
+use super::ledger::{Ledger, Stage};
+use super::members::Members;
+use super::node::{Healing, Options, Phase, Verifier};
+use super::tokens::Ballots;
+use crate::token::{Accepted, Ballot, LogId, NodeId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a checkpoint stores beside the root (invariant 6): take it with the accepted snapshot, at the same
+/// moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The checkpoint's batch.
+    pub accepted: Accepted,
+    /// Rulings on batches above it, folded up to some later position.
+    pub ledger: Ledger,
+    /// Voters at it.
+    pub members: Members,
+}
+
+/// A durable note that execution of an attempt began and was not seen to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrashMark {
+    /// The batch.
+    pub log_id: LogId,
+    /// The attempt.
+    pub attempt: u32,
+    /// How often the process died in it.
+    pub count: u32,
+}
+
+/// What a node finds on its disk; the log's suffix follows as `Appended` events, in order, then `Decided`.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// From the newest checkpoint.
+    pub mark: Mark,
+    /// Own ballots on record, of whatever batches.
+    pub ballots: Vec<Ballot>,
+    /// Executions that did not end.
+    pub crashes: Vec<CrashMark>,
+}
+
+/// Rule 21: this directory must not rejoin under its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("node {node} came back with its log up to {last}, a peer remembers it at {remembered}: join under a new id")]
+pub struct Refused {
+    /// The node.
+    pub node: NodeId,
+    /// The last index in its log.
+    pub last: u64,
+    /// What a peer saw it acknowledge.
+    pub remembered: u64,
+}
+
+/// Rule 21, asked by a starting node of what its peers remember (the highest log index that it
+/// acknowledged as durable, or gave a ballot on), before it votes, acknowledges or executes.
+pub fn admit(
+    node: NodeId,
+    last: u64,
+    remembered: impl IntoIterator<Item = u64>,
+    options: &Options,
+) -> Result<(), Refused> {
+    match remembered.into_iter().max() {
+        Some(remembered) if remembered > last && options.rules.refuse_forgetful => {
+            Err(Refused { node, last, remembered })
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Verifier {
+    /// A new node of a new cluster, with these voters.
+    pub fn new(options: Options, members: Members) -> Self {
+        let mark = Mark { accepted: Accepted::default(), ledger: Ledger::default(), members };
+        Verifier::recover(options, Recovered { mark, ballots: Vec::new(), crashes: Vec::new() })
+    }
+
+    /// A node that starts from its disk.
+    pub fn recover(options: Options, recovered: Recovered) -> Self {
+        let Recovered { mark, ballots, crashes } = recovered;
+        let mut verifier = Verifier {
+            log: BTreeMap::new(),
+            members: mark.members,
+            decided: mark.ledger.position.max(mark.accepted.log_id.index),
+            known: mark.accepted,
+            milestones: BTreeMap::new(),
+            accepted: mark.accepted,
+            ballots: Ballots::default(),
+            own: BTreeMap::new(),
+            slots: Vec::new(),
+            run: 0,
+            phase: Phase::Following,
+            scrubbed: 0,
+            crashes,
+            peers: BTreeMap::new(),
+            leader: Default::default(),
+            moved_us: 0,
+            repair_us: 0,
+            matches: BTreeMap::new(),
+            ledger: mark.ledger,
+            options,
+        };
+        let durable = verifier.ledger.accepted;
+        if durable.log_id.index > verifier.accepted.log_id.index {
+            verifier.known = durable;
+            verifier.milestones.insert(durable.log_id.index, durable);
+        }
+        for ballot in ballots {
+            if ballot.key().log_id.index > verifier.accepted.log_id.index {
+                verifier.ballots.insert(verifier.options.me, ballot);
+            }
+            verifier.own.insert(ballot.key(), (ballot, true));
+        }
+        verifier
+    }
+
+    /// What a checkpoint of the state as accepted now stores.
+    pub fn mark(&self) -> Mark {
+        Mark { accepted: self.accepted, ledger: self.ledger.clone(), members: self.members.clone() }
+    }
+
+    /// This node has no state to follow the log from (empty, or the log it needs is gone): it answers
+    /// nobody until it has fetched what it knows accepted.
+    pub fn join(&mut self, known: Accepted, out: &mut Vec<Action>) {
+        if known.log_id.index > self.known.log_id.index {
+            self.milestones.insert(known.log_id.index, known);
+            self.known = known;
+        }
+        self.quarantine(Reason::Joining, out);
+    }
+
+    pub(super) fn quarantine(&mut self, reason: Reason, out: &mut Vec<Action>) {
+        self.drop_slots(self.accepted.log_id.index + 1, out);
+        self.run += 1;
+        self.phase = Phase::Quarantined { reason, healing: Healing::Waiting };
+        self.repair_us = 0;
+        out.push(Action::Quarantine(reason));
+    }
+
+    /// Begins a repair when its target is named and somebody has it.
+    pub(super) fn heal(&mut self, now_us: u64, out: &mut Vec<Action>) {
+        let Phase::Quarantined { reason, healing: Healing::Waiting } = self.phase else { return };
+        if self.repair_us > 0 && now_us < self.repair_us + self.options.resend_us {
+            return;
+        }
+        let behind = self.known.log_id.index > self.accepted.log_id.index;
+        let named = match reason {
+            Reason::Contradiction(key) => {
+                let rewound = self.ledger.attempt(key.log_id.index) != key.attempt;
+                let gone = self.batch_at(key.log_id).is_none();
+                rewound || gone || self.known.log_id.index >= key.log_id.index
+            }
+            Reason::Joining => behind,
+            _ => true,
+        };
+        if !named && self.options.rules.named_target {
+            return;
+        }
+        let target = self.target();
+        if target == self.accepted && matches!(reason, Reason::Contradiction(_)) {
+            return self.rehash_as(target, now_us, out);
+        }
+        let sources = self.sources(&target);
+        if sources.is_empty() {
+            return;
+        }
+        self.repair_us = now_us;
+        self.phase = Phase::Quarantined { reason, healing: Healing::Repairing(target) };
+        out.push(Action::Repair { target, sources });
+    }
+
+    fn target(&self) -> Accepted {
+        if !self.options.rules.named_target {
+            // The mutation: whatever some peer computed last.
+            let other = self.ballots.newest_of_others(self.options.me);
+            if let Some(token) = other.filter(|token| token.log_id.index > self.accepted.log_id.index) {
+                return Accepted::from(&token);
+            }
+        }
+        match self.known.log_id.index > self.accepted.log_id.index {
+            true => self.known,
+            false => self.accepted,
+        }
+    }
+
+    /// Peers that can have a state: alive and sound, those that gave the token first.
+    fn sources(&self, target: &Accepted) -> Vec<NodeId> {
+        let said = self.ballots.find(target).map(|token| self.ballots.on(&token.key())).unwrap_or_default();
+        let gave = |node: &NodeId| said.get(node).and_then(Ballot::token).is_some_and(|t| t.hash() == target.token);
+        let sound = self.peers.iter().filter(|(_, peer)| peer.alive && !peer.quarantined).map(|(node, _)| *node);
+        let mut sources: Vec<NodeId> = sound.collect();
+        sources.sort_by_key(|node| !gave(node));
+        sources
+    }
+
+    pub(super) fn repaired(&mut self, target: Accepted, complete: bool, now_us: u64, out: &mut Vec<Action>) {
+        let Phase::Quarantined { reason, healing: Healing::Repairing(wanted) } = self.phase else { return };
+        if wanted != target {
+            return;
+        }
+        if !complete {
+            self.repair_us = now_us.max(1);
+            self.phase = Phase::Quarantined { reason, healing: Healing::Waiting };
+            return;
+        }
+        if !self.options.rules.rehash_before_rejoin {
+            return self.rejoin(target, now_us, out);
+        }
+        self.rehash_as(target, now_us, out);
+    }
+
+    fn rehash_as(&mut self, target: Accepted, now_us: u64, out: &mut Vec<Action>) {
+        let Phase::Quarantined { reason, .. } = self.phase else { return };
+        if !self.options.rules.rehash_before_rejoin {
+            return self.rejoin(target, now_us, out);
+        }
+        self.run += 1;
+        self.phase = Phase::Quarantined { reason, healing: Healing::Rehashing(target) };
+        out.push(Action::Rehash { run: self.run });
+    }
+
+    /// Rule 8: whether this attempt is the second replay, before which every node hashes its last
+    /// accepted root again.
+    pub(super) fn wants_scrub(&self, index: u64, attempt: u32) -> bool {
+        let ordered = self.ledger.stage(index) == Stage::Scrubbed;
+        self.options.rules.scrub_before_void && ordered && self.scrubbed < attempt
+    }
+
+    pub(super) fn scrub(&mut self, attempt: u32, out: &mut Vec<Action>) {
+        self.drop_slots(self.accepted.log_id.index + 1, out);
+        self.run += 1;
+        self.phase = Phase::Scrubbing { attempt };
+        out.push(Action::Rehash { run: self.run });
+    }
+
+    pub(super) fn rehashed(&mut self, damaged: u64, run: Option<u64>, now_us: u64, out: &mut Vec<Action>) {
+        let asked = run == Some(self.run);
+        match self.phase {
+            Phase::Scrubbing { attempt } if asked => {
+                self.scrubbed = attempt;
+                self.phase = Phase::Following;
+                if damaged > 0 {
+                    self.quarantine(Reason::Damaged, out);
+                }
+            }
+            Phase::Quarantined { healing: Healing::Rehashing(target), .. } if asked => match damaged {
+                0 => self.rejoin(target, now_us, out),
+                _ => {
+                    self.repair_us = 0;
+                    self.phase = Phase::Quarantined { reason: Reason::Damaged, healing: Healing::Waiting };
+                }
+            },
+            Phase::Following | Phase::Scrubbing { .. } if run.is_none() && damaged > 0 => {
+                self.quarantine(Reason::Damaged, out);
+            }
+            _ => {}
+        }
+    }
+
+    /// Follows again, from a state that the cluster accepted and whose bytes were hashed again.
+    fn rejoin(&mut self, target: Accepted, now_us: u64, out: &mut Vec<Action>) {
+        let index = target.log_id.index;
+        let missed = self.batches_after(self.accepted.log_id.index).map(|(log_id, _)| log_id);
+        let batches: Vec<LogId> = missed.take_while(|log_id| log_id.index <= index).collect();
+        let sources = self.sources(&target);
+        if index > self.known.log_id.index {
+            self.known = target;
+        }
+        self.accept_to(target, now_us);
+        self.phase = Phase::Following;
+        out.push(Action::Accept { batches: Vec::new(), accepted: target });
+        out.push(Action::Release);
+        if !batches.is_empty() {
+            out.push(Action::FetchAnswers { batches, sources });
+        }
+    }
+}
