@@ -1,1 +1,20 @@
-//! Placeholder, replaced by its owner.
+//! The Postgres wire: sockets, frames and messages; first and last stop in the walk of a transaction.
+//!
+//! It knows nothing of SQL: what a message means is [`Handler`]'s business (`session`). A connection is
+//! pinned to one front thread with a current-thread runtime; frames are read in place from one buffer,
+//! answers are written into one buffer, and one Sync or simple query costs one read and one write.
+
+mod connection;
+mod greeting;
+mod inbox;
+pub mod message;
+mod outbox;
+mod registry;
+mod server;
+
+pub use connection::{Flow, Handler, Link, Service};
+pub use greeting::Hello;
+pub use inbox::{Fields, FrameError};
+pub use outbox::Outbox;
+pub use registry::{Interrupt, Registration};
+pub use server::{Front, FrontOptions};
