@@ -241,12 +241,58 @@ impl Answer {
     /// What two replicas, or an execution and its certification, compare: rows in order, their shape and
     /// the count of changes.
     pub fn digest(&self) -> Hash {
-        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-        hasher.update(&self.rows.columns.to_le_bytes());
-        hasher.update(&self.rows.count.to_le_bytes());
-        hasher.update(&self.changes.to_le_bytes());
-        hasher.update(&self.rows.bytes);
-        Hash(hasher.digest128())
+        let mut digest = AnswerDigest::default();
+        digest.push_encoded(&self.rows.bytes);
+        digest.finish(self.rows.columns, self.rows.count, self.changes)
+    }
+}
+
+/// [`Answer::digest`] of rows that are sent on as they come and never gathered.
+///
+/// Short answers are hashed in one go; a streaming hasher costs more than the rest of a point select.
+#[derive(Default)]
+pub struct AnswerDigest {
+    rows: Rows,
+    streaming: Option<Box<xxhash_rust::xxh3::Xxh3>>,
+}
+
+impl AnswerDigest {
+    /// Bytes that are gathered before a streaming hasher starts.
+    const GATHERED_BYTES: usize = 8 * 1024;
+
+    /// Adds the next value.
+    pub fn push(&mut self, value: ValueRef<'_>) {
+        self.rows.push(value);
+        if self.rows.bytes.len() > Self::GATHERED_BYTES {
+            self.streaming.get_or_insert_default().update(&self.rows.bytes);
+            self.rows.bytes.clear();
+        }
+    }
+    /// Adds values in the encoding of [`Rows`].
+    pub fn push_encoded(&mut self, bytes: &[u8]) {
+        if self.rows.bytes.len() + bytes.len() > Self::GATHERED_BYTES {
+            let hasher = self.streaming.get_or_insert_default();
+            hasher.update(&self.rows.bytes);
+            hasher.update(bytes);
+            self.rows.bytes.clear();
+        } else {
+            self.rows.bytes.extend_from_slice(bytes);
+        }
+    }
+    /// The digest; what was added is forgotten, its memory kept for the next answer.
+    pub fn finish(&mut self, columns: u32, count: u64, changes: u64) -> Hash {
+        self.rows.bytes.extend_from_slice(&columns.to_le_bytes());
+        self.rows.bytes.extend_from_slice(&count.to_le_bytes());
+        self.rows.bytes.extend_from_slice(&changes.to_le_bytes());
+        let digest = match self.streaming.take() {
+            None => xxhash_rust::xxh3::xxh3_128(&self.rows.bytes),
+            Some(mut hasher) => {
+                hasher.update(&self.rows.bytes);
+                hasher.digest128()
+            }
+        };
+        self.rows.bytes.clear();
+        Hash(digest)
     }
 }
 
@@ -391,6 +437,21 @@ mod tests {
         }
         let expected: Vec<Value> = row.iter().map(|value| value.to_value()).collect();
         assert_eq!(rows.to_vec(), vec![expected.clone(), expected]);
+    }
+
+    #[test]
+    fn streamed_and_gathered_answers_have_one_digest() {
+        for count in [0u64, 1, 3, 700, 5000] {
+            let mut answer = Answer { rows: Rows { columns: 2, count, bytes: Vec::new() }, changes: 7 };
+            let mut digest = AnswerDigest::default();
+            for n in 0..count as i64 {
+                for value in [ValueRef::Integer(n), ValueRef::Text("some text")] {
+                    answer.rows.push(value);
+                    digest.push(value);
+                }
+            }
+            assert_eq!(digest.finish(2, count, 7), answer.digest(), "{count} rows");
+        }
     }
 
     #[test]

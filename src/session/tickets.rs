@@ -1,0 +1,303 @@
+//! First-come first-served tickets for keys: a courtesy to interactive transactions (rule 29).
+//!
+//! Correctness never needs them, since every answer is certified at COMMIT; they only keep transactions
+//! that read, think and then write one row from making each other fail. Pure: requests in, grants out.
+//!
+//! Invariants
+//! 1. Of two granted tickets that conflict at most one is exclusive-or-both-shared: an exclusive one
+//!    conflicts with every other holder's, shared ones only with exclusive ones.
+//! 2. A request waits behind every earlier waiting request that it conflicts with: nobody is overtaken,
+//!    except by a holder that asks for more of what it already has.
+//! 3. No cycle of holders waiting for each other is ever formed: the request that would close one is
+//!    answered [`Reply::Deadlock`] and does not wait.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Who asks: a session, unique in the cluster.
+pub type Holder = u64;
+
+/// What a ticket is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Database.
+    pub database: Arc<str>,
+    /// Table, as in the catalog.
+    pub table: Arc<str>,
+    /// Normalised value of the whole primary key; `None` means all rows.
+    pub row: Option<Arc<str>>,
+}
+
+impl Key {
+    fn overlaps(&self, other: &Key) -> bool {
+        let rows_meet = match (&self.row, &other.row) {
+            (Some(mine), Some(theirs)) => mine == theirs,
+            _ => true,
+        };
+        rows_meet && self.table == other.table && self.database == other.database
+    }
+}
+
+/// How a key is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Mode {
+    /// Plain writes: they do not disturb each other.
+    Shared,
+    /// FOR UPDATE, and writes whose answer shows the row.
+    Exclusive,
+}
+
+/// Answer to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The ticket is held.
+    Granted,
+    /// It will be granted by a later [`Tickets::release`] or [`Tickets::give_up`].
+    Waiting,
+    /// Waiting would never end (40P01); nothing was queued.
+    Deadlock,
+}
+
+#[derive(Debug)]
+struct Ticket {
+    holder: Holder,
+    key: Key,
+    mode: Mode,
+}
+
+impl Ticket {
+    fn conflicts(&self, other: &Ticket) -> bool {
+        self.holder != other.holder
+            && (self.mode == Mode::Exclusive || other.mode == Mode::Exclusive)
+            && self.key.overlaps(&other.key)
+    }
+}
+
+/// The table of tickets of one cluster.
+///
+/// Lists per (database, table) would be searched faster; tickets are few, for they live from a
+/// FOR UPDATE to its COMMIT, and a list per table keeps row keys and whole-table keys in one order.
+#[derive(Debug, Default)]
+pub struct Tickets {
+    tables: HashMap<(Arc<str>, Arc<str>), Queue>,
+    held_tables: HashMap<Holder, HashSet<(Arc<str>, Arc<str>)>>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    granted: Vec<Ticket>,
+    waiting: Vec<Ticket>,
+}
+
+impl Tickets {
+    /// An empty table.
+    pub fn new() -> Self {
+        Tickets::default()
+    }
+
+    /// Whether nobody holds anything: the cheap question before most writes.
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty()
+    }
+
+    /// Asks for a key. A holder waits for at most one request at a time.
+    pub fn request(&mut self, holder: Holder, key: Key, mode: Mode) -> Reply {
+        let place = (key.database.clone(), key.table.clone());
+        let ticket = Ticket { holder, key, mode };
+        let queue = self.tables.entry(place.clone()).or_default();
+        if queue.granted.iter().any(|t| t.holder == holder && t.mode >= mode && covers(&t.key, &ticket.key)) {
+            return Reply::Granted;
+        }
+        let free = !queue.granted.iter().any(|t| t.conflicts(&ticket));
+        let holds_some = queue.granted.iter().any(|t| t.holder == holder && t.key.overlaps(&ticket.key));
+        if free && (holds_some || !queue.waiting.iter().any(|t| t.conflicts(&ticket))) {
+            queue.granted.push(ticket);
+            self.held_tables.entry(holder).or_default().insert(place);
+            return Reply::Granted;
+        }
+        if holds_some {
+            // It already keeps others out; behind them it would wait for those who wait for it.
+            queue.waiting.insert(0, ticket);
+        } else {
+            queue.waiting.push(ticket);
+        }
+        self.held_tables.entry(holder).or_default().insert(place);
+        if self.waits_for_itself(holder) {
+            self.give_up(holder);
+            return Reply::Deadlock;
+        }
+        Reply::Waiting
+    }
+
+    /// Takes a waiting request back (time-out, cancel); what the holder already holds stays. Returns
+    /// the holders whose requests are granted by that.
+    pub fn give_up(&mut self, holder: Holder) -> Vec<Holder> {
+        let places: Vec<_> = self.held_tables.get(&holder).into_iter().flatten().cloned().collect();
+        let mut granted = Vec::new();
+        for place in places {
+            if let Some(queue) = self.tables.get_mut(&place) {
+                queue.waiting.retain(|t| t.holder != holder);
+                if !queue.granted.iter().any(|t| t.holder == holder)
+                    && let Some(held) = self.held_tables.get_mut(&holder)
+                {
+                    held.remove(&place);
+                }
+                granted.extend(self.grant_at(&place));
+            }
+        }
+        if self.held_tables.get(&holder).is_some_and(HashSet::is_empty) {
+            self.held_tables.remove(&holder);
+        }
+        granted
+    }
+
+    /// Gives everything of a holder back: its COMMIT was accepted, or it rolled back. Returns the
+    /// holders whose requests are granted by that.
+    pub fn release(&mut self, holder: Holder) -> Vec<Holder> {
+        let mut granted = Vec::new();
+        for place in self.held_tables.remove(&holder).unwrap_or_default() {
+            if let Some(queue) = self.tables.get_mut(&place) {
+                queue.granted.retain(|t| t.holder != holder);
+                queue.waiting.retain(|t| t.holder != holder);
+                granted.extend(self.grant_at(&place));
+            }
+        }
+        granted
+    }
+
+    /// Grants what can be granted in one table, in order.
+    fn grant_at(&mut self, place: &(Arc<str>, Arc<str>)) -> Vec<Holder> {
+        let Some(queue) = self.tables.get_mut(place) else { return Vec::new() };
+        let mut granted = Vec::new();
+        let mut still_waiting: Vec<Ticket> = Vec::new();
+        for ticket in queue.waiting.drain(..) {
+            let blocked = queue.granted.iter().chain(&still_waiting).any(|t| t.conflicts(&ticket));
+            if blocked {
+                still_waiting.push(ticket);
+            } else {
+                granted.push(ticket.holder);
+                queue.granted.push(ticket);
+            }
+        }
+        queue.waiting = still_waiting;
+        if queue.granted.is_empty() && queue.waiting.is_empty() {
+            self.tables.remove(place);
+        }
+        granted
+    }
+
+    /// Whether a chain of waits leads from a holder back to it.
+    fn waits_for_itself(&self, start: Holder) -> bool {
+        let mut seen = HashSet::new();
+        let mut open = vec![start];
+        while let Some(holder) = open.pop() {
+            for next in self.awaited_by(holder) {
+                if next == start {
+                    return true;
+                }
+                if seen.insert(next) {
+                    open.push(next);
+                }
+            }
+        }
+        false
+    }
+
+    /// The holders that one holder's waiting request waits for.
+    fn awaited_by(&self, holder: Holder) -> Vec<Holder> {
+        let mut awaited = Vec::new();
+        for place in self.held_tables.get(&holder).into_iter().flatten() {
+            let Some(queue) = self.tables.get(place) else { continue };
+            for (at, ticket) in queue.waiting.iter().enumerate().filter(|(_, t)| t.holder == holder) {
+                let ahead = queue.granted.iter().chain(&queue.waiting[..at]);
+                awaited.extend(ahead.filter(|t| t.conflicts(ticket)).map(|t| t.holder));
+            }
+        }
+        awaited
+    }
+}
+
+/// Whether a ticket for `held` includes one for `wanted`.
+fn covers(held: &Key, wanted: &Key) -> bool {
+    held.database == wanted.database && held.table == wanted.table && (held.row.is_none() || held.row == wanted.row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(row: &str) -> Key {
+        Key { database: "d".into(), table: "t".into(), row: Some(row.into()) }
+    }
+    fn table(name: &str) -> Key {
+        Key { database: "d".into(), table: name.into(), row: None }
+    }
+
+    #[test]
+    fn sixteen_clients_on_one_row_are_served_in_the_order_they_came() {
+        let mut tickets = Tickets::new();
+        assert_eq!(tickets.request(0, row("1"), Mode::Exclusive), Reply::Granted);
+        for client in 1..16 {
+            assert_eq!(tickets.request(client, row("1"), Mode::Exclusive), Reply::Waiting);
+        }
+        for client in 0..15 {
+            assert_eq!(tickets.release(client), vec![client + 1]);
+        }
+        assert_eq!(tickets.release(15), vec![]);
+        assert!(tickets.is_empty());
+    }
+
+    #[test]
+    fn writers_share_a_row_and_wait_for_its_exclusive_holder() {
+        let mut tickets = Tickets::new();
+        assert_eq!(tickets.request(1, row("1"), Mode::Shared), Reply::Granted);
+        assert_eq!(tickets.request(2, row("1"), Mode::Shared), Reply::Granted);
+        assert_eq!(tickets.request(3, row("1"), Mode::Exclusive), Reply::Waiting);
+        assert_eq!(tickets.request(4, row("1"), Mode::Shared), Reply::Waiting, "nobody overtakes");
+        assert_eq!(tickets.request(4, row("2"), Mode::Shared), Reply::Granted, "other rows are free");
+        assert_eq!(tickets.release(1), vec![]);
+        assert_eq!(tickets.release(2), vec![3]);
+        assert_eq!(tickets.release(3), vec![4]);
+    }
+
+    #[test]
+    fn a_table_key_excludes_all_its_rows() {
+        let mut tickets = Tickets::new();
+        assert_eq!(tickets.request(1, row("1"), Mode::Shared), Reply::Granted);
+        assert_eq!(tickets.request(2, table("t"), Mode::Exclusive), Reply::Waiting);
+        assert_eq!(tickets.request(3, table("u"), Mode::Exclusive), Reply::Granted);
+        assert_eq!(tickets.release(1), vec![2]);
+        assert_eq!(tickets.request(2, row("7"), Mode::Exclusive), Reply::Granted, "it has the whole table");
+    }
+
+    #[test]
+    fn the_request_that_closes_a_circle_is_refused_and_leaves_no_trace() {
+        let mut tickets = Tickets::new();
+        assert_eq!(tickets.request(1, row("a"), Mode::Exclusive), Reply::Granted);
+        assert_eq!(tickets.request(2, row("b"), Mode::Exclusive), Reply::Granted);
+        assert_eq!(tickets.request(1, row("b"), Mode::Exclusive), Reply::Waiting);
+        assert_eq!(tickets.request(2, row("a"), Mode::Exclusive), Reply::Deadlock);
+        assert_eq!(tickets.release(2), vec![1], "the refused one still held b until now");
+        tickets.release(1);
+        assert!(tickets.is_empty());
+    }
+
+    #[test]
+    fn two_shared_holders_that_both_want_more_are_a_deadlock() {
+        let mut tickets = Tickets::new();
+        tickets.request(1, row("a"), Mode::Shared);
+        tickets.request(2, row("a"), Mode::Shared);
+        assert_eq!(tickets.request(1, row("a"), Mode::Exclusive), Reply::Waiting);
+        assert_eq!(tickets.request(2, row("a"), Mode::Exclusive), Reply::Deadlock);
+        assert_eq!(tickets.release(2), vec![1]);
+    }
+
+    #[test]
+    fn giving_up_lets_those_behind_pass() {
+        let mut tickets = Tickets::new();
+        tickets.request(1, row("a"), Mode::Shared);
+        assert_eq!(tickets.request(2, row("a"), Mode::Exclusive), Reply::Waiting);
+        assert_eq!(tickets.request(3, row("a"), Mode::Shared), Reply::Waiting);
+        assert_eq!(tickets.give_up(2), vec![3]);
+    }
+}
