@@ -8,6 +8,9 @@ use std::fmt;
 /// Bytes in a database page. Fixed: two page sizes would mean two trees for the same rows.
 pub const PAGE_SIZE: usize = 4096;
 
+/// A page's bytes, on their own.
+pub type Page = Box<[u8; PAGE_SIZE]>;
+
 /// A page number as SQLite counts them: 1 is the page with the database header.
 pub type PageNumber = u32;
 
