@@ -50,14 +50,19 @@ use crate::page::{Hash, PageNumber};
 
 /// What to run on a connection that writes the canonical state.
 ///
-/// Durability is the log's and the checkpoint's, so the journal lives in memory; `secure_delete=ON` is what makes
-/// replicas byte-identical (freed bytes would else hold cache history). The cache size may be set freely.
-pub const CANONICAL_SETTINGS: &str = "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF; PRAGMA locking_mode=NORMAL;
-     PRAGMA auto_vacuum=0; PRAGMA secure_delete=ON; PRAGMA temp_store=FILE; PRAGMA mmap_size=70368744177664;";
+/// Durability is the log's and the checkpoint's, so the journal lives in memory. Two settings make replicas
+/// byte-identical: `secure_delete=ON`, for freed bytes would else hold cache history, and `cache_spill=OFF`, for SQLite
+/// neither reads nor journals a page that it takes off the free list, so that after a roll back such a page keeps what
+/// a full cache spilled into it. With it the dirty pages of a transaction stay in memory; the cache size may be
+/// anything.
+pub const CANONICAL_SETTINGS: &str = "PRAGMA page_size=4096; PRAGMA auto_vacuum=0; PRAGMA journal_mode=MEMORY;
+    PRAGMA synchronous=OFF; PRAGMA locking_mode=NORMAL; PRAGMA secure_delete=ON; PRAGMA cache_spill=OFF;
+    PRAGMA temp_store=FILE; PRAGMA mmap_size=70368744177664;";
 
 /// What to run on a connection that reads, or whose writes are thrown away.
-pub const READER_SETTINGS: &str = "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF; PRAGMA locking_mode=NORMAL;
-     PRAGMA auto_vacuum=0; PRAGMA temp_store=FILE; PRAGMA mmap_size=70368744177664;";
+pub const READER_SETTINGS: &str = "PRAGMA page_size=4096; PRAGMA auto_vacuum=0; PRAGMA journal_mode=MEMORY;
+    PRAGMA synchronous=OFF; PRAGMA locking_mode=NORMAL; PRAGMA secure_delete=OFF; PRAGMA temp_store=FILE;
+    PRAGMA mmap_size=70368744177664;";
 
 /// What can go wrong in the store. All of these are local to this node and never part of an answer.
 #[derive(Debug, thiserror::Error)]
