@@ -27,10 +27,21 @@ pub enum DiskFault {
     /// The machine stops here: this operation is unsynced, every later one fails until
     /// [`SimulatedDisk::restart`].
     Crash,
-    /// EIO; nothing is written. A failed sync leaves what it should have made durable unsynced.
+    /// EIO; nothing is written. A failed sync loses what it should have made durable: programs still read it,
+    /// but no later sync of the same bytes makes it survive, as on Linux.
     Error,
-    /// ENOSPC; a write leaves a part of its bytes.
+    /// ENOSPC; a write leaves a part of its bytes, a sync fails as above.
     Full,
+}
+
+impl DiskFault {
+    fn error(self) -> io::Error {
+        match self {
+            DiskFault::Crash => crash_error(),
+            DiskFault::Error => io::Error::from_raw_os_error(libc::EIO),
+            DiskFault::Full => io::Error::from_raw_os_error(libc::ENOSPC),
+        }
+    }
 }
 
 /// The disk; clones are handles to the same one.
@@ -171,7 +182,14 @@ impl State {
                 self.crashed = true;
                 Ok(Some(DiskFault::Crash))
             }
-            Some(DiskFault::Error) => Err(io::Error::from_raw_os_error(libc::EIO)),
+            other => Ok(other),
+        }
+    }
+
+    /// As [`State::operation`], for operations that happen or do not.
+    fn plain_operation(&mut self) -> io::Result<Option<DiskFault>> {
+        match self.operation()? {
+            Some(fault @ (DiskFault::Error | DiskFault::Full)) => Err(fault.error()),
             other => Ok(other),
         }
     }
@@ -300,10 +318,7 @@ impl Disk for SimulatedDisk {
         if !create {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let fault = state.operation()?;
-        if fault == Some(DiskFault::Full) {
-            return Err(io::Error::from_raw_os_error(libc::ENOSPC));
-        }
+        let fault = state.plain_operation()?;
         let file = state.files.len();
         state.files.push(FileState::default());
         state.change_name(NameChange::Bind { path: path.to_path_buf(), file });
@@ -315,7 +330,7 @@ impl Disk for SimulatedDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.0.lock();
-        let fault = state.operation()?;
+        let fault = state.plain_operation()?;
         if !state.names.contains_key(from) {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -325,7 +340,7 @@ impl Disk for SimulatedDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.0.lock();
-        let fault = state.operation()?;
+        let fault = state.plain_operation()?;
         if !state.names.contains_key(path) {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -356,10 +371,8 @@ impl Disk for SimulatedDisk {
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         let mut state = self.0.lock();
-        match state.operation()? {
-            Some(DiskFault::Crash) => return Err(crash_error()),
-            Some(_) => return Err(io::Error::from_raw_os_error(libc::ENOSPC)),
-            None => {}
+        if let Some(fault) = state.operation()? {
+            return Err(fault.error());
         }
         let pending = std::mem::take(&mut state.pending_names);
         for change in pending {
@@ -410,6 +423,9 @@ impl DiskFile for SimulatedFile {
         let offset = offset as usize;
         let mut written = bytes.len();
         let length = state.files[self.file].current.len();
+        if fault == Some(DiskFault::Error) {
+            written = 0;
+        }
         let growth = (offset + bytes.len()).saturating_sub(length) as u64;
         if growth > 0 && state.capacity_bytes.is_some_and(|capacity| state.used_bytes() + growth > capacity) {
             fault = fault.or(Some(DiskFault::Full));
@@ -424,21 +440,19 @@ impl DiskFile for SimulatedFile {
             write_into(&mut file.current, offset, &bytes[..written]);
             file.unsynced.push(Change::Write { offset, bytes: bytes[..written].to_vec() });
         }
-        match fault {
-            None => Ok(()),
-            Some(DiskFault::Full) => Err(io::Error::from_raw_os_error(libc::ENOSPC)),
-            Some(_) => Err(crash_error()),
-        }
+        fault.map_or(Ok(()), |fault| Err(fault.error()))
     }
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.state()?;
-        match state.operation()? {
-            Some(DiskFault::Crash) => return Err(crash_error()),
-            Some(_) => return Err(io::Error::from_raw_os_error(libc::ENOSPC)),
-            None => {}
-        }
+        let fault = state.operation()?;
         let file = &mut state.files[self.file];
+        if let Some(fault) = fault {
+            if fault != DiskFault::Crash {
+                file.unsynced.clear();
+            }
+            return Err(fault.error());
+        }
         for change in std::mem::take(&mut file.unsynced) {
             match change {
                 Change::Write { offset, bytes } => write_into(&mut file.durable, offset, &bytes),
@@ -455,7 +469,7 @@ impl DiskFile for SimulatedFile {
 
     fn set_length(&self, length_bytes: u64) -> io::Result<()> {
         let mut state = self.state()?;
-        let fault = state.operation()?;
+        let fault = state.plain_operation()?;
         let file = &mut state.files[self.file];
         file.current.resize(length_bytes as usize, 0);
         file.unsynced.push(Change::Length(length_bytes as usize));
@@ -523,6 +537,23 @@ mod tests {
         );
         disk.restart();
         assert!(file.read_at(&mut [0; 1], 0).is_err(), "handles of the dead process stay dead");
+    }
+
+    #[test]
+    fn what_a_failed_sync_lost_stays_lost() {
+        let disk = SimulatedDisk::new(1);
+        let file = written(&disk, "/d/a", &[1; 100], true);
+        disk.sync_directory(Path::new("/d")).unwrap();
+        file.write_at(&[2; 100], 0).unwrap();
+        disk.fault_at(disk.operations(), DiskFault::Error);
+        assert!(file.sync_data().is_err());
+        file.sync_data().unwrap();
+        let mut read = [0; 100];
+        file.read_at(&mut read, 0).unwrap();
+        assert_eq!(read, [2; 100]);
+        disk.restart();
+        disk.open(Path::new("/d/a"), false).unwrap().read_at(&mut read, 0).unwrap();
+        assert_eq!(read, [1; 100]);
     }
 
     #[test]

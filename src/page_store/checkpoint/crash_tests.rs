@@ -130,7 +130,9 @@ fn a_failed_or_full_operation_can_be_tried_again() {
                 }
                 Err(other) => panic!("{fault:?} at {fail_at}: {other}"),
             }
-            replica.read_all(history().len()).unwrap();
+            disk.restart();
+            let replica = Replica::open(&disk, &mut Vec::new()).unwrap();
+            replica.read_all(history().len()).unwrap_or_else(|error| panic!("{fault:?} at {fail_at}: {error}"));
             assert_eq!(stock_version(&disk), history().len(), "{fault:?} at {fail_at}");
         }
     }
