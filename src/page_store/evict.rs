@@ -65,12 +65,15 @@ impl PageStore {
     ) -> Result<(), StoreError> {
         let source = self.source.as_ref().ok_or(StoreError::NoFiles)?;
         source.page(page, Hash::from_bytes(*expected), bytes).map_err(|error| match error {
-            CheckpointError::DamagedPage { page, .. } => {
-                self.damage.lock().insert(page);
-                StoreError::Damaged { page }
-            }
+            CheckpointError::DamagedPage { page, .. } => self.damaged(page),
             other => StoreError::Files(other),
         })
+    }
+
+    /// Records a damaged page for [`PageStore::take_damage`].
+    pub(super) fn damaged(&self, page: PageNumber) -> StoreError {
+        self.damage.lock().insert(page);
+        StoreError::Damaged { page }
     }
 
     fn over_budget(&self) -> bool {

@@ -36,6 +36,7 @@ mod snapshot;
 mod source;
 pub mod sqlite;
 mod store;
+mod stored;
 mod vfs;
 mod vfs_temp;
 mod view;
@@ -44,6 +45,7 @@ pub use node::{FANOUT, height, root_hash};
 pub use snapshot::{PageRef, Snapshot};
 pub use source::{PageSource, StoredTree};
 pub use store::{PageStore, StoreOptions, StoreStats};
+pub use stored::{PreparedDatabase, StoredDatabase};
 pub use view::View;
 
 use crate::page::{Hash, PageNumber};

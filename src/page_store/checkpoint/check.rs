@@ -1,11 +1,11 @@
 //! `evesql check`: an offline pass over every byte of a checkpoint that counts, against the manifest.
 
 use super::database_files::DatabaseFiles;
-use super::hash_file::{FANOUT, node_hash};
+use super::hash_file::node_hash;
 use super::manifest::{Manifest, Section};
-use super::{CheckpointError, Notice};
-use super::{height, page_hash};
+use super::{CheckpointError, Notice, page_hash};
 use crate::page::{Hash, PAGE_SIZE};
+use crate::page_store::{FANOUT, height};
 use crate::seam::Disk;
 use std::path::Path;
 

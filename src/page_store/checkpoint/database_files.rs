@@ -7,14 +7,19 @@
 //! - D3. A page is handed out only if its bytes have the hash that was asked for.
 
 use super::base_file::BaseFile;
-use super::hash_file::{BlockChange, FANOUT, HashFile};
+use super::hash_file::{BlockChange, HashFile};
 use super::manifest::Section;
 use super::wal_file::{Appended, WalFile};
 use super::{CheckpointError, Notice, ReadPage, at_path, page_hash};
 use crate::page::{Hash, PAGE_SIZE, PageNumber};
+use crate::page_store::FANOUT;
 use crate::seam::Disk;
 use parking_lot::{Mutex, RwLock};
 use std::path::Path;
+
+const BASE: &str = "evesql.db";
+const WAL: &str = "evesql.db-wal";
+const HASHES: &str = "evesql.db-hashes";
 
 /// What a checkpoint changes in one database.
 pub struct Change<'a> {
@@ -84,14 +89,14 @@ impl DatabaseFiles {
     pub fn create(disk: &dyn Disk, root: &Path, name: &str, directory: &str) -> Result<Self, CheckpointError> {
         let at = root.join(directory);
         at_path(&at, disk.create_directory(&at))?;
-        let base_path = at.join("evesql.db");
+        let base_path = at.join(BASE);
         let base = BaseFile::open(at_path(&base_path, disk.open(&base_path, true))?, &base_path);
         if !base.create()? {
             return Err(CheckpointError::NoManifest { path: base_path });
         }
-        let hash_path = at.join("evesql.db-hashes");
+        let hash_path = at.join(HASHES);
         let hashes = HashFile::open(at_path(&hash_path, disk.open(&hash_path, true))?, &hash_path);
-        let wal_path = at.join("evesql.db-wal");
+        let wal_path = at.join(WAL);
         let wal = WalFile::create(at_path(&wal_path, disk.open(&wal_path, true))?, &wal_path)?;
         at_path(&at, disk.sync_directory(&at))?;
         at_path(root, disk.sync_directory(root))?;
@@ -130,9 +135,9 @@ impl DatabaseFiles {
             Ok::<_, CheckpointError>((file, path))
         };
         at_path(&at, disk.create_directory(&at))?;
-        let (base, base_path) = open("evesql.db", notices)?;
-        let (hashes, hash_path) = open("evesql.db-hashes", notices)?;
-        let (wal, wal_path) = open("evesql.db-wal", notices)?;
+        let (base, base_path) = open(BASE, notices)?;
+        let (hashes, hash_path) = open(HASHES, notices)?;
+        let (wal, wal_path) = open(WAL, notices)?;
         let wal = WalFile::open(wal, &wal_path, section.wal, notices)?;
         let base = BaseFile::open(base, &base_path);
         let hashes = HashFile::open(hashes, &hash_path);
@@ -302,4 +307,17 @@ impl DatabaseFiles {
     pub(super) fn hash_path(&self) -> &Path {
         self.hashes.path()
     }
+}
+
+/// Removes the files of a database that no manifest lists any more. The base file goes first: without it the others
+/// are nothing, and a crash in between leaves left-overs that [`DatabaseFiles::create`] overwrites.
+pub fn remove_files(disk: &dyn Disk, root: &Path, directory: &str) -> Result<(), CheckpointError> {
+    let at = root.join(directory);
+    for name in [BASE, WAL, HASHES] {
+        let path = at.join(name);
+        if disk.exists(&path) {
+            at_path(&path, disk.remove(&path))?;
+        }
+    }
+    at_path(&at, disk.sync_directory(&at))
 }

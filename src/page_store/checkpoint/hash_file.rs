@@ -16,12 +16,11 @@
 
 use super::{CheckpointError, at_path};
 use crate::page::Hash;
+use crate::page_store::FANOUT;
 use crate::seam::DiskFile;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Children of a node.
-pub const FANOUT: usize = 64;
 const LEVELS: u32 = 6;
 const SLOT_BYTES: usize = FANOUT * 16;
 const BLOCK_BYTES: usize = 2 * SLOT_BYTES;

@@ -34,8 +34,8 @@ mod crash_tests;
 mod model;
 
 pub use check::{Damage, check};
-pub use database_files::{Backfill, Change, DatabaseFiles, Prepared};
-pub use hash_file::{BlockChange, FANOUT, node_hash};
+pub use database_files::{Backfill, Change, DatabaseFiles, Prepared, remove_files};
+pub use hash_file::{BlockChange, node_hash};
 pub use manifest::{Manifest, Section};
 pub use wal_file::WalPosition;
 
@@ -132,15 +132,6 @@ impl Notice {
 
 fn at_path<T>(path: &Path, result: io::Result<T>) -> Result<T, CheckpointError> {
     result.map_err(|source| CheckpointError::Io { path: path.to_path_buf(), source })
-}
-
-/// Levels that a tree of so many pages has; at least one.
-fn height(page_count: u32) -> u32 {
-    let mut levels = 1;
-    while levels < 6 && page_count as u64 > 1u64 << (6 * levels) {
-        levels += 1;
-    }
-    levels
 }
 
 /// The hash that the tree holds for a page: a page of zeros has no entry, and so 0.

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::page::{Hash, PAGE_SIZE, PageNumber};
+use crate::page_store::{FANOUT, height};
 use crate::seam::{Disk, SimulatedDisk};
 use rusqlite::Connection;
 use std::path::Path;

@@ -1,0 +1,208 @@
+//! A page store with its files: what a checkpoint takes from the tree, and what it gives back to it.
+//!
+//! A replica checkpoints all its databases together:
+//!
+//! ```text
+//!   for each database   prepare(snapshot)      changed pages and hash blocks, durable beside the old ones
+//!   once                Manifest::commit       the switch, together with the mark
+//!   for each database   accept(prepared)       frames in memory may go
+//!   later, in steps     backfill(pages_max)    from the log into the base file
+//! ```
+//!
+//! Invariants:
+//! - C1. The newest checkpoint's snapshot stays pinned, so what changes next is known page by page.
+//! - C2. A page's frame may go only when a manifest that lists the page is in force.
+//! - C3. A page that an older pinned version may still read from disk is not overwritten.
+
+use super::checkpoint::{
+    Backfill, BlockChange, Change, CheckpointError, DatabaseFiles, Notice, Prepared, Section, node_hash,
+};
+use super::node::{FANOUT, FANOUT_BITS, height};
+use super::snapshot::Snapshot;
+use super::source::StoredTree;
+use super::store::{PageStore, StoreOptions};
+use super::{StoreError, checkpoint};
+use crate::page::{Hash, PageNumber};
+use crate::seam::Disk;
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+/// One database of a replica: its versions and its files.
+pub struct StoredDatabase {
+    store: Arc<PageStore>,
+    files: Arc<DatabaseFiles>,
+    /// Held by one checkpoint or backfill step at a time.
+    durable: Mutex<Durable>,
+}
+
+struct Durable {
+    /// What the checkpoint in force has (C1).
+    snapshot: Snapshot,
+    /// Pages whose copy in the log was found damaged: the next checkpoint writes them again.
+    rewrite: BTreeSet<PageNumber>,
+}
+
+/// A checkpoint of one database that waits for its manifest.
+pub struct PreparedDatabase {
+    prepared: Prepared,
+    snapshot: Snapshot,
+    pages: Vec<PageNumber>,
+}
+
+impl PreparedDatabase {
+    /// What the manifest must list.
+    pub fn section(&self) -> &Section {
+        self.prepared.section()
+    }
+}
+
+impl StoredDatabase {
+    /// A new, empty database with its files in `root/directory`. It exists once a manifest lists it; before, and
+    /// after it was dropped, its directory may be created again.
+    pub fn create(
+        disk: &dyn Disk,
+        root: &Path,
+        name: &str,
+        directory: &str,
+        options: StoreOptions,
+    ) -> Result<Self, StoreError> {
+        let files = DatabaseFiles::create(disk, root, name, directory)?;
+        Ok(Self::assemble(files, StoredTree { top: Hash::default(), page_count: 0 }, options))
+    }
+
+    /// The database that a manifest lists. Takes no longer for a large database than for a small one.
+    pub fn open(
+        disk: &dyn Disk,
+        root: &Path,
+        section: &Section,
+        options: StoreOptions,
+        notices: &mut Vec<Notice>,
+    ) -> Result<Self, StoreError> {
+        let files = DatabaseFiles::open(disk, root, section, notices)?;
+        Ok(Self::assemble(files, StoredTree { top: section.top, page_count: section.page_count }, options))
+    }
+
+    fn assemble(files: DatabaseFiles, tree: StoredTree, options: StoreOptions) -> Self {
+        let files = Arc::new(files);
+        let store = PageStore::from_source(options, files.clone(), tree);
+        let durable = Durable { snapshot: store.head(), rewrite: BTreeSet::new() };
+        StoredDatabase { store, files, durable: Mutex::new(durable) }
+    }
+
+    /// The versions.
+    pub fn store(&self) -> &Arc<PageStore> {
+        &self.store
+    }
+
+    /// What the checkpoint in force has.
+    pub fn durable(&self) -> Snapshot {
+        self.durable.lock().snapshot.clone()
+    }
+
+    /// Makes an accepted version durable beside the checkpoint in force. Until [`StoredDatabase::accept`] nothing
+    /// counts on it; after an error, or if the result is dropped, it may be called again with any version.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if a page that it must read is damaged, on disk or in memory: repair it, then call again.
+    pub fn prepare(&self, snapshot: &Snapshot) -> Result<PreparedDatabase, StoreError> {
+        let durable = self.durable.lock();
+        let pages = self.changed_pages(&durable, snapshot)?;
+        let blocks = changed_blocks(&durable.snapshot, snapshot, &pages)?;
+        let change =
+            Change { pages: &pages, blocks: &blocks, page_count: snapshot.page_count(), top: snapshot.top_hash() };
+        let mut failed = None;
+        let prepared = self.files.prepare(&change, &mut |page, buffer| {
+            let read = snapshot.page(page).and_then(|bytes| {
+                *buffer = *bytes;
+                snapshot.page_hash(page)
+            });
+            read.map_err(|error| {
+                let what = error.to_string();
+                failed = Some(error);
+                CheckpointError::Source { page, what }
+            })
+        });
+        match (prepared, failed) {
+            (Ok(prepared), _) => Ok(PreparedDatabase { prepared, snapshot: snapshot.clone(), pages }),
+            (Err(_), Some(cause)) => Err(cause),
+            (Err(CheckpointError::DamagedInMemory { page }), None) => Err(self.store.damaged(page)),
+            (Err(error), None) => Err(error.into()),
+        }
+    }
+
+    /// Pages that the log lacks.
+    fn changed_pages(&self, durable: &Durable, snapshot: &Snapshot) -> Result<Vec<PageNumber>, StoreError> {
+        let mut pages: BTreeSet<PageNumber> = self.store.rewritten(&durable.snapshot, snapshot)?.into_iter().collect();
+        // If one of these cannot be read, that is recorded as damage, and its repair makes it a changed page.
+        pages.extend(durable.rewrite.iter().filter(|&&page| snapshot.page(page).is_ok()));
+        let pending_byte_page = self.store.options().pending_byte_page;
+        let exists = |page: &PageNumber| *page <= snapshot.page_count() && *page != pending_byte_page;
+        Ok(pages.into_iter().filter(exists).collect())
+    }
+
+    /// A manifest that lists the prepared checkpoint is in force.
+    pub fn accept(&self, prepared: PreparedDatabase) -> Result<(), StoreError> {
+        let mut durable = self.durable.lock();
+        let PreparedDatabase { prepared, snapshot, pages } = prepared;
+        self.files.accept(prepared);
+        pages.iter().for_each(|page| {
+            durable.rewrite.remove(page);
+        });
+        let stored = self.store.set_stored(&snapshot, &pages);
+        durable.snapshot = snapshot;
+        stored
+    }
+
+    /// No manifest will list the prepared checkpoint.
+    pub fn abandon(&self, prepared: PreparedDatabase) {
+        self.files.abandon(prepared.prepared);
+    }
+
+    /// Copies up to `pages_max` pages from the log into the base file, and starts the log again when all are there.
+    /// For the background thread; the simulator calls it in line. May be called again after an error.
+    pub fn backfill(&self, pages_max: usize) -> Result<Backfill, StoreError> {
+        let mut durable = self.durable.lock();
+        self.store.reclaim();
+        let needed = self.store.needed_on_disk(&durable.snapshot);
+        let step = self.files.backfill(pages_max, &|page| needed.contains(&page))?;
+        durable.rewrite.extend(&step.damaged);
+        Ok(step)
+    }
+
+    /// Bytes in the log. When this stays large although [`StoredDatabase::backfill`] is called, old pins hold it: see
+    /// [`Backfill::held`], and end the oldest.
+    pub fn log_bytes(&self) -> u64 {
+        self.files.wal_bytes()
+    }
+
+    /// Whether [`StoredDatabase::backfill`] has something to do.
+    pub fn needs_backfill(&self) -> bool {
+        self.log_bytes() > 0
+    }
+
+    /// Removes the files of a database that no manifest lists any more.
+    pub fn remove(disk: &dyn Disk, root: &Path, directory: &str) -> Result<(), StoreError> {
+        Ok(checkpoint::remove_files(disk, root, directory)?)
+    }
+}
+
+/// The nodes above some pages, as a checkpoint must write them.
+fn changed_blocks(old: &Snapshot, new: &Snapshot, pages: &[PageNumber]) -> Result<Vec<BlockChange>, StoreError> {
+    let mut blocks = Vec::new();
+    let mut indexes: Vec<u32> = pages.iter().map(|page| page - 1).collect();
+    for level in 0..height(new.page_count()) {
+        indexes.iter_mut().for_each(|index| *index >>= FANOUT_BITS);
+        indexes.dedup();
+        for &index in &indexes {
+            let (before, hashes) = (old.children(level, index)?, new.children(level, index)?);
+            let nothing = [Hash::default(); FANOUT];
+            let durable = if before == nothing { Hash::default() } else { node_hash(&before) };
+            if hashes != nothing && before != hashes {
+                blocks.push(BlockChange { level, index, durable, hashes });
+            }
+        }
+    }
+    Ok(blocks)
+}
