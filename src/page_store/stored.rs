@@ -59,8 +59,8 @@ impl PreparedDatabase {
 }
 
 impl StoredDatabase {
-    /// A new, empty database with its files in `root/directory`. It exists once a manifest lists it; before, and
-    /// after it was dropped, its directory may be created again.
+    /// A new, empty database with its files in `root/directory`. It exists once a manifest lists it; before that,
+    /// and after [`StoredDatabase::remove`], it may be created again.
     pub fn create(
         disk: &dyn Disk,
         root: &Path,

@@ -5,6 +5,8 @@
 //! - D1. Pages come into the base file from frames that a durable manifest counts, and from no others.
 //! - D2. The log does not start again while a prepared checkpoint may still be switched to.
 //! - D3. A page is handed out only if its bytes have the hash that was asked for.
+//! - D4. The log is locked for writing by the holder of `writer` only: so whoever appends may read pages through
+//!   this same log without waiting for a writer that waits for it.
 
 use super::base_file::BaseFile;
 use super::hash_file::{BlockChange, HashFile};
@@ -77,8 +79,8 @@ struct Writer {
     page_count: u32,
     /// A prepared checkpoint awaits its manifest (D2).
     is_prepared: bool,
-    /// Frames copied since the base file's last sync.
-    unsynced: Vec<u32>,
+    /// Pages copied since the base file's last sync.
+    unsynced: Vec<PageNumber>,
     /// Where the next backfill step goes on.
     next_page: PageNumber,
 }
@@ -244,7 +246,7 @@ impl DatabaseFiles {
     ) -> Result<Backfill, CheckpointError> {
         let mut writer = self.writer.lock();
         let mut done = Backfill::default();
-        let pending = self.wal.read().pending(writer.next_page, pages_max);
+        let pending = self.wal.read().waiting(writer.next_page, pages_max);
         writer.next_page = match pending.last() {
             Some((page, _)) if pending.len() == pages_max => page.saturating_add(1),
             _ => 1,
@@ -253,14 +255,14 @@ impl DatabaseFiles {
             if needs_older(page) {
                 done.held += 1;
             } else if self.copy(page, frame)? {
-                self.wal.write().set_in_base(frame, true);
-                writer.unsynced.push(frame);
+                self.wal.write().set_waiting(page, false);
+                writer.unsynced.push(page);
                 done.copied += 1;
             } else {
                 done.damaged.push(page);
             }
         }
-        done.pending = self.wal.read().pending_count();
+        done.pending = self.wal.read().waiting_count();
         let may_restart = done.pending == 0 && self.wal.read().position().frames > 0 && !writer.is_prepared;
         let base_pages = self.base.page_count()?;
         if may_restart && !(writer.page_count.saturating_add(1)..=base_pages).any(needs_older) {
@@ -288,7 +290,7 @@ impl DatabaseFiles {
         let mut wal = self.wal.write();
         if let Err(error) = synced {
             // The system may have dropped what it could not write: copy it again.
-            unsynced.into_iter().for_each(|frame| wal.set_in_base(frame, false));
+            unsynced.into_iter().for_each(|page| wal.set_waiting(page, true));
             return Err(error);
         }
         wal.start_round()
@@ -297,11 +299,6 @@ impl DatabaseFiles {
     /// Bytes of the log that count.
     pub fn wal_bytes(&self) -> u64 {
         self.wal.read().position().frames as u64 * super::wal_file::FRAME_BYTES as u64
-    }
-
-    /// Whether a page waits to be copied into the base file.
-    pub fn has_pending(&self) -> bool {
-        self.wal.read().pending_count() > 0
     }
 
     pub(super) fn hash_path(&self) -> &Path {

@@ -35,7 +35,7 @@
 use super::{CheckpointError, Notice, ReadPage, at_path, page_hash};
 use crate::page::{Hash, PAGE_SIZE, PageNumber};
 use crate::seam::DiskFile;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -101,7 +101,6 @@ struct Frame {
     hash: Hash,
     /// The frame that held the page before, or [`NO_FRAME`].
     previous: u32,
-    in_base: bool,
 }
 
 /// The log and the index of its frames.
@@ -111,6 +110,8 @@ pub struct WalFile {
     position: WalPosition,
     frames: Vec<Frame>,
     newest: HashMap<PageNumber, u32>,
+    /// Pages whose newest frame is not in the base file yet, with that frame.
+    waiting: BTreeMap<PageNumber, u32>,
     /// The header on disk may not be that of `position`: write it before anything else.
     header_is_stale: bool,
 }
@@ -131,6 +132,7 @@ impl WalFile {
             position,
             frames: Vec::new(),
             newest: HashMap::new(),
+            waiting: BTreeMap::new(),
             header_is_stale: false,
         }
     }
@@ -208,12 +210,13 @@ impl WalFile {
 
     fn push(&mut self, frame: Option<(PageNumber, Hash)>) {
         let number = self.frames.len() as u32;
-        let Some((page, hash)) = frame else {
-            self.frames.push(Frame { hash: Hash::default(), previous: NO_FRAME, in_base: true });
-            return;
-        };
-        let previous = self.newest.insert(page, number).unwrap_or(NO_FRAME);
-        self.frames.push(Frame { hash, previous, in_base: false });
+        let (mut hash, mut previous) = (Hash::default(), NO_FRAME);
+        if let Some((page, found)) = frame {
+            hash = found;
+            previous = self.newest.insert(page, number).unwrap_or(NO_FRAME);
+            self.waiting.insert(page, number);
+        }
+        self.frames.push(Frame { hash, previous });
     }
 
     /// Where the log stands: frames that a durable manifest counts.
@@ -292,19 +295,14 @@ impl WalFile {
         Ok(())
     }
 
-    /// Up to `count_max` pages from `from` on whose newest frame is not in the base file yet, ascending.
-    pub fn pending(&self, from: PageNumber, count_max: usize) -> Vec<(PageNumber, u32)> {
-        let waiting =
-            self.newest.iter().filter(|&(&page, &frame)| page >= from && !self.frames[frame as usize].in_base);
-        let mut pages: Vec<(PageNumber, u32)> = waiting.map(|(&page, &frame)| (page, frame)).collect();
-        pages.sort_unstable();
-        pages.truncate(count_max);
-        pages
+    /// Up to `count_max` pages from `from` on whose newest frame is not in the base file yet, with that frame, ascending.
+    pub fn waiting(&self, from: PageNumber, count_max: usize) -> Vec<(PageNumber, u32)> {
+        self.waiting.range(from..).take(count_max).map(|(&page, &frame)| (page, frame)).collect()
     }
 
     /// How many pages wait to be copied into the base file.
-    pub fn pending_count(&self) -> usize {
-        self.newest.values().filter(|&&frame| !self.frames[frame as usize].in_base).count()
+    pub fn waiting_count(&self) -> usize {
+        self.waiting.len()
     }
 
     /// The hash of what a frame holds.
@@ -312,14 +310,17 @@ impl WalFile {
         self.frames[frame as usize].hash
     }
 
-    /// Remembers whether a frame's page is in the base file.
-    pub fn set_in_base(&mut self, frame: u32, in_base: bool) {
-        self.frames[frame as usize].in_base = in_base;
+    /// Remembers that a page's newest frame was copied into the base file, or was lost there again.
+    pub fn set_waiting(&mut self, page: PageNumber, is_waiting: bool) {
+        self.waiting.remove(&page);
+        if let (true, Some(&frame)) = (is_waiting, self.newest.get(&page)) {
+            self.waiting.insert(page, frame);
+        }
     }
 
     /// Starts the next round: all frames are durable in the base file (W1).
     pub fn start_round(&mut self) -> Result<(), CheckpointError> {
-        assert!(self.pending_count() == 0, "W1: frames are not in the base file yet");
+        assert!(self.waiting.is_empty(), "W1: frames are not in the base file yet");
         // From here on this process reads from the base file; on disk both rounds say the same.
         self.position = self.position.next_round();
         self.frames.clear();
