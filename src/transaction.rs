@@ -127,7 +127,7 @@ pub enum Operation {
 
 /// One client statement: one or more SQLite statements (a DDL change is several) that succeed or fail
 /// as one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Default)]
 pub struct Statement {
     /// SQLite SQL. All but the last are run for their effect; the last one's rows are the answer.
     pub sql: Vec<Arc<str>>,

@@ -205,7 +205,12 @@ impl AllowList {
         let first = access.first.unwrap_or("");
         match access.action {
             Action::Select | Action::Read | Action::Recursive => true,
-            Action::Insert | Action::Update | Action::Delete => first != "evesql_once",
+            Action::Insert | Action::Update | Action::Delete => {
+                if first == "evesql_catalog" {
+                    self.0.changes_schema.set(true);
+                }
+                first != "evesql_once"
+            }
             Action::Function => self.allows_function(access.second.unwrap_or("")),
             Action::Savepoint => !access.second.unwrap_or("").to_ascii_lowercase().starts_with(RESERVED),
             Action::Pragma => access.second.is_none() && PRAGMAS_READ.contains(&first),

@@ -7,6 +7,7 @@ use super::failure::{Failure, LocalError};
 use super::{functions, schema, sequences};
 use crate::page::Hash;
 use crate::page_store::sqlite::{self, InterruptHandle, Limit, SqliteError, Switch};
+use crate::page_store::{Snapshot, View};
 use crate::transaction::{Answer, SqlError, Value};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -59,6 +60,8 @@ pub struct Connection {
     answer_bytes: u64,
     /// Hash of the schema that SQLite has loaded; none if that is not known.
     schema: Option<Hash>,
+    schema_changed: bool,
+    view: Option<Rc<View>>,
 }
 
 impl Connection {
@@ -75,7 +78,49 @@ impl Connection {
         sqlite.set_authorizer(move |access| list.allows(access));
         sqlite.watch_budget();
         let cache = Cache::new(options.statements_max);
-        Ok(Connection { sqlite, context, allowed, cache, options, steps: 0, answer_bytes: 0, schema: None })
+        Ok(Connection {
+            sqlite,
+            context,
+            allowed,
+            cache,
+            options,
+            steps: 0,
+            answer_bytes: 0,
+            schema: None,
+            schema_changed: false,
+            view: None,
+        })
+    }
+
+    /// A connection that writes the canonical state; made from [`View::canonical`].
+    pub fn canonical(view: View, options: Options) -> Result<Self, LocalError> {
+        Connection::over(view, Role::Canonical, options)
+    }
+
+    /// A connection that reads a version, or writes what is thrown away.
+    pub fn view(snapshot: &Snapshot, options: Options) -> Result<Self, LocalError> {
+        Connection::over(View::new(snapshot), Role::View, options)
+    }
+
+    fn over(view: View, role: Role, options: Options) -> Result<Self, LocalError> {
+        let view = Rc::new(view);
+        let name = view.name().to_string();
+        let sqlite = sqlite::Connection::open(&name, Some(&name), Some(Box::new(view.clone()))).map_err(local)?;
+        let mut connection = Connection::new(sqlite, role, options)?;
+        connection.view = Some(view);
+        Ok(connection)
+    }
+
+    /// Moves a view to another version, of this database or another one; what it wrote is dropped. Nothing may
+    /// be open. `schema` is the hash of the version's schema and statistics.
+    pub fn repin(&mut self, snapshot: &Snapshot, schema: Hash) -> Result<(), LocalError> {
+        self.viewed()?.repin(snapshot)?;
+        self.expect_schema(schema)
+    }
+
+    /// The view that it reads from.
+    pub fn viewed(&self) -> Result<&View, LocalError> {
+        self.view.as_deref().ok_or_else(|| LocalError::internal("a connection without a view"))
     }
 
     /// A connection to a database of its own, for tests and tools.
@@ -86,7 +131,11 @@ impl Connection {
 
     /// Begins a transaction's context: time, randomness, draws, and a full budget. SQL's BEGIN is the caller's.
     pub fn begin_context(&mut self, context: Context) {
+        if let Some(view) = &self.view {
+            view.set_clock_us(context.timestamp_us);
+        }
         self.context.replace(context);
+        self.schema_changed = false;
         (self.steps, self.answer_bytes) = (0, 0);
     }
 
@@ -110,7 +159,9 @@ impl Connection {
     }
 
     /// A compiled statement, from the cache or new. Refused by the allow-list: 42501.
+    /// Stepping it by hand (portals) has a fresh budget of steps.
     pub fn prepare(&mut self, sql: &str) -> Result<Prepared, Failure> {
+        self.sqlite.set_step_budget(self.options.steps_max);
         match self.cache.take(sql) {
             Some(prepared) => Ok(prepared),
             None => self.compile(sql),
@@ -119,7 +170,6 @@ impl Connection {
 
     fn compile(&mut self, sql: &str) -> Result<Prepared, Failure> {
         self.allowed.take_changes_schema();
-        self.sqlite.set_step_budget(self.options.steps_max);
         let statement = self.sqlite.prepare(sql)?;
         let kind = if self.allowed.take_changes_schema() {
             StatementKind::Schema
@@ -188,6 +238,7 @@ impl Connection {
         }
         if prepared.kind == StatementKind::Schema {
             drop(prepared);
+            self.schema_changed = true;
             self.renew_schema()?;
         } else {
             self.give_back(prepared);
@@ -236,8 +287,8 @@ impl Connection {
     /// As [`Connection::control`], with parameters, for its rows.
     pub fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, Failure> {
         let _trusted = self.allowed.trust();
-        self.sqlite.set_step_budget(u64::MAX);
         let mut prepared = self.prepare(sql)?;
+        self.sqlite.set_step_budget(u64::MAX);
         prepared.statement.bind_all(parameters)?;
         let columns = prepared.statement.column_count();
         let mut rows = Vec::new();
@@ -256,7 +307,7 @@ impl Connection {
     /// SQLite reads it again and all compiled statements go.
     pub fn expect_schema(&mut self, hash: Hash) -> Result<(), LocalError> {
         if self.schema != Some(hash) {
-            self.renew_schema().map_err(to_local)?;
+            self.renew_schema().map_err(Failure::into_local)?;
             self.schema = Some(hash);
         }
         Ok(())
@@ -275,16 +326,26 @@ impl Connection {
         if let Some(hash) = self.schema {
             return Ok(hash);
         }
-        self.renew_schema().map_err(to_local)?;
+        self.renew_schema().map_err(Failure::into_local)?;
         let _trusted = self.allowed.trust();
         let hash = schema::hash(&self.sqlite).map_err(local)?;
         self.schema = Some(hash);
         Ok(hash)
     }
 
+    /// Whether a statement changed schema, statistics or catalog since [`Connection::begin_context`].
+    pub fn has_changed_schema(&self) -> bool {
+        self.schema_changed
+    }
+
     /// Whether no SQL transaction is open.
     pub fn is_autocommit(&self) -> bool {
         self.sqlite.is_autocommit()
+    }
+
+    /// Whether a statement is still open.
+    pub fn is_busy(&self) -> bool {
+        self.sqlite.is_busy()
     }
 
     /// Whether COMMIT would fail for a deferred foreign key.
@@ -345,13 +406,5 @@ fn over_budget(what: &str) -> Failure {
 }
 
 fn local(error: SqliteError) -> LocalError {
-    to_local(Failure::from(error))
-}
-
-/// An error in a statement of our own is never an answer.
-pub(super) fn to_local(failure: Failure) -> LocalError {
-    match failure {
-        Failure::Local(error) => error,
-        Failure::Sql(error) => LocalError::internal(format!("{}: {}", error.code(), error.message)),
-    }
+    Failure::from(error).into_local()
 }

@@ -1,5 +1,6 @@
 //! Which of SQLite's errors are answers, and what they are called in Postgres (rule 14).
 
+use crate::page_store::StoreError;
 use crate::page_store::sqlite::{Environmental, SqliteError};
 use crate::transaction::SqlError;
 use rusqlite::ffi;
@@ -23,6 +24,27 @@ pub struct LocalError {
     pub kind: Environmental,
     /// SQLite's or the page store's sentence.
     pub message: String,
+}
+
+impl Failure {
+    /// As a failure of this machine: an error in a statement of our own is never an answer.
+    pub fn into_local(self) -> LocalError {
+        match self {
+            Failure::Local(error) => error,
+            Failure::Sql(error) => LocalError::internal(format!("{}: {}", error.code(), error.message)),
+        }
+    }
+}
+
+impl From<StoreError> for LocalError {
+    fn from(error: StoreError) -> Self {
+        let kind = match &error {
+            StoreError::Damaged { .. } | StoreError::DamagedNode { .. } => Environmental::Corrupt,
+            StoreError::Files(_) => Environmental::Io,
+            _ => Environmental::Internal,
+        };
+        LocalError { kind, message: error.to_string() }
+    }
 }
 
 impl LocalError {

@@ -3,7 +3,8 @@
 use super::allow::AllowList;
 use super::context::Context;
 use super::{math, sequences};
-use crate::page_store::sqlite::{Connection, FunctionFlags, SqliteError};
+use crate::dialect;
+use crate::page_store::sqlite::{Aggregate, Connection, FunctionFlags, SqliteError};
 use crate::transaction::{SqlError, Value, ValueRef};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -19,7 +20,39 @@ pub(super) fn register(
 ) -> Result<(), SqliteError> {
     register_math(connection, allowed)?;
     register_context(connection, context, allowed)?;
-    register_sequences(connection, context, allowed)
+    register_sequences(connection, context, allowed)?;
+    register_dialect(connection, allowed)
+}
+
+/// The pure functions that translated SQL calls; last, so that they replace SQLite's of the same name.
+fn register_dialect(connection: &Connection, allowed: &AllowList) -> Result<(), SqliteError> {
+    for function in dialect::functions::TABLE {
+        allowed.function(function.name);
+        let flags = FunctionFlags { deterministic: function.deterministic, innocuous: true };
+        connection.register_function(function.name, function.args, flags, function.f)?;
+    }
+    for aggregate in dialect::functions::AGGREGATES {
+        allowed.function(aggregate.name);
+        let start = aggregate.start;
+        connection.register_aggregate(aggregate.name, aggregate.args, FunctionFlags::PURE, move || {
+            Box::new(DialectAggregate(start()))
+        })?;
+    }
+    Ok(())
+}
+
+struct DialectAggregate(Box<dyn dialect::functions::Aggregate>);
+
+impl Aggregate for DialectAggregate {
+    fn step(&mut self, arguments: &[ValueRef<'_>]) -> Result<(), SqlError> {
+        self.0.step(arguments)
+    }
+    fn value(&self) -> Result<Value, SqlError> {
+        self.0.value()
+    }
+    fn inverse(&mut self, arguments: &[ValueRef<'_>]) -> Result<(), SqlError> {
+        self.0.inverse(arguments)
+    }
 }
 
 fn register_math(connection: &Connection, allowed: &AllowList) -> Result<(), SqliteError> {

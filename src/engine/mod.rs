@@ -12,6 +12,7 @@ mod context;
 mod failure;
 mod functions;
 mod math;
+mod pool;
 mod schema;
 mod sequences;
 
@@ -19,6 +20,7 @@ pub use cache::{Prepared, StatementKind};
 pub use connection::{Connection, Options, Role};
 pub use context::{Context, Draws, Recorded, Source};
 pub use failure::{Failure, LocalError};
+pub use pool::{Pool, Pooled};
 
 #[cfg(test)]
 mod tests;

@@ -1,1 +1,250 @@
-//! Placeholder, replaced by its owner.
+//! The replica: executes batches on the canonical state of all databases of a node, and keeps one version
+//! for each of them until it is accepted (steps 4 to 6 of the walk).
+//!
+//! ```text
+//!   accepted          unaccepted                       a group: BEGIN
+//!   version i  <-  version i+1  <-  version i+2          a transaction: SAVEPOINT, its operations, RELEASE
+//!     (shared with readers)          newest            COMMIT, publish
+//! ```
+//!
+//! Invariants kept here, numbered as in the architecture:
+//! - 4. The result of a batch is a function of its plan, the mode and the version before it.
+//! - 7, 9. Readers get accepted versions only ([`Replica::accepted`]).
+//! - 8. Time, randomness and identity numbers come from the batch or the transaction ([`engine::Context`]).
+//! - Rule 14. What fails for reasons of this machine fails the whole batch here, without an answer.
+//! - Rule 18. No transaction executes twice ([`once`]).
+//!
+//! A synchronous struct without threads: `node` puts one around it, tests and the simulator do not. It
+//! belongs to the thread that made it.
+//!
+//! Does not know: how batches come about, tokens, the network, the Postgres face.
+
+mod accepted;
+mod batch;
+mod certify;
+mod database;
+mod divergence;
+mod once;
+mod transaction;
+
+pub use accepted::{AcceptedState, DatabaseVersion, state_root};
+pub use batch::{Executed, Mode};
+pub use divergence::{PageDetail, differing_rows};
+
+use crate::engine::{self, LocalError};
+use crate::page::{Hash, PageNumber};
+use crate::page_store::{Snapshot, StoreOptions};
+use crate::token::{Accepted, LogId};
+use database::Database;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// How a replica is set up.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Of the canonical connections.
+    pub engine: engine::Options,
+    /// Of each database's pages.
+    pub store: StoreOptions,
+}
+
+/// Databases of a new replica.
+pub const FIRST_DATABASES: [&str; 2] = ["evesql", "postgres"];
+
+/// Deliberate wrong-doing, for drills and tests: it happens to the next batch that is executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drill {
+    /// One answer is not what was computed.
+    WrongAnswer,
+    /// The transactions run in another order.
+    Misorder,
+    /// A bit of a page flips after it was hashed.
+    FlipBit {
+        /// Which page of the first database, modulo their number.
+        page: PageNumber,
+        /// Which bit of it.
+        bit: u32,
+    },
+}
+
+/// State after one batch.
+#[derive(Clone)]
+struct Version {
+    log_id: LogId,
+    attempt: u32,
+    root: Hash,
+    answers: Hash,
+    databases: Databases,
+}
+
+/// Versions of all databases, by name.
+type Databases = BTreeMap<Arc<str>, DatabaseVersion>;
+
+impl Version {
+    fn of(accepted: &Accepted, databases: Databases) -> Self {
+        let Accepted { log_id, attempt, root, answers, .. } = *accepted;
+        Version { log_id, attempt, root, answers, databases }
+    }
+    /// All but the token, which is not known here.
+    fn accepted(&self) -> Accepted {
+        let Version { log_id, attempt, root, answers, .. } = *self;
+        Accepted { log_id, attempt, root, answers, token: Hash::default() }
+    }
+}
+
+/// Executes batches; see the module.
+pub struct Replica {
+    options: Options,
+    databases: BTreeMap<Arc<str>, Database>,
+    /// The accepted version first, then those that wait for it.
+    versions: VecDeque<Version>,
+    accepted: watch::Sender<Arc<AcceptedState>>,
+    drill: Option<Drill>,
+}
+
+impl Replica {
+    /// A replica without files, with the databases of [`FIRST_DATABASES`].
+    ///
+    /// # Errors
+    /// [`LocalError`] if SQLite cannot be set up.
+    pub fn in_memory(options: Options) -> Result<Self, LocalError> {
+        let mut databases = BTreeMap::new();
+        for name in FIRST_DATABASES {
+            databases.insert(Arc::from(name), Database::create(&options)?);
+        }
+        Self::with(options, databases, Accepted::default())
+    }
+
+    /// A replica over databases that hold an accepted state, for example after a restart.
+    ///
+    /// # Errors
+    /// [`LocalError`] if SQLite cannot be set up, or the databases do not have the accepted root.
+    pub fn over(
+        options: Options,
+        snapshots: BTreeMap<Arc<str>, Snapshot>,
+        accepted: Accepted,
+    ) -> Result<Self, LocalError> {
+        let mut databases = BTreeMap::new();
+        for (name, snapshot) in snapshots {
+            databases.insert(name, Database::over(&snapshot, &options)?);
+        }
+        let replica = Self::with(options, databases, accepted)?;
+        let found = replica.newest().root;
+        if found != accepted.root {
+            return Err(LocalError::internal(format!("the databases have root {found}, not {}", accepted.root)));
+        }
+        Ok(replica)
+    }
+
+    fn with(options: Options, databases: BTreeMap<Arc<str>, Database>, accepted: Accepted) -> Result<Self, LocalError> {
+        let mut replica = Replica {
+            options,
+            databases,
+            versions: VecDeque::new(),
+            accepted: watch::Sender::new(Arc::new(AcceptedState::default())),
+            drill: None,
+        };
+        let databases = replica.current()?;
+        let root = state_root(&databases);
+        let accepted = Accepted { root, ..accepted };
+        replica.versions.push_back(Version::of(&accepted, databases.clone()));
+        replica.accepted.send_replace(Arc::new(AcceptedState { accepted, databases }));
+        Ok(replica)
+    }
+
+    /// The newest accepted state, for readers on any thread: borrow it, pin a snapshot of it, wait for a newer one.
+    pub fn accepted(&self) -> watch::Receiver<Arc<AcceptedState>> {
+        self.accepted.subscribe()
+    }
+
+    /// Log id, root and answers digest of the newest version, accepted or not; the token is not known here.
+    pub fn newest(&self) -> Accepted {
+        self.newest_version().accepted()
+    }
+
+    /// The version after the batch at this log index, or of the last batch before it, if it is still held.
+    pub fn at(&self, index: u64) -> Option<AcceptedState> {
+        let version = self.versions.iter().rev().find(|version| version.log_id.index <= index)?;
+        Some(AcceptedState { accepted: version.accepted(), databases: version.databases.clone() })
+    }
+
+    fn newest_version(&self) -> &Version {
+        self.versions.back().expect("the accepted version is always held")
+    }
+
+    /// The cluster accepts a batch: versions before it are dropped, readers get this one.
+    ///
+    /// # Errors
+    /// [`LocalError`] if this replica has no such version with that root: it must be repaired first.
+    pub fn accept(&mut self, accepted: &Accepted) -> Result<(), LocalError> {
+        let holds = |version: &Version| version.accepted() == Accepted { token: Hash::default(), ..*accepted };
+        let Some(position) = self.versions.iter().position(holds) else {
+            let index = accepted.log_id.index;
+            return Err(LocalError::internal(format!("no version with the root accepted at {index}")));
+        };
+        self.versions.drain(..position);
+        let databases = self.versions[0].databases.clone();
+        self.accepted.send_replace(Arc::new(AcceptedState { accepted: *accepted, databases }));
+        Ok(())
+    }
+
+    /// Drops all versions of batches after `index`; the next one executes on what is left.
+    ///
+    /// # Errors
+    /// [`LocalError`] if a version at or before `index` is not held any more, or the store fails.
+    pub fn roll_back(&mut self, index: u64) -> Result<(), LocalError> {
+        if self.versions[0].log_id.index > index {
+            return Err(LocalError::internal(format!("no version at or before {index} is held")));
+        }
+        self.versions.retain(|version| version.log_id.index <= index);
+        self.restore(&self.newest_version().databases.clone())
+    }
+
+    /// Replaces everything by a state that was fetched from peers and proved against `accepted`.
+    ///
+    /// # Errors
+    /// [`LocalError`] if the snapshots do not have that root, or SQLite cannot be set up on them.
+    pub fn install(&mut self, snapshots: BTreeMap<Arc<str>, Snapshot>, accepted: &Accepted) -> Result<(), LocalError> {
+        let root = accepted::root_of(snapshots.iter().map(|(name, snapshot)| (&**name, snapshot.root())));
+        if root != accepted.root {
+            return Err(LocalError::internal(format!("the fetched databases have root {root}, not {}", accepted.root)));
+        }
+        self.databases.clear();
+        for (name, snapshot) in snapshots {
+            self.databases.insert(name, Database::over(&snapshot, &self.options)?);
+        }
+        let databases = self.current()?;
+        self.versions = VecDeque::from([Version::of(accepted, databases.clone())]);
+        self.accepted.send_replace(Arc::new(AcceptedState { accepted: *accepted, databases }));
+        Ok(())
+    }
+
+    /// Does something wrong to the next batch, on purpose.
+    pub fn drill(&mut self, drill: Drill) {
+        self.drill = Some(drill);
+    }
+
+    /// The databases as they are now; nothing may be unpublished.
+    fn current(&mut self) -> Result<Databases, LocalError> {
+        self.databases.iter_mut().map(|(name, database)| Ok((name.clone(), database.version()?))).collect()
+    }
+
+    /// Puts all databases to these versions, whatever is open or was made or dropped since.
+    fn restore(&mut self, to: &Databases) -> Result<(), LocalError> {
+        self.databases.retain(|name, _| to.contains_key(name));
+        for (name, version) in to {
+            match self.databases.get_mut(name) {
+                Some(database) if database.is_in(&version.snapshot) => database.restore(version)?,
+                _ => {
+                    let database = Database::over(&version.snapshot, &self.options)?;
+                    self.databases.insert(name.clone(), database);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! A batch: its groups in order, each between BEGIN and COMMIT, each published.
+
+use super::transaction::{Place, Trouble};
+use super::{Databases, Drill, Replica, Version, state_root};
+use crate::batch::Batch;
+use crate::engine::{Failure, LocalError};
+use crate::page::Hash;
+use crate::token::LogId;
+use crate::transaction::{Outcome, SqlError, TransactionId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How a batch is executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// As its plan says.
+    Planned,
+    /// After a verdict: one by one in plan order, without the void ones.
+    Replay {
+        /// Positions of the transactions that have no effect.
+        void: Vec<u32>,
+    },
+}
+
+/// What executing a batch gave: the material of a token, and the answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Executed {
+    /// Root of the whole state after it.
+    pub root: Hash,
+    /// Digest of all outcomes.
+    pub answers: Hash,
+    /// One for each transaction, by position in the batch.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Replica {
+    /// Executes the next batch and keeps its result as the newest version.
+    ///
+    /// # Errors
+    /// [`LocalError`] if this machine failed (rule 14): there is no result, and the state is as before.
+    pub fn execute(&mut self, log_id: LogId, batch: &Batch, attempt: u32, mode: &Mode) -> Result<Executed, LocalError> {
+        let newest = self.newest_version().log_id;
+        if log_id.index <= newest.index {
+            return Err(LocalError::internal(format!("batch {} does not follow {}", log_id.index, newest.index)));
+        }
+        let drill = self.drill.take();
+        match self.run_batch(log_id, batch, mode, drill) {
+            Ok((executed, databases)) => {
+                let Executed { root, answers, .. } = executed;
+                self.versions.push_back(Version { log_id, attempt, root, answers, databases });
+                Ok(executed)
+            }
+            Err(error) => {
+                let before = self.newest_version().databases.clone();
+                self.restore(&before)?;
+                Err(error)
+            }
+        }
+    }
+
+    fn run_batch(
+        &mut self,
+        log_id: LogId,
+        batch: &Batch,
+        mode: &Mode,
+        drill: Option<Drill>,
+    ) -> Result<(Executed, Databases), LocalError> {
+        let mut outcomes = vec![Outcome::Void; batch.transactions.len()];
+        let mut groups = plan_order(batch);
+        if let Mode::Replay { void } = mode {
+            groups.iter_mut().for_each(|group| group.retain(|position| !void.contains(position)));
+            self.note_void(batch, void);
+        }
+        if drill == Some(Drill::Misorder) {
+            groups.iter_mut().for_each(|group| group.reverse());
+        }
+        let count = groups.len();
+        for (number, group) in groups.iter().enumerate() {
+            self.run_group(log_id.index, batch, group, &mut outcomes)?;
+            if number + 1 == count {
+                self.write_once(log_id.index)?;
+            }
+            self.commit()?;
+        }
+        if drill == Some(Drill::WrongAnswer) {
+            falsify(&mut outcomes);
+        }
+        let databases = self.current()?;
+        if let Some(Drill::FlipBit { page, bit }) = drill
+            && let Some(database) = self.databases.values().next()
+        {
+            database.flip_bit(page, bit)?;
+        }
+        let executed = Executed { root: state_root(&databases), answers: digest(&outcomes), outcomes };
+        Ok((executed, databases))
+    }
+
+    /// Runs a group inside open SQL transactions. A transaction that ends the group's own (`RAISE(ROLLBACK)`)
+    /// takes all others with it; the group runs again, and that one gets an error.
+    fn run_group(
+        &mut self,
+        log_index: u64,
+        batch: &Batch,
+        group: &[u32],
+        outcomes: &mut [Outcome],
+    ) -> Result<(), LocalError> {
+        let mut spoilers: BTreeMap<u32, SqlError> = BTreeMap::new();
+        let before = self.current()?;
+        let noted = self.noted();
+        loop {
+            match self.try_group(log_index, batch, group, &spoilers, outcomes) {
+                Ok(()) => return Ok(()),
+                Err((_, Trouble::Local(error))) => return Err(error),
+                Err((position, Trouble::GroupLost(error))) => {
+                    self.restore(&before)?;
+                    self.resume(&noted);
+                    spoilers.insert(position, error);
+                }
+            }
+        }
+    }
+
+    fn try_group(
+        &mut self,
+        log_index: u64,
+        batch: &Batch,
+        group: &[u32],
+        spoilers: &BTreeMap<u32, SqlError>,
+        outcomes: &mut [Outcome],
+    ) -> Result<(), (u32, Trouble)> {
+        for position in group {
+            let transaction = &batch.transactions[*position as usize];
+            let place = Place { log_index, position: *position, timestamp_us: batch.timestamp_us, seed: batch.seed };
+            let spoiler = spoilers.get(position);
+            let outcome = self.run_transaction(transaction, place, spoiler).map_err(|trouble| (*position, trouble))?;
+            outcomes[*position as usize] = outcome;
+        }
+        Ok(())
+    }
+
+    /// A void transaction's id counts as executed: its client was told of an error, so a late copy of it must
+    /// have no effect either.
+    fn note_void(&mut self, batch: &Batch, void: &[u32]) {
+        for position in void {
+            if let Some(transaction) = batch.transactions.get(*position as usize)
+                && let Some(database) = self.databases.get_mut(&transaction.database)
+                && !database.once.contains(&transaction.id)
+            {
+                database.once.note(transaction.id);
+            }
+        }
+    }
+
+    fn noted(&self) -> BTreeMap<Arc<str>, Vec<TransactionId>> {
+        self.databases.iter().map(|(name, database)| (name.clone(), database.once.pending().to_vec())).collect()
+    }
+
+    fn resume(&mut self, noted: &BTreeMap<Arc<str>, Vec<TransactionId>>) {
+        for (name, ids) in noted {
+            if let Some(database) = self.databases.get_mut(name) {
+                database.once.resume(ids);
+            }
+        }
+    }
+
+    fn write_once(&mut self, log_index: u64) -> Result<(), LocalError> {
+        for database in self.databases.values_mut().filter(|database| !database.once.pending().is_empty()) {
+            database.begin().map_err(Failure::into_local)?;
+            database.once.write(&mut database.connection, log_index).map_err(Failure::into_local)?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), LocalError> {
+        for database in self.databases.values_mut().filter(|database| database.is_open) {
+            database.commit().map_err(Failure::into_local)?;
+            database.publish()?;
+        }
+        Ok(())
+    }
+}
+
+/// Positions in the order in which they take effect, group by group: a group's parallel part, then its
+/// direct one. What a plan names twice counts once, what it does not name comes last: a plan decides about
+/// order, never about whether a transaction runs.
+fn plan_order(batch: &Batch) -> Vec<Vec<u32>> {
+    let mut is_left = vec![true; batch.transactions.len()];
+    let mut take = |position: &u32| {
+        let left = is_left.get_mut(*position as usize)?;
+        std::mem::take(left).then_some(*position)
+    };
+    let mut groups: Vec<Vec<u32>> = Vec::with_capacity(batch.plan.groups.len() + 1);
+    for group in &batch.plan.groups {
+        // The parallel part runs as the direct one until worker views execute it; order and result are these.
+        groups.push(group.parallel.iter().chain(&group.direct).filter_map(&mut take).collect());
+    }
+    let rest: Vec<u32> = (0..batch.transactions.len() as u32).filter_map(|position| take(&position)).collect();
+    if !rest.is_empty() || groups.is_empty() {
+        groups.push(rest);
+    }
+    groups
+}
+
+fn digest(outcomes: &[Outcome]) -> Hash {
+    let mut bytes = Vec::with_capacity(outcomes.len() * 16);
+    outcomes.iter().for_each(|outcome| bytes.extend_from_slice(&outcome.digest().to_bytes()));
+    Hash::of(&bytes)
+}
+
+fn falsify(outcomes: &mut [Outcome]) {
+    let answered = |outcome: &&mut Outcome| matches!(outcome, Outcome::Committed(answers) if !answers.is_empty());
+    match outcomes.iter_mut().find(answered) {
+        Some(Outcome::Committed(answers)) => answers[0].changes ^= 1,
+        _ => outcomes.iter_mut().take(1).for_each(|outcome| *outcome = Outcome::Expired),
+    }
+}

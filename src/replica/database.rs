@@ -1,0 +1,125 @@
+//! One database of a replica: its page store, its canonical connection, and what is remembered of both.
+
+use super::Options;
+use super::accepted::DatabaseVersion;
+use super::once::Once;
+use crate::catalog::{self, Catalog};
+use crate::engine::{Connection, Failure, LocalError};
+use crate::page_store::{PageStore, Snapshot, View};
+use std::sync::Arc;
+
+/// A database and its writer.
+pub(super) struct Database {
+    store: Arc<PageStore>,
+    pub connection: Connection,
+    pub catalog: Arc<Catalog>,
+    pub once: Once,
+    /// Whether BEGIN was said.
+    pub is_open: bool,
+}
+
+impl Database {
+    /// A new database; the same bytes on every replica.
+    pub fn create(options: &Options) -> Result<Self, LocalError> {
+        let store = PageStore::in_memory(options.store.clone());
+        let connection = Connection::canonical(View::canonical(&store), options.engine)?;
+        let mut database =
+            Database { store, connection, catalog: Arc::new(Catalog::empty()), once: Once::default(), is_open: false };
+        database.set_up().map_err(Failure::into_local)?;
+        database.publish()?;
+        database.connection.schema_hash()?;
+        database.reload_catalog()?;
+        Ok(database)
+    }
+
+    fn set_up(&mut self) -> Result<(), Failure> {
+        self.begin()?;
+        for sql in catalog::BOOTSTRAP_SQL.iter().chain([&Once::TABLE_SQL]) {
+            self.connection.control(sql)?;
+        }
+        self.commit()?;
+        self.connection.renew_schema()
+    }
+
+    /// The database that a snapshot shows, which must be its store's newest version.
+    pub fn over(snapshot: &Snapshot, options: &Options) -> Result<Self, LocalError> {
+        let store = snapshot.store().clone();
+        store.roll_back(snapshot)?;
+        let connection = Connection::canonical(View::canonical(&store), options.engine)?;
+        let mut database =
+            Database { store, connection, catalog: Arc::new(Catalog::empty()), once: Once::default(), is_open: false };
+        database.connection.schema_hash()?;
+        database.once = Once::load(&mut database.connection)?;
+        database.reload_catalog()?;
+        Ok(database)
+    }
+
+    /// Whether a snapshot is one of this database's.
+    pub fn is_in(&self, snapshot: &Snapshot) -> bool {
+        Arc::ptr_eq(&self.store, snapshot.store())
+    }
+
+    /// BEGIN, if it was not said yet.
+    pub fn begin(&mut self) -> Result<(), Failure> {
+        if !self.is_open {
+            self.connection.control("BEGIN")?;
+            self.is_open = true;
+        }
+        Ok(())
+    }
+
+    /// COMMIT, if there was a BEGIN.
+    pub fn commit(&mut self) -> Result<(), Failure> {
+        if self.is_open {
+            self.connection.control("COMMIT")?;
+            self.is_open = false;
+        }
+        Ok(())
+    }
+
+    /// Makes what was committed the newest version.
+    pub fn publish(&mut self) -> Result<Snapshot, LocalError> {
+        Ok(self.store.publish(self.connection.viewed()?)?)
+    }
+
+    /// The newest version.
+    pub fn version(&mut self) -> Result<DatabaseVersion, LocalError> {
+        let schema = self.connection.schema_hash()?;
+        Ok(DatabaseVersion { snapshot: self.store.head(), schema, catalog: self.catalog.clone() })
+    }
+
+    /// Goes back to a version, whatever is open.
+    pub fn restore(&mut self, version: &DatabaseVersion) -> Result<(), LocalError> {
+        if !self.connection.is_autocommit() {
+            self.connection.control("ROLLBACK").map_err(Failure::into_local)?;
+        }
+        self.is_open = false;
+        self.store.roll_back(&version.snapshot)?;
+        // Also where the hash is the same: SQLite may hold statistics or a schema that were rolled back.
+        self.connection.renew_schema().map_err(Failure::into_local)?;
+        self.connection.expect_schema(version.schema)?;
+        self.catalog = version.catalog.clone();
+        self.once = Once::load(&mut self.connection)?;
+        Ok(())
+    }
+
+    /// Reads the catalog's rows, after they may have changed.
+    pub fn reload_catalog(&mut self) -> Result<(), LocalError> {
+        let rows = self.connection.query(catalog::CATALOG_SQL, &[]).map_err(Failure::into_local)?;
+        let catalog = Catalog::load(rows).map_err(|error| LocalError::internal(error.to_string()))?;
+        self.catalog = Arc::new(catalog);
+        Ok(())
+    }
+
+    /// Flips a bit in memory (drill).
+    pub fn flip_bit(&self, page: u32, bit: u32) -> Result<(), LocalError> {
+        let pages = self.store.head().page_count().max(1);
+        Ok(self.store.flip_bit(page % pages + 1, bit)?)
+    }
+
+    /// Pages whose bytes in memory do not have their hash any more.
+    #[cfg(test)]
+    pub fn damaged_pages(&self) -> Vec<u32> {
+        self.store.rehash(&self.store.head())
+    }
+}

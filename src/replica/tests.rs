@@ -1,0 +1,388 @@
+//! Stories of one replica and of two that must agree.
+
+use super::*;
+use crate::batch::{Batch, Group, Plan};
+use crate::transaction::*;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+fn replica() -> Replica {
+    Replica::in_memory(Options::default()).unwrap()
+}
+
+fn log_id(index: u64) -> LogId {
+    LogId { term: 1, leader: 1, index }
+}
+
+fn statement(sql: &str) -> Statement {
+    Statement { sql: vec![sql.into()], ..Statement::default() }
+}
+
+/// A one-shot transaction of these statements, with a fresh id.
+fn transaction(replica: &Replica, statements: &[&str]) -> Transaction {
+    static SEQUENCE: AtomicU64 = AtomicU64::new(0);
+    let operations = statements.iter().map(|sql| Operation::Statement(statement(sql))).collect();
+    Transaction {
+        id: TransactionId { incarnation: 1, session: 1, sequence: SEQUENCE.fetch_add(1, Ordering::Relaxed) },
+        database: "evesql".into(),
+        catalog: replica.newest_version().databases["evesql"].catalog.version,
+        begun: None,
+        expires_at_index: 500,
+        operations,
+    }
+}
+
+fn batch(transactions: Vec<Transaction>) -> Batch {
+    Batch {
+        timestamp_us: 1_000_000,
+        seed: 42,
+        engine: Hash::default(),
+        accepted: Accepted::default(),
+        transactions,
+        plan: Plan::default(),
+    }
+}
+
+fn execute(replica: &mut Replica, index: u64, transactions: Vec<Transaction>) -> Executed {
+    replica.execute(log_id(index), &batch(transactions), 0, &Mode::Planned).unwrap()
+}
+
+/// Runs one transaction of these statements and returns its outcome.
+fn run(replica: &mut Replica, statements: &[&str]) -> Outcome {
+    let index = replica.newest().log_id.index + 1;
+    let transaction = transaction(replica, statements);
+    execute(replica, index, vec![transaction]).outcomes.remove(0)
+}
+
+fn last_rows(outcome: &Outcome) -> Vec<Vec<Value>> {
+    match outcome {
+        Outcome::Committed(answers) => answers.last().unwrap().rows.to_vec(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn code(outcome: &Outcome) -> &str {
+    match outcome {
+        Outcome::Failed { error, .. } => error.code(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn integers(numbers: &[i64]) -> Vec<Vec<Value>> {
+    vec![numbers.iter().map(|number| Value::Integer(*number)).collect()]
+}
+
+#[test]
+fn new_replicas_have_one_root_and_the_same_batches_keep_it_one() {
+    let (mut a, mut b) = (replica(), replica());
+    assert_eq!(a.newest(), b.newest());
+    for statements in [
+        &["CREATE TABLE t(a INTEGER PRIMARY KEY, b)", "INSERT INTO t VALUES (1, random())"][..],
+        &["INSERT INTO t SELECT a + 1, hex(randomblob(8)) FROM t"],
+        &["SELECT * FROM t"],
+    ] {
+        let transactions = vec![transaction(&a, statements)];
+        let index = a.newest().log_id.index + 1;
+        assert_eq!(execute(&mut a, index, transactions.clone()), execute(&mut b, index, transactions));
+    }
+}
+
+#[test]
+fn a_failed_statement_undoes_its_transaction_alone() {
+    let mut replica = replica();
+    run(&mut replica, &["CREATE TABLE t(a UNIQUE)"]);
+    let transactions = vec![
+        transaction(&replica, &["INSERT INTO t VALUES (1)"]),
+        transaction(&replica, &["INSERT INTO t VALUES (2)", "INSERT INTO t VALUES (1)"]),
+        transaction(&replica, &["INSERT INTO t VALUES (3)"]),
+    ];
+    let outcomes = execute(&mut replica, 2, transactions).outcomes;
+    assert!(matches!(&outcomes[1], Outcome::Failed { operation: 1, error } if error.code() == "23505"));
+    assert_eq!(last_rows(&run(&mut replica, &["SELECT count(*), sum(a) FROM t"])), integers(&[2, 4]));
+}
+
+#[test]
+fn what_rolls_the_group_back_fails_alone() {
+    let mut replica = replica();
+    run(
+        &mut replica,
+        &[
+            "CREATE TABLE t(a)",
+            "CREATE TRIGGER g BEFORE INSERT ON t WHEN new.a < 0 BEGIN SELECT RAISE(ROLLBACK, 'no'); END",
+        ],
+    );
+    let transactions: Vec<Transaction> = ["(1)", "(-1)", "(2)", "(-2)", "(3)"]
+        .iter()
+        .map(|values| transaction(&replica, &[&format!("INSERT INTO t VALUES {values}")]))
+        .collect();
+    let ids: Vec<TransactionId> = transactions.iter().map(|transaction| transaction.id).collect();
+    let outcomes = execute(&mut replica, 2, transactions.clone()).outcomes;
+    let committed: Vec<bool> = outcomes.iter().map(|outcome| matches!(outcome, Outcome::Committed(_))).collect();
+    assert_eq!(committed, [true, false, true, false, true]);
+    assert_eq!(last_rows(&run(&mut replica, &["SELECT count(*), sum(a) FROM t"])), integers(&[3, 6]));
+    // Each of them counts as executed exactly once.
+    let again = execute(&mut replica, 9, transactions).outcomes;
+    assert_eq!(again, vec![Outcome::AlreadyDone; ids.len()]);
+}
+
+#[test]
+fn an_interactive_transaction_commits_only_if_it_would_see_the_same() {
+    let mut replica = replica();
+    run(&mut replica, &["CREATE TABLE t(a)", "INSERT INTO t VALUES (1)"]);
+    let seen =
+        match run(&mut replica, &["SELECT a FROM t", "INSERT INTO t VALUES (1)", "DELETE FROM t WHERE rowid = 2"]) {
+            Outcome::Committed(answers) => answers,
+            other => panic!("{other:?}"),
+        };
+    let mut interactive = transaction(&replica, &["SELECT a FROM t", "INSERT INTO t VALUES (5)"]);
+    interactive.begun = Some(Begun { timestamp_us: 7, seed: 8 });
+    for (operation, answer) in interactive.operations.iter_mut().zip(&seen) {
+        let Operation::Statement(statement) = operation else { unreachable!() };
+        statement.seen = Some(answer.digest());
+    }
+    let mut late = interactive.clone();
+    late.id.sequence = u64::MAX;
+    let outcomes = execute(&mut replica, 9, vec![interactive, late]).outcomes;
+    assert!(matches!(outcomes[0], Outcome::Committed(_)), "{:?}", outcomes[0]);
+    assert_eq!(outcomes[1], Outcome::Conflict { operation: 0, row: None });
+    assert_eq!(last_rows(&run(&mut replica, &["SELECT count(*) FROM t"])), integers(&[2]));
+}
+
+#[test]
+fn an_error_that_the_client_saw_and_rolled_back_is_no_end() {
+    let mut replica = replica();
+    run(&mut replica, &["CREATE TABLE t(a UNIQUE)", "INSERT INTO t VALUES (1)"]);
+    let Outcome::Failed { error, .. } = run(&mut replica, &["INSERT INTO t VALUES (1)"]) else { panic!() };
+    let mut interactive = transaction(&replica, &[]);
+    interactive.begun = Some(Begun { timestamp_us: 7, seed: 8 });
+    let failing = Statement { seen: Some(error.digest()), ..statement("INSERT INTO t VALUES (1)") };
+    interactive.operations = vec![
+        Operation::Statement(statement("INSERT INTO t VALUES (2)")),
+        Operation::Savepoint("SAVEPOINT s".into()),
+        Operation::Statement(statement("INSERT INTO t VALUES (3)")),
+        Operation::Statement(failing),
+        Operation::Savepoint("ROLLBACK TO s".into()),
+        Operation::Savepoint("RELEASE s".into()),
+    ];
+    let outcome = execute(&mut replica, 9, vec![interactive]).outcomes.remove(0);
+    assert!(matches!(&outcome, Outcome::Committed(answers) if answers.len() == 3), "{outcome:?}");
+    assert_eq!(last_rows(&run(&mut replica, &["SELECT count(*), max(a) FROM t"])), integers(&[2, 2]));
+}
+
+#[test]
+fn deferred_foreign_keys_are_asked_for_at_the_end_of_each_transaction() {
+    let mut replica = replica();
+    run(
+        &mut replica,
+        &["CREATE TABLE p(id INTEGER PRIMARY KEY)", "CREATE TABLE c(p REFERENCES p DEFERRABLE INITIALLY DEFERRED)"],
+    );
+    let bad = transaction(&replica, &["INSERT INTO c VALUES (1)"]);
+    let good = transaction(&replica, &["INSERT INTO c VALUES (2)", "INSERT INTO p VALUES (2)"]);
+    let outcomes = execute(&mut replica, 9, vec![bad, good]).outcomes;
+    assert_eq!(code(&outcomes[0]), "23503");
+    assert!(matches!(outcomes[1], Outcome::Committed(_)));
+}
+
+#[test]
+fn nothing_is_executed_twice_or_after_its_time() {
+    let mut replica = replica();
+    run(&mut replica, &["CREATE TABLE t(a)"]);
+    let first = transaction(&replica, &["INSERT INTO t VALUES (1)"]);
+    let executed = execute(&mut replica, 2, vec![first.clone(), first.clone()]);
+    assert!(matches!(executed.outcomes[0], Outcome::Committed(_)));
+    assert_eq!(executed.outcomes[1], Outcome::AlreadyDone);
+    let version = replica.newest();
+    // Rolled back, it is not done; executed again, it is; restarted, it still is.
+    replica.roll_back(1).unwrap();
+    assert_eq!(execute(&mut replica, 2, vec![first.clone(), first.clone()]), executed);
+    assert_eq!(replica.newest(), version);
+    let snapshots = replica.at(2).unwrap().databases.into_iter().map(|(name, v)| (name, v.snapshot)).collect();
+    let mut reopened = Replica::over(Options::default(), snapshots, version).unwrap();
+    assert_eq!(execute(&mut reopened, 3, vec![first]).outcomes, [Outcome::AlreadyDone]);
+
+    let mut late = transaction(&reopened, &["SELECT 1"]);
+    late.expires_at_index = 9;
+    assert_eq!(execute(&mut reopened, 10, vec![late.clone()]).outcomes, [Outcome::Expired]);
+    late.expires_at_index = 12 + ONCE_WINDOW;
+    assert_eq!(execute(&mut reopened, 11, vec![late]).outcomes, [Outcome::Expired]);
+}
+
+#[test]
+fn the_once_table_forgets_what_is_older_than_its_window() {
+    let mut replica = replica();
+    run(&mut replica, &["CREATE TABLE t(a)"]);
+    let mut first = transaction(&replica, &["INSERT INTO t VALUES (1)"]);
+    execute(&mut replica, 2, vec![first.clone()]);
+    first.expires_at_index = 2 + ONCE_WINDOW;
+    let executed = execute(&mut replica, 2 + ONCE_WINDOW, vec![first.clone()]);
+    assert_eq!(executed.outcomes, [Outcome::AlreadyDone]);
+    let mut other = transaction(&replica, &["SELECT 1"]);
+    other.expires_at_index = 5000;
+    execute(&mut replica, 4500, vec![other]);
+    let snapshot = replica.at(4500).unwrap().databases["evesql"].snapshot.clone();
+    let mut reader = engine::Connection::view(&snapshot, engine::Options::default()).unwrap();
+    let rows = reader.query("SELECT count(*) FROM evesql_once WHERE log_index = 4500", &[]).unwrap();
+    assert_eq!(rows, integers(&[1]));
+}
+
+#[test]
+fn a_statement_for_another_catalog_is_stale() {
+    let mut replica = replica();
+    let put = "INSERT INTO evesql_catalog VALUES(0, 'counters', '{\"next_oid\":16385}')";
+    let first = transaction(&replica, &["CREATE TABLE t(a)", put]);
+    let second = transaction(&replica, &["SELECT 1"]);
+    let outcomes = execute(&mut replica, 1, vec![first, second.clone()]).outcomes;
+    assert!(matches!(outcomes[0], Outcome::Committed(_)), "{outcomes:?}");
+    assert_eq!(outcomes[1], Outcome::Stale);
+    // Translated again it comes under the same id.
+    let again = Transaction { catalog: transaction(&replica, &[]).catalog, ..second };
+    assert!(matches!(execute(&mut replica, 2, vec![again]).outcomes[0], Outcome::Committed(_)));
+    // A change of the catalog that fails leaves the old one.
+    let before = transaction(&replica, &[]).catalog;
+    run(&mut replica, &["UPDATE evesql_catalog SET definition = '{\"next_oid\":16386}'", "SELECT nosuch"]);
+    assert_eq!(transaction(&replica, &[]).catalog, before);
+}
+
+#[test]
+fn identity_numbers_are_drawn_in_plan_order() {
+    let mut replica = replica();
+    run(&mut replica, &["CREATE TABLE t(id, x)", "INSERT INTO evesql_sequences VALUES (9, 1, 0, 1, 1, 1000, 0)"]);
+    let insert = "INSERT INTO t VALUES (evesql_nextval(9), 0) RETURNING id";
+    let fails = transaction(&replica, &[insert, "SELECT nosuch"]);
+    let transactions = vec![transaction(&replica, &[insert]), fails, transaction(&replica, &[insert, insert])];
+    let outcomes = execute(&mut replica, 2, transactions).outcomes;
+    assert_eq!(last_rows(&outcomes[0]), integers(&[1]));
+    assert_eq!(last_rows(&outcomes[2]), integers(&[3]));
+}
+
+#[test]
+fn copy_runs_one_statement_for_each_row() {
+    let mut replica = replica();
+    run(&mut replica, &["CREATE TABLE t(a, b)"]);
+    let mut copy = transaction(&replica, &[]);
+    let rows = (0..50).map(|n| vec![Value::Integer(n), Value::Text("x".into())]).collect();
+    copy.operations =
+        vec![Operation::Statement(Statement { rows: Some(rows), ..statement("INSERT INTO t VALUES (?1, ?2)") })];
+    let outcome = execute(&mut replica, 2, vec![copy]).outcomes.remove(0);
+    assert!(matches!(&outcome, Outcome::Committed(answers) if answers[0].changes == 50), "{outcome:?}");
+}
+
+#[test]
+fn replay_gives_the_same_answers_and_leaves_out_what_is_void() {
+    let (mut a, mut b) = (replica(), replica());
+    for replica in [&mut a, &mut b] {
+        run(replica, &["CREATE TABLE t(a UNIQUE)"]);
+    }
+    let mut planned = batch((0..6).map(|n| transaction(&a, &[&format!("INSERT INTO t VALUES ({})", n / 2)])).collect());
+    planned.plan.groups =
+        vec![Group { parallel: vec![4], direct: vec![0, 0, 99] }, Group { parallel: vec![], direct: vec![1, 2] }];
+    let first = a.execute(log_id(2), &planned, 0, &Mode::Planned).unwrap();
+    let replayed = b.execute(log_id(2), &planned, 1, &Mode::Replay { void: vec![] }).unwrap();
+    assert_eq!(first.outcomes, replayed.outcomes);
+    a.roll_back(1).unwrap();
+    let replayed = a.execute(log_id(2), &planned, 1, &Mode::Replay { void: vec![0, 1] }).unwrap();
+    assert_eq!(replayed.outcomes[0], Outcome::Void);
+    assert!(matches!(replayed.outcomes[2], Outcome::Committed(_)));
+    // A void transaction is done with.
+    assert_eq!(execute(&mut a, 3, vec![planned.transactions[0].clone()]).outcomes, [Outcome::AlreadyDone]);
+}
+
+#[test]
+fn rolling_back_forgets_schema_and_databases_made_since() {
+    let mut replica = replica();
+    run(&mut replica, &["CREATE TABLE t(a)", "INSERT INTO t VALUES (1)"]);
+    let root = replica.newest();
+    let change =
+        |replica: &Replica, operation| Transaction { operations: vec![operation], ..transaction(replica, &[]) };
+    let transactions = vec![
+        change(&replica, Operation::CreateDatabase("other".into())),
+        change(&replica, Operation::DropDatabase("postgres".into())),
+        change(&replica, Operation::DropDatabase("evesql".into())),
+        transaction(&replica, &["DROP TABLE t", "CREATE TABLE u(b)", "ANALYZE"]),
+    ];
+    let outcomes = execute(&mut replica, 2, transactions).outcomes;
+    assert_eq!(code(&outcomes[2]), "55006");
+    let names: Vec<String> = replica.at(2).unwrap().databases.keys().map(|name| name.to_string()).collect();
+    assert_eq!(names, ["evesql", "other"]);
+    replica.roll_back(1).unwrap();
+    assert_eq!(replica.newest(), root);
+    let names: Vec<String> = replica.current().unwrap().keys().map(|name| name.to_string()).collect();
+    assert_eq!(names, ["evesql", "postgres"]);
+    assert_eq!(last_rows(&run(&mut replica, &["SELECT a FROM t"])), integers(&[1]));
+    assert_eq!(code(&run(&mut replica, &["SELECT b FROM u"])), "42P01");
+}
+
+#[test]
+fn readers_get_accepted_versions_only() {
+    let mut replica = replica();
+    let accepted = replica.accepted();
+    run(&mut replica, &["CREATE TABLE t(a)", "INSERT INTO t VALUES (1)"]);
+    assert_eq!(accepted.borrow().accepted.log_id.index, 0);
+    let newest = replica.newest();
+    assert!(replica.accept(&Accepted { root: Hash(1), ..newest }).is_err());
+    replica.accept(&newest).unwrap();
+    run(&mut replica, &["INSERT INTO t VALUES (2)"]);
+    let state = accepted.borrow().clone();
+    assert_eq!(state.accepted, newest);
+    let count = std::thread::spawn(move || {
+        let version = &state.databases["evesql"];
+        let mut connection = engine::Connection::view(&version.snapshot, engine::Options::default()).unwrap();
+        connection.expect_schema(version.schema).unwrap();
+        connection.query("SELECT count(*) FROM t", &[]).unwrap()
+    });
+    assert_eq!(count.join().unwrap(), integers(&[1]));
+    assert!(replica.roll_back(0).is_err(), "what is accepted is never rolled back");
+}
+
+#[test]
+fn drills_show_in_the_token_or_in_the_scrub() {
+    let statements = ["CREATE TABLE t(a INTEGER PRIMARY KEY AUTOINCREMENT, b)"];
+    let run_with = |drill: Option<Drill>| {
+        let mut replica = replica();
+        let with_id = |(n, transaction): (usize, Transaction)| Transaction {
+            id: TransactionId { incarnation: 5, session: 5, sequence: n as u64 },
+            ..transaction
+        };
+        let create = with_id((100, transaction(&replica, &statements)));
+        execute(&mut replica, 1, vec![create]);
+        let insert = |n: i64| format!("INSERT INTO t(b) VALUES ({n}) RETURNING a");
+        let transactions: Vec<Transaction> = (0..3).map(|n| transaction(&replica, &[&insert(n)])).collect();
+        let transactions = transactions.into_iter().enumerate().map(with_id);
+        if let Some(drill) = drill {
+            replica.drill(drill);
+        }
+        let executed = execute(&mut replica, 2, transactions.collect());
+        let damaged = replica.databases["evesql"].damaged_pages();
+        (executed.root, executed.answers, damaged)
+    };
+    let honest = run_with(None);
+    assert!(honest.2.is_empty());
+    let wrong = run_with(Some(Drill::WrongAnswer));
+    assert!(wrong.0 == honest.0 && wrong.1 != honest.1);
+    let misordered = run_with(Some(Drill::Misorder));
+    assert!(misordered.0 != honest.0 && misordered.1 != honest.1);
+    let flipped = run_with(Some(Drill::FlipBit { page: 1, bit: 77 }));
+    assert_eq!((flipped.0, flipped.1, flipped.2), (honest.0, honest.1, vec![2]));
+}
+
+#[test]
+fn a_differing_page_is_told_by_table_and_row() {
+    let (mut a, mut b) = (replica(), replica());
+    for replica in [&mut a, &mut b] {
+        run(
+            replica,
+            &["CREATE TABLE t(id INTEGER PRIMARY KEY, x)", "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')"],
+        );
+    }
+    assert_ne!(a.newest().root, b.newest().root, "their once tables hold other ids");
+    run(&mut a, &["UPDATE t SET x = 'changed' WHERE id = 2"]);
+    let snapshot = |replica: &Replica| replica.at(2).unwrap().databases["evesql"].snapshot.clone();
+    let (ours, theirs) = (snapshot(&a), snapshot(&b));
+    let differing: Vec<PageNumber> = (1..=ours.page_count())
+        .filter(|page| ours.page_hash(*page).unwrap() != theirs.page_hash(*page).unwrap())
+        .collect();
+    let details = a.divergence_detail("evesql", &differing).unwrap();
+    let detail = details.iter().find(|detail| detail.owner.as_deref() == Some("t")).unwrap();
+    assert_eq!((detail.kind.as_str(), detail.rowids), ("leaf", Some((1, 3))));
+    let rows = differing_rows(&ours.page(detail.page).unwrap(), &theirs.page(detail.page).unwrap(), detail.page);
+    assert_eq!(rows, vec![2]);
+}

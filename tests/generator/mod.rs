@@ -1,0 +1,187 @@
+//! Generated transactions over a schema that holds everything which once made replicas differ: overflow
+//! pages, splitting indexes, REPLACE, cascades, triggers, WITHOUT ROWID, FTS5, wide tables, DDL that stays
+//! and DDL that rolls back, ANALYZE. One seed gives one sequence.
+
+#![allow(dead_code, reason = "each test uses its part")]
+
+/// A small generator of numbers; statistical quality is no concern here.
+#[derive(Clone)]
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Random(seed)
+    }
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+    pub fn chance(&mut self, one_in: u64) -> bool {
+        self.below(one_in) == 0
+    }
+}
+
+/// One step of a generated transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    Statement(String),
+    Savepoint(String),
+}
+
+/// A generated transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Generated {
+    pub steps: Vec<Step>,
+    /// Uses functions of ours: stock SQLite cannot run it.
+    pub ours_only: bool,
+}
+
+impl Generated {
+    fn of(statements: impl IntoIterator<Item = String>) -> Self {
+        Generated { steps: statements.into_iter().map(Step::Statement).collect(), ours_only: false }
+    }
+}
+
+/// Tables whose rows are compared with stock SQLite's, with their order.
+pub const TABLES: &[(&str, &str)] = &[
+    ("parent", "id"),
+    ("child", "id"),
+    ("blobs", "id"),
+    ("wide", "id"),
+    ("pairs", "a, b"),
+    ("log", "rowid"),
+    ("docs", "rowid"),
+];
+
+/// Creates the schema, one statement each.
+pub fn schema() -> Vec<String> {
+    let columns: Vec<String> = (0..100).map(|n| format!("c{n} INT DEFAULT {n}")).collect();
+    [
+        "CREATE TABLE parent(id INTEGER PRIMARY KEY AUTOINCREMENT, code TEXT UNIQUE, n INT NOT NULL CHECK (n < 1000000))",
+        "CREATE TABLE child(id INTEGER PRIMARY KEY, parent INT REFERENCES parent ON DELETE CASCADE ON UPDATE CASCADE \
+         DEFERRABLE INITIALLY DEFERRED, body TEXT)",
+        "CREATE INDEX child_parent ON child(parent, body)",
+        "CREATE INDEX child_body ON child(body) WHERE length(body) > 20",
+        "CREATE TABLE blobs(id INTEGER PRIMARY KEY, data BLOB)",
+        "CREATE TABLE pairs(a TEXT, b INT, v TEXT, PRIMARY KEY(a, b)) WITHOUT ROWID",
+        "CREATE TABLE log(what TEXT, n INT)",
+        "CREATE TABLE noise(id INTEGER PRIMARY KEY, r, s, t DEFAULT CURRENT_TIMESTAMP)",
+        "CREATE TRIGGER parent_inserted AFTER INSERT ON parent BEGIN INSERT INTO log VALUES ('insert', new.id); END",
+        "CREATE TRIGGER parent_updated AFTER UPDATE ON parent BEGIN INSERT INTO log VALUES ('update', new.n); END",
+        "CREATE TRIGGER parent_deleted AFTER DELETE ON parent BEGIN INSERT INTO log VALUES ('delete', old.id); END",
+        "CREATE VIRTUAL TABLE docs USING fts5(body)",
+    ]
+    .into_iter()
+    .map(String::from)
+    .chain([format!("CREATE TABLE wide(id INTEGER PRIMARY KEY, {})", columns.join(", "))])
+    .collect()
+}
+
+/// Makes transactions.
+pub struct Generator {
+    random: Random,
+    tables: u64,
+}
+
+impl Generator {
+    pub fn new(seed: u64) -> Self {
+        Generator { random: Random::new(seed), tables: 0 }
+    }
+
+    pub fn transaction(&mut self) -> Generated {
+        match self.random.below(40) {
+            0 => self.change_schema(),
+            1 => Generated::of(["ANALYZE".to_string()]),
+            2..5 => self.noise(),
+            5..9 => self.with_savepoints(),
+            _ => {
+                let count = 1 + self.random.below(4);
+                let mut statements: Vec<String> = (0..count).map(|_| self.statement()).collect();
+                if self.random.chance(8) {
+                    statements.push("SELECT nosuch FROM parent".into()); // fails, and all of it with it
+                }
+                Generated::of(statements)
+            }
+        }
+    }
+
+    fn statement(&mut self) -> String {
+        let (a, b) = (self.random.below(400), self.random.below(1000));
+        let length = match self.random.below(6) {
+            0 => 5000 + self.random.below(20_000),
+            1 => 900 + self.random.below(200),
+            _ => self.random.below(120),
+        };
+        let text = format!("replace(hex(zeroblob({})), '0', '{}')", length / 2 + 1, (b'a' + (a % 26) as u8) as char);
+        match self.random.below(22) {
+            0..3 => format!("INSERT INTO parent(code, n) VALUES ('k{a}', {b}) RETURNING id"),
+            3 => format!("INSERT OR REPLACE INTO parent(id, code, n) VALUES ({}, 'k{a}', {b})", a % 60),
+            4 => format!("INSERT INTO parent(code, n) VALUES ('k{a}', {b}) ON CONFLICT(code) DO UPDATE SET n = n + 1"),
+            5 => format!("UPDATE parent SET n = n + {b} WHERE id % 17 = {}", a % 17),
+            6 => format!("UPDATE parent SET id = id + 1000 WHERE id = {}", a % 50),
+            7 => format!("DELETE FROM parent WHERE id = {}", a % 80),
+            8..10 => format!("INSERT INTO child(parent, body) VALUES ({}, {text})", a % 80),
+            10 => format!("INSERT INTO child(parent, body) SELECT id, code || n FROM parent WHERE id % 7 = {}", a % 7),
+            11 => format!("UPDATE child SET body = {text} WHERE id % 13 = {}", a % 13),
+            12 => format!("DELETE FROM child WHERE id % 11 = {}", a % 11),
+            13 => format!("INSERT OR REPLACE INTO blobs VALUES ({}, CAST({text} AS BLOB))", a % 40),
+            14 => format!("DELETE FROM blobs WHERE id > {}", a % 40),
+            15 => format!("INSERT OR REPLACE INTO pairs VALUES ('{}', {}, {text})", a % 9, b % 30),
+            16 => format!("DELETE FROM pairs WHERE a = '{}' AND b < {}", a % 9, b % 30),
+            17 => format!("INSERT OR REPLACE INTO wide(id, c{}, c99) VALUES ({}, {b}, {a})", b % 99, a % 50),
+            18 => format!("UPDATE wide SET c50 = c50 + 1, c{} = 'text' WHERE id < {}", b % 50, a % 50),
+            19 => format!("INSERT INTO docs(body) VALUES ('word{} word{} ' || {text})", a % 20, b % 50),
+            20 => format!("DELETE FROM docs WHERE rowid IN (SELECT rowid FROM docs WHERE docs MATCH 'word{}')", a % 20),
+            _ => "SELECT p.id, count(*), max(length(c.body)) FROM parent p LEFT JOIN child c ON c.parent = p.id \
+                  GROUP BY p.id ORDER BY p.id LIMIT 20"
+                .to_string(),
+        }
+    }
+
+    fn noise(&mut self) -> Generated {
+        let statement =
+            "INSERT INTO noise(r, s) VALUES (random(), hex(randomblob(9)) || gen_random_uuid()) RETURNING *";
+        let update = format!("UPDATE noise SET r = evesql_now(), s = sin(id) WHERE id % 5 = {}", self.random.below(5));
+        Generated { ours_only: true, ..Generated::of([statement.to_string(), update]) }
+    }
+
+    fn with_savepoints(&mut self) -> Generated {
+        let mut steps = vec![Step::Statement(self.statement()), Step::Savepoint("SAVEPOINT a".into())];
+        steps.push(Step::Statement(self.statement()));
+        if self.random.chance(2) {
+            steps.push(Step::Savepoint("SAVEPOINT b".into()));
+            steps.push(Step::Statement(self.statement()));
+            steps.push(Step::Savepoint("RELEASE b".into()));
+        }
+        if self.random.chance(2) {
+            steps.push(Step::Savepoint("ROLLBACK TO a".into()));
+        }
+        steps.push(Step::Savepoint("RELEASE a".into()));
+        steps.push(Step::Statement(self.statement()));
+        Generated { steps, ours_only: false }
+    }
+
+    fn change_schema(&mut self) -> Generated {
+        self.tables += 1;
+        let (new, old) = (self.tables, self.tables.saturating_sub(1 + self.random.below(3)));
+        let mut statements = vec![
+            format!("CREATE TABLE extra{new}(a INTEGER PRIMARY KEY, b TEXT)"),
+            format!("INSERT INTO extra{new}(b) SELECT code FROM parent"),
+        ];
+        match self.random.below(6) {
+            0 => statements.push(format!("DROP TABLE extra{old}")), // may be there or not
+            1 => statements.push(format!("CREATE INDEX extra{new}_b ON extra{new}(b)")),
+            2 => statements.push(format!("ALTER TABLE extra{new} ADD COLUMN c INT DEFAULT 7")),
+            3 => statements.push(format!("ALTER TABLE extra{new} RENAME COLUMN b TO renamed")),
+            4 => statements.extend(["ANALYZE".into(), "SELECT nosuch".into()]), // rolled back with statistics
+            _ => statements = vec![format!("DROP TABLE IF EXISTS extra{old}"), "SELECT nosuch".into()],
+        }
+        Generated::of(statements)
+    }
+}
