@@ -6,6 +6,7 @@
 
 // values
 pub mod batch;
+pub mod entry;
 pub mod page;
 pub mod token;
 pub mod transaction;

@@ -1,1 +1,112 @@
-//! Placeholder, replaced by its owner.
+//! The log: entries, votes, tokens and marks, durable in order, with as few fdatasyncs as possible.
+//!
+//! In the walk of a transaction it stands under `consensus` (which appends batches) and `replica` (which
+//! records its tokens before they are sent). It knows no openraft and executes nothing.
+//!
+//! - [`record`](self): the log's units and their bytes; [`segment`](self): files and frames;
+//! - `core`: the synchronous log over [`Disk`](crate::seam::Disk); `memory`: what it holds;
+//! - `worker` and [`Log`]: the queue, the thread and the callbacks.
+//!
+//! Measured on one disk: a fdatasync of 4 KiB takes 130 us in a preallocated file, 230 us where the file
+//! grows. Hence segments of zeros that are written over and recycled.
+
+mod core;
+mod log;
+mod memory;
+mod record;
+mod segment;
+mod worker;
+
+pub use self::log::{Log, LogState, Mode};
+pub use record::{Executing, Identity, Purged};
+
+use crate::token::{NodeId, Token};
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Runs when an operation is durable, or has failed for good. On the log's thread: it must not block.
+pub type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
+
+/// How a log is kept.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    /// Whose log it is.
+    pub node: NodeId,
+    /// The cluster; 0 takes the one found in the log.
+    pub cluster: u64,
+    /// Drawn at random at each start: segments are salted with it.
+    pub incarnation: u64,
+    /// Length of a segment file in bytes.
+    pub segment_bytes: u64,
+    /// Payloads kept in memory for replication, in bytes.
+    pub cache_bytes_max: usize,
+    /// How long the fdatasync of a fresh batch may wait for its token; zero never waits.
+    pub token_hold: Duration,
+}
+
+impl LogOptions {
+    /// The defaults for a node.
+    pub fn new(node: NodeId, incarnation: u64) -> Self {
+        LogOptions {
+            node,
+            cluster: 0,
+            incarnation,
+            segment_bytes: 16 << 20,
+            cache_bytes_max: 64 << 20,
+            token_hold: Duration::from_millis(1),
+        }
+    }
+}
+
+/// Why the log cannot do what was asked. All but [`LogError::SecondToken`] and [`LogError::Misused`] stop the node.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The operating system refused.
+    #[error("log file {}: {source}", file.display())]
+    Io {
+        /// Which file.
+        file: PathBuf,
+        /// Its words.
+        source: io::Error,
+    },
+    /// The disk lost something that was durable.
+    #[error("log file {} is damaged at byte {offset}: {reason}", file.display())]
+    Damaged {
+        /// Which file.
+        file: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// The directory belongs to somebody else (rule 21).
+    #[error("this log belongs to node {found} of cluster {cluster}")]
+    AnotherNode {
+        /// The node that wrote it.
+        found: NodeId,
+        /// Its cluster.
+        cluster: u64,
+    },
+    /// This node issued another token for the same attempt before (rule 2): it must quarantine itself.
+    #[error("another token was issued for this attempt: {issued:?}")]
+    SecondToken {
+        /// The one that stands.
+        issued: Box<Token>,
+    },
+    /// An operation that the log's order forbids: a bug in its caller.
+    #[error("the log was misused: {reason}")]
+    Misused {
+        /// The rule that it breaks.
+        reason: &'static str,
+    },
+    /// An earlier error stopped the log.
+    #[error("the log has stopped: {reason}")]
+    Stopped {
+        /// That error.
+        reason: String,
+    },
+}
+
+#[cfg(test)]
+mod tests;

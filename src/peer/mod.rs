@@ -1,1 +1,54 @@
-//! Placeholder, replaced by its owner.
+//! What nodes say to each other, and what carries it.
+//!
+//! In the walk of a transaction: a follower's session submits here, consensus replicates here, replicas
+//! exchange tokens here. This module knows the messages and not what is done with them: that is a
+//! [`Handler`]'s business. [`InProcess`] joins nodes of one process, with faults for tests; TCP follows.
+
+mod in_process;
+mod message;
+
+pub use in_process::{Faults, InProcess, InProcessTransport};
+pub use message::{
+    AppendReply, AppendRequest, PeerMessage, PeerReply, SnapshotRequest, TransferRequest, VoteReply, VoteRequest,
+};
+
+use crate::token::NodeId;
+use futures::future::BoxFuture;
+use std::time::Duration;
+
+/// Why a request has no reply. Whether the peer acted on it is unknown, except for [`PeerError::NoSuchPeer`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// No address is known.
+    #[error("node {0} is not known")]
+    NoSuchPeer(NodeId),
+    /// The connection failed, or the message was lost.
+    #[error("node {0} cannot be reached")]
+    Unreachable(NodeId),
+    /// No reply in time.
+    #[error("node {0} did not reply within {1:?}")]
+    TimedOut(NodeId, Duration),
+}
+
+/// Carries messages to peers.
+///
+/// Messages to one peer arrive in the order in which `send` and `request` were called, or not at all. Both
+/// return at once; a request's future only waits for the reply.
+pub trait Transport: Send + Sync + 'static {
+    /// Sends a message that has no reply; it may be lost.
+    fn send(&self, to: NodeId, message: PeerMessage);
+    /// Sends a message and waits for its reply.
+    fn request(
+        &self,
+        to: NodeId,
+        message: PeerMessage,
+        timeout: Duration,
+    ) -> BoxFuture<'static, Result<PeerReply, PeerError>>;
+}
+
+/// Receives messages from peers.
+pub trait Handler: Send + Sync + 'static {
+    /// Acts on a message. Called in the order of arrival; the future may take its time, and messages that
+    /// come later are handled meanwhile. The reply to a message that was only sent is thrown away.
+    fn handle(&self, from: NodeId, message: PeerMessage) -> BoxFuture<'static, PeerReply>;
+}
