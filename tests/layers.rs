@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Layers from the bottom up.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("values", &["page", "token", "transaction", "batch"]),
+    ("values", &["page", "token", "transaction", "batch", "entry"]),
     ("seams", &["seam"]),
     ("pure", &["catalog", "dialect", "footprint", "mixer", "verifier"]),
     ("I/O", &["wire", "peer", "log_store", "page_store"]),
@@ -31,6 +31,9 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("batch", "page"),
     ("batch", "token"),
     ("batch", "transaction"),
+    ("entry", "page"),
+    ("entry", "token"),
+    ("entry", "batch"),
 ];
 
 fn layer_of(module: &str) -> Option<usize> {

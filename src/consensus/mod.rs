@@ -195,7 +195,7 @@ impl Consensus {
         let state_machine = StateMachine::new(shared.clone());
         let start = Raft::new(config.node, Arc::new(raft_config), network, storage, state_machine);
         let raft = SeededRuntime::scope(config.seed, start).await.map_err(stopped)?;
-        let (leader, follow) = follow_leader(&raft);
+        let (leader, follow) = follow_leader(&raft, &shared);
         tasks.push(follow);
         Ok(Consensus(Arc::new(Inner {
             config,
@@ -230,7 +230,8 @@ impl Consensus {
         self.0.raft.runtime_config().elect(enabled);
     }
 
-    /// Who leads, as far as this node knows. Nothing while no quorum has granted it.
+    /// Who leads, as far as this node knows: another node from its first message on, this node from its first
+    /// decided entry on.
     pub fn leader(&self) -> watch::Receiver<Option<Leadership>> {
         self.0.leader.clone()
     }
@@ -401,16 +402,31 @@ fn drive_inline_log(log: &Arc<Log>, delay: Duration) -> Option<AbortHandle> {
     Some(task.abort_handle())
 }
 
-/// A watch on who leads, out of openraft's metrics.
-fn follow_leader(raft: &Raft<TypeConfig, StateMachine>) -> (watch::Receiver<Option<Leadership>>, AbortHandle) {
+/// A watch on who leads, out of openraft's metrics. This node's own leadership counts from its first decided entry
+/// on: before, openraft has no lease and refuses proposals.
+fn follow_leader(
+    raft: &Raft<TypeConfig, StateMachine>,
+    shared: &Shared,
+) -> (watch::Receiver<Option<Leadership>>, AbortHandle) {
+    let this = *raft.node_id();
     let mut metrics = raft.server_metrics();
+    let mut decided = shared.decided.subscribe();
     let (sender, receiver) = watch::channel(None);
     let task = tokio::spawn(async move {
         loop {
             let vote = types::vote_from_raft(&metrics.borrow_watched().vote);
-            let leader = vote.committed.then_some(Leadership { term: vote.term, node: vote.node });
+            let own = vote.node == this;
+            let decides = decided.borrow_and_update().is_some_and(|last| (last.term, last.leader) == (vote.term, this));
+            let known = vote.committed && (!own || decides);
+            let leader = known.then_some(Leadership { term: vote.term, node: vote.node });
             sender.send_if_modified(|current| std::mem::replace(current, leader) != leader);
-            if metrics.changed().await.is_err() {
+            let unsettled = vote.committed && !known;
+            let changed = tokio::select! {
+                biased;
+                changed = metrics.changed() => changed.is_ok(),
+                changed = decided.changed(), if unsettled => changed.is_ok(),
+            };
+            if !changed {
                 sender.send_replace(None);
                 return;
             }

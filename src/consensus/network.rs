@@ -1,7 +1,8 @@
 //! openraft's outgoing messages, carried by the [`Transport`].
 //!
-//! Entries are pipelined: the next message leaves before the last one is acknowledged, and the transport
-//! keeps their order. A follower that gets one out of order answers *conflict* and is sent it again.
+//! Entries are pipelined: the next message leaves before the last one is acknowledged. That needs a transport that
+//! keeps their order: a follower that gets a message before its predecessor answers *conflict*, and openraft, which
+//! then sees an acknowledged entry missing, takes it for lost data and panics.
 
 use super::types::{
     TypeConfig, entry_from_raft, log_id_from_raft, log_id_to_raft, stored_from_raft, vote_from_raft, vote_to_raft,

@@ -7,7 +7,7 @@ use crate::entry::EncodedCommand;
 use crate::token::{LogId, NodeId};
 use openraft::Raft;
 use openraft::alias::OneshotReceiverOf;
-use openraft::errors::ClientWriteError;
+use openraft::errors::{ClientWriteError, ForwardReason};
 use openraft::impls::OneshotResponder;
 use openraft::raft::ClientWriteResult;
 use std::future::Future;
@@ -24,6 +24,9 @@ pub enum ProposeError {
         /// Who leads, where known.
         leader: Option<NodeId>,
     },
+    /// This node leads, but no quorum has confirmed it for an election time-out: nothing was appended. Try again.
+    #[error("this node leads, but no quorum answers it")]
+    NoQuorum,
     /// It was appended, but its leadership ended before it was decided: it is gone here, yet another node may
     /// hold, and decide, it. Resubmit under the same transaction ids (rule 18).
     #[error("the leadership ended before the proposal was decided; its outcome is unknown")]
@@ -55,6 +58,9 @@ impl Future for Proposal {
 
 fn refused(error: ClientWriteError<TypeConfig>) -> ProposeError {
     match error {
+        ClientWriteError::ForwardToLeader(forward) if forward.reason == ForwardReason::LeaseExpired => {
+            ProposeError::NoQuorum
+        }
         ClientWriteError::ForwardToLeader(forward) => ProposeError::NotLeader { leader: forward.leader_id },
         ClientWriteError::LogEntryDiscarded(forward) => ProposeError::Unknown { leader: forward.leader_id },
         // Said of memberships only.

@@ -264,11 +264,6 @@ impl LogCore {
     pub(crate) fn buffered_bytes(&self) -> usize {
         self.frame.len() - FRAME_HEADER_BYTES
     }
-    /// Whether something is written or buffered, but not durable.
-    pub(crate) fn is_dirty(&self) -> bool {
-        self.buffered_bytes() > 0 || self.durable_below < self.next_frame
-    }
-
     /// Writes the frame under construction, without making it durable. Returns where its entries lie.
     pub(crate) fn write_out(&mut self) -> Result<Vec<(LogId, Place)>, LogError> {
         self.check_alive()?;

@@ -5,10 +5,12 @@
 
 use super::{Handler, PeerError, PeerMessage, PeerReply, Transport};
 use crate::token::NodeId;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -21,8 +23,8 @@ pub struct Faults {
     pub loss: f64,
     /// Delay of a message and of a reply: at least.
     pub delay_min: Duration,
-    /// Delay of a message and of a reply: at most. Zero: delivered at once. Delayed messages may overtake
-    /// each other, unlike in real life: receivers must cope.
+    /// Delay of a message and of a reply: at most. Zero: delivered at once. Messages from one node to another
+    /// never overtake each other, as on one connection; replies may.
     pub delay_max: Duration,
 }
 
@@ -112,10 +114,31 @@ impl InProcess {
         let others: Vec<NodeId> = self.board.lock().inboxes.keys().copied().filter(|other| *other != node).collect();
         others.into_iter().for_each(|other| self.set_link(node, other, !isolated));
     }
+    fn is_faulty(&self) -> bool {
+        let board = self.board.lock();
+        board.faults != Faults::default() || !board.cut.is_empty()
+    }
     /// Messages delivered so far.
     pub fn delivered(&self) -> u64 {
         self.board.lock().delivered
     }
+}
+
+/// A delayed message, and when it is due.
+type Delayed = (time::Instant, Letter);
+
+/// The messages from one node that are under way, in order.
+struct Link {
+    sender: mpsc::UnboundedSender<Delayed>,
+    under_way: Arc<AtomicUsize>,
+    due: time::Instant,
+}
+
+/// One node's incoming messages.
+struct Delivery {
+    network: InProcess,
+    node: NodeId,
+    handler: Arc<dyn Handler>,
 }
 
 async fn deliver(
@@ -124,46 +147,72 @@ async fn deliver(
     handler: Arc<dyn Handler>,
     mut inbox: mpsc::UnboundedReceiver<Letter>,
 ) {
+    let delivery = Arc::new(Delivery { network, node, handler });
+    let mut links = BTreeMap::<NodeId, Link>::new();
     while let Some(letter) = inbox.recv().await {
         let fate = {
-            let mut board = network.board.lock();
+            let mut board = delivery.network.board.lock();
             board.delivered += 1;
             board.fate(letter.from, node)
         };
-        // A lost message drops its reply's sender: the request's future knows at once. It is told nothing
-        // before its time-out, as in real life.
         let Some(delay) = fate else { continue };
-        let Letter { from, message, reply } = letter;
-        if delay.is_zero() {
-            answer(network.clone(), node, from, handler.handle(from, message), reply);
-        } else {
-            let (network, handler) = (network.clone(), handler.clone());
-            tokio::spawn(async move {
-                time::sleep(delay).await;
-                let handled = handler.handle(from, message);
-                answer(network, node, from, handled, reply);
-            });
+        let under_way = links.get(&letter.from).map_or(0, |link| link.under_way.load(Ordering::Acquire));
+        if delay.is_zero() && under_way == 0 {
+            delivery.hand_over(letter);
+            continue;
         }
+        let link = links.entry(letter.from).or_insert_with(|| Link::start(delivery.clone()));
+        link.due = link.due.max(time::Instant::now() + delay);
+        link.under_way.fetch_add(1, Ordering::AcqRel);
+        // The link ends with this task only.
+        let _ = link.sender.send((link.due, letter));
     }
 }
 
-fn answer(
-    network: InProcess,
-    node: NodeId,
-    from: NodeId,
-    handled: BoxFuture<'static, PeerReply>,
-    reply: Option<oneshot::Sender<PeerReply>>,
-) {
-    tokio::spawn(async move {
-        let answer = handled.await;
-        let Some(reply) = reply else { return };
-        let fate = network.board.lock().fate(node, from);
-        let Some(delay) = fate else { return };
-        if !delay.is_zero() {
-            time::sleep(delay).await;
+impl Link {
+    fn start(delivery: Arc<Delivery>) -> Link {
+        let (sender, mut receiver) = mpsc::unbounded_channel::<Delayed>();
+        let under_way = Arc::new(AtomicUsize::new(0));
+        let count = under_way.clone();
+        tokio::spawn(async move {
+            while let Some((due, letter)) = receiver.recv().await {
+                time::sleep_until(due).await;
+                delivery.hand_over(letter);
+                count.fetch_sub(1, Ordering::AcqRel);
+            }
+        });
+        Link { sender, under_way, due: time::Instant::now() }
+    }
+}
+
+impl Delivery {
+    /// Lets the handler begin now, in order of arrival, and end when it may.
+    fn hand_over(&self, letter: Letter) {
+        let Letter { from, message, reply } = letter;
+        let mut handled = self.handler.handle(from, message);
+        let begun = (&mut handled).now_or_never();
+        let (network, node) = (self.network.clone(), self.node);
+        match begun {
+            Some(answer) if !network.is_faulty() => {
+                let _ = reply.map(|reply| reply.send(answer));
+            }
+            begun => {
+                tokio::spawn(async move {
+                    let answer = match begun {
+                        Some(answer) => answer,
+                        None => handled.await,
+                    };
+                    let Some(reply) = reply else { return };
+                    let fate = network.board.lock().fate(node, from);
+                    let Some(delay) = fate else { return };
+                    if !delay.is_zero() {
+                        time::sleep(delay).await;
+                    }
+                    let _ = reply.send(answer);
+                });
+            }
         }
-        let _ = reply.send(answer);
-    });
+    }
 }
 
 /// One node's side of an [`InProcess`] network.

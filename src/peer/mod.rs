@@ -48,7 +48,7 @@ pub trait Transport: Send + Sync + 'static {
 
 /// Receives messages from peers.
 pub trait Handler: Send + Sync + 'static {
-    /// Acts on a message. Called in the order of arrival; the future may take its time, and messages that
-    /// come later are handled meanwhile. The reply to a message that was only sent is thrown away.
+    /// Acts on a message. Called, and the future polled once, in the order of arrival; then the future may take
+    /// its time, and messages that come later are handled meanwhile. The reply to a message that was only sent is thrown away.
     fn handle(&self, from: NodeId, message: PeerMessage) -> BoxFuture<'static, PeerReply>;
 }
