@@ -52,7 +52,7 @@ struct Pack {
 
 impl Pack {
     fn new() -> Self {
-        let replicas = [12 * 4096, 200 << 20, 1 << 20].map(|cache| Replica::in_memory(options(cache)).unwrap());
+        let replicas = [12 * 4096, 200 << 20, 1 << 20].map(|cache| Replica::create(options(cache)).unwrap());
         let mut pack = Pack {
             replicas: replicas.into(),
             readers: Vec::new(),
@@ -158,10 +158,10 @@ impl Pack {
         let last = self.replicas.len() - 1;
         let mut results = Vec::new();
         for (number, replica) in self.replicas.iter_mut().enumerate() {
-            let mut executed = replica.execute(log_id(self.index), &batch, 0, &Mode::Planned).unwrap();
+            let mut executed = replica.execute(log_id(self.index), &batch, &Mode::Planned).unwrap();
             if number == last {
                 replica.roll_back(self.index - 1).unwrap();
-                let again = replica.execute(log_id(self.index), &batch, 0, &Mode::Planned).unwrap();
+                let again = replica.execute(log_id(self.index), &batch, &Mode::Planned).unwrap();
                 assert_eq!(again, executed, "executed again after a roll back, batch {}", self.index);
                 executed = again;
             }

@@ -3,6 +3,7 @@
 use crate::page_store::StoreError;
 use crate::page_store::sqlite::{Environmental, SqliteError};
 use crate::transaction::SqlError;
+use crate::verifier::LocalFailure;
 use rusqlite::ffi;
 
 /// Why a statement did not run to its end.
@@ -51,6 +52,16 @@ impl LocalError {
     /// Something that must not happen did.
     pub fn internal(message: impl Into<String>) -> Self {
         LocalError { kind: Environmental::Internal, message: message.into() }
+    }
+    /// As the verifier counts it.
+    pub fn failure(&self) -> LocalFailure {
+        match self.kind {
+            Environmental::Memory => LocalFailure::Memory,
+            Environmental::Full => LocalFailure::Space,
+            Environmental::Io | Environmental::Internal => LocalFailure::Io,
+            Environmental::Corrupt => LocalFailure::Corrupt,
+            Environmental::Interrupted => LocalFailure::Interrupted,
+        }
     }
 }
 

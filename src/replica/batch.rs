@@ -5,22 +5,10 @@ use super::{Databases, Drill, Replica, Version, state_root};
 use crate::batch::Batch;
 use crate::engine::{Failure, LocalError};
 use crate::page::Hash;
-use crate::token::LogId;
+use crate::token::{LogId, Mode};
 use crate::transaction::{Outcome, SqlError, TransactionId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// How a batch is executed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// As its plan says.
-    Planned,
-    /// After a verdict: one by one in plan order, without the void ones.
-    Replay {
-        /// Positions of the transactions that have no effect.
-        void: Vec<u32>,
-    },
-}
 
 /// What executing a batch gave: the material of a token, and the answers.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +26,7 @@ impl Replica {
     ///
     /// # Errors
     /// [`LocalError`] if this machine failed (rule 14): there is no result, and the state is as before.
-    pub fn execute(&mut self, log_id: LogId, batch: &Batch, attempt: u32, mode: &Mode) -> Result<Executed, LocalError> {
+    pub fn execute(&mut self, log_id: LogId, batch: &Batch, mode: &Mode) -> Result<Executed, LocalError> {
         let newest = self.newest_version().log_id;
         if log_id.index <= newest.index {
             return Err(LocalError::internal(format!("batch {} does not follow {}", log_id.index, newest.index)));
@@ -47,7 +35,7 @@ impl Replica {
         match self.run_batch(log_id, batch, mode, drill) {
             Ok((executed, databases)) => {
                 let Executed { root, answers, .. } = executed;
-                self.versions.push_back(Version { log_id, attempt, root, answers, databases });
+                self.versions.push_back(Version { log_id, root, answers, databases });
                 Ok(executed)
             }
             Err(error) => {
@@ -56,6 +44,13 @@ impl Replica {
                 Err(error)
             }
         }
+    }
+
+    /// The answers digest of a batch: a hash over its outcomes, by position.
+    pub fn digest_outcomes(outcomes: &[Outcome]) -> Hash {
+        let mut bytes = Vec::with_capacity(outcomes.len() * 16);
+        outcomes.iter().for_each(|outcome| bytes.extend_from_slice(&outcome.digest().to_bytes()));
+        Hash::of(&bytes)
     }
 
     fn run_batch(
@@ -91,7 +86,8 @@ impl Replica {
         {
             database.flip_bit(page, bit)?;
         }
-        let executed = Executed { root: state_root(&databases), answers: digest(&outcomes), outcomes };
+        let executed =
+            Executed { root: state_root(&databases), answers: Replica::digest_outcomes(&outcomes), outcomes };
         Ok((executed, databases))
     }
 
@@ -199,12 +195,6 @@ fn plan_order(batch: &Batch) -> Vec<Vec<u32>> {
         groups.push(rest);
     }
     groups
-}
-
-fn digest(outcomes: &[Outcome]) -> Hash {
-    let mut bytes = Vec::with_capacity(outcomes.len() * 16);
-    outcomes.iter().for_each(|outcome| bytes.extend_from_slice(&outcome.digest().to_bytes()));
-    Hash::of(&bytes)
 }
 
 fn falsify(outcomes: &mut [Outcome]) {

@@ -5,6 +5,7 @@ use super::accepted::DatabaseVersion;
 use super::once::Once;
 use crate::catalog::{self, Catalog};
 use crate::engine::{Connection, Failure, LocalError};
+use crate::page::{Hash, Page, PageNumber};
 use crate::page_store::{PageStore, Snapshot, View};
 use std::sync::Arc;
 
@@ -20,8 +21,8 @@ pub(super) struct Database {
 
 impl Database {
     /// A new database; the same bytes on every replica.
-    pub fn create(options: &Options) -> Result<Self, LocalError> {
-        let store = PageStore::in_memory(options.store.clone());
+    pub fn create(name: &str, options: &Options) -> Result<Self, LocalError> {
+        let store = options.new_store(name)?;
         let connection = Connection::canonical(View::canonical(&store), options.engine)?;
         let mut database =
             Database { store, connection, catalog: Arc::new(Catalog::empty()), once: Once::default(), is_open: false };
@@ -48,10 +49,22 @@ impl Database {
         let connection = Connection::canonical(View::canonical(&store), options.engine)?;
         let mut database =
             Database { store, connection, catalog: Arc::new(Catalog::empty()), once: Once::default(), is_open: false };
-        database.connection.schema_hash()?;
-        database.once = Once::load(&mut database.connection)?;
-        database.reload_catalog()?;
+        database.learn()?;
         Ok(database)
+    }
+
+    /// Reads everything that is remembered of the pages, which are others than before.
+    fn learn(&mut self) -> Result<(), LocalError> {
+        self.connection.renew_schema().map_err(Failure::into_local)?;
+        self.connection.schema_hash()?;
+        self.once = Once::load(&mut self.connection)?;
+        self.reload_catalog()
+    }
+
+    /// Replaces pages of the newest version, which must give this root.
+    pub fn install(&mut self, pages: &[(PageNumber, Page)], page_count: u32, root: Hash) -> Result<(), LocalError> {
+        self.store.install(&self.store.head(), pages, page_count, root)?;
+        self.learn()
     }
 
     /// Whether a snapshot is one of this database's.
@@ -115,6 +128,11 @@ impl Database {
     pub fn flip_bit(&self, page: u32, bit: u32) -> Result<(), LocalError> {
         let pages = self.store.head().page_count().max(1);
         Ok(self.store.flip_bit(page % pages + 1, bit)?)
+    }
+
+    /// How many damaged pages were met since the last call.
+    pub fn take_damage(&self) -> usize {
+        self.store.take_damage().len()
     }
 
     /// Pages whose bytes in memory do not have their hash any more.

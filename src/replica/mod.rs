@@ -25,28 +25,52 @@ mod certify;
 mod database;
 mod divergence;
 mod once;
+mod repair;
 mod transaction;
 
+pub use crate::token::Mode;
 pub use accepted::{AcceptedState, DatabaseVersion, state_root};
-pub use batch::{Executed, Mode};
+pub use batch::Executed;
 pub use divergence::{PageDetail, differing_rows};
+pub use repair::{Replaced, Replacement};
 
 use crate::engine::{self, LocalError};
 use crate::page::{Hash, PageNumber};
-use crate::page_store::{Snapshot, StoreOptions};
+use crate::page_store::{PageStore, Snapshot, StoreError, StoreOptions};
 use crate::token::{Accepted, LogId};
 use database::Database;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use tokio::sync::watch;
 
+/// Where new databases are kept.
+pub trait Home: Send + Sync {
+    /// A store for a new, empty database. The name may have been used before, by a database that was dropped or
+    /// whose creation was rolled back.
+    ///
+    /// # Errors
+    /// [`StoreError`] if there is no room for it: the batch that creates it fails on this node.
+    fn create(&self, name: &str) -> Result<Arc<PageStore>, StoreError>;
+}
+
 /// How a replica is set up.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Options {
     /// Of the canonical connections.
     pub engine: engine::Options,
     /// Of each database's pages.
     pub store: StoreOptions,
+    /// Where new databases are kept; in memory alone without it.
+    pub home: Option<Arc<dyn Home>>,
+}
+
+impl Options {
+    fn new_store(&self, name: &str) -> Result<Arc<PageStore>, LocalError> {
+        match &self.home {
+            Some(home) => Ok(home.create(name)?),
+            None => Ok(PageStore::in_memory(self.store.clone())),
+        }
+    }
 }
 
 /// Databases of a new replica.
@@ -72,7 +96,6 @@ pub enum Drill {
 #[derive(Clone)]
 struct Version {
     log_id: LogId,
-    attempt: u32,
     root: Hash,
     answers: Hash,
     databases: Databases,
@@ -83,13 +106,13 @@ type Databases = BTreeMap<Arc<str>, DatabaseVersion>;
 
 impl Version {
     fn of(accepted: &Accepted, databases: Databases) -> Self {
-        let Accepted { log_id, attempt, root, answers, .. } = *accepted;
-        Version { log_id, attempt, root, answers, databases }
+        let Accepted { log_id, root, answers, .. } = *accepted;
+        Version { log_id, root, answers, databases }
     }
-    /// All but the token, which is not known here.
+    /// All but token and attempt, which are not known here.
     fn accepted(&self) -> Accepted {
-        let Version { log_id, attempt, root, answers, .. } = *self;
-        Accepted { log_id, attempt, root, answers, token: Hash::default() }
+        let Version { log_id, root, answers, .. } = *self;
+        Accepted { log_id, root, answers, ..Accepted::default() }
     }
 }
 
@@ -104,14 +127,14 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// A replica without files, with the databases of [`FIRST_DATABASES`].
+    /// A new replica, with the databases of [`FIRST_DATABASES`].
     ///
     /// # Errors
-    /// [`LocalError`] if SQLite cannot be set up.
-    pub fn in_memory(options: Options) -> Result<Self, LocalError> {
+    /// [`LocalError`] if SQLite cannot be set up or the databases' home fails.
+    pub fn create(options: Options) -> Result<Self, LocalError> {
         let mut databases = BTreeMap::new();
         for name in FIRST_DATABASES {
-            databases.insert(Arc::from(name), Database::create(&options)?);
+            databases.insert(Arc::from(name), Database::create(name, &options)?);
         }
         Self::with(options, databases, Accepted::default())
     }
@@ -158,7 +181,7 @@ impl Replica {
         self.accepted.subscribe()
     }
 
-    /// Log id, root and answers digest of the newest version, accepted or not; the token is not known here.
+    /// Log id, root and answers digest of the newest version, accepted or not; attempt and token are not known here.
     pub fn newest(&self) -> Accepted {
         self.newest_version().accepted()
     }
@@ -178,7 +201,9 @@ impl Replica {
     /// # Errors
     /// [`LocalError`] if this replica has no such version with that root: it must be repaired first.
     pub fn accept(&mut self, accepted: &Accepted) -> Result<(), LocalError> {
-        let holds = |version: &Version| version.accepted() == Accepted { token: Hash::default(), ..*accepted };
+        let holds = |version: &Version| {
+            (version.log_id, version.root, version.answers) == (accepted.log_id, accepted.root, accepted.answers)
+        };
         let Some(position) = self.versions.iter().position(holds) else {
             let index = accepted.log_id.index;
             return Err(LocalError::internal(format!("no version with the root accepted at {index}")));
@@ -201,28 +226,36 @@ impl Replica {
         self.restore(&self.newest_version().databases.clone())
     }
 
-    /// Replaces everything by a state that was fetched from peers and proved against `accepted`.
-    ///
-    /// # Errors
-    /// [`LocalError`] if the snapshots do not have that root, or SQLite cannot be set up on them.
-    pub fn install(&mut self, snapshots: BTreeMap<Arc<str>, Snapshot>, accepted: &Accepted) -> Result<(), LocalError> {
-        let root = accepted::root_of(snapshots.iter().map(|(name, snapshot)| (&**name, snapshot.root())));
-        if root != accepted.root {
-            return Err(LocalError::internal(format!("the fetched databases have root {root}, not {}", accepted.root)));
-        }
-        self.databases.clear();
-        for (name, snapshot) in snapshots {
-            self.databases.insert(name, Database::over(&snapshot, &self.options)?);
-        }
-        let databases = self.current()?;
-        self.versions = VecDeque::from([Version::of(accepted, databases.clone())]);
-        self.accepted.send_replace(Arc::new(AcceptedState { accepted: *accepted, databases }));
-        Ok(())
-    }
-
     /// Does something wrong to the next batch, on purpose.
     pub fn drill(&mut self, drill: Drill) {
         self.drill = Some(drill);
+    }
+
+    /// Pages of the newest version whose bytes do not have their hash (rule 19), by database.
+    pub fn rehash(&self) -> BTreeMap<String, BTreeSet<PageNumber>> {
+        let mut damaged = BTreeMap::new();
+        for (name, version) in &self.newest_version().databases {
+            let pages: BTreeSet<PageNumber> = version.snapshot.store().rehash(&version.snapshot).into_iter().collect();
+            if !pages.is_empty() {
+                damaged.insert(name.to_string(), pages);
+            }
+        }
+        damaged
+    }
+
+    /// How many damaged pages anybody has met since the last call.
+    pub fn take_damage(&self) -> u64 {
+        self.databases.values().map(|database| database.take_damage() as u64).sum()
+    }
+
+    /// Pages of the accepted state, by database in ascending order.
+    pub fn snapshots(&self) -> Vec<(String, Snapshot)> {
+        snapshots_of(&self.versions[0])
+    }
+
+    /// Pages of the newest version, by database in ascending order.
+    pub fn newest_snapshots(&self) -> Vec<(String, Snapshot)> {
+        snapshots_of(self.newest_version())
     }
 
     /// The databases as they are now; nothing may be unpublished.
@@ -244,6 +277,10 @@ impl Replica {
         }
         Ok(())
     }
+}
+
+fn snapshots_of(version: &Version) -> Vec<(String, Snapshot)> {
+    version.databases.iter().map(|(name, version)| (name.to_string(), version.snapshot.clone())).collect()
 }
 
 #[cfg(test)]

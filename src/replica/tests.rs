@@ -6,7 +6,7 @@ use crate::transaction::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 fn replica() -> Replica {
-    Replica::in_memory(Options::default()).unwrap()
+    Replica::create(Options::default()).unwrap()
 }
 
 fn log_id(index: u64) -> LogId {
@@ -43,7 +43,7 @@ fn batch(transactions: Vec<Transaction>) -> Batch {
 }
 
 fn execute(replica: &mut Replica, index: u64, transactions: Vec<Transaction>) -> Executed {
-    replica.execute(log_id(index), &batch(transactions), 0, &Mode::Planned).unwrap()
+    replica.execute(log_id(index), &batch(transactions), &Mode::Planned).unwrap()
 }
 
 /// Runs one transaction of these statements and returns its outcome.
@@ -275,11 +275,11 @@ fn replay_gives_the_same_answers_and_leaves_out_what_is_void() {
     let mut planned = batch((0..6).map(|n| transaction(&a, &[&format!("INSERT INTO t VALUES ({})", n / 2)])).collect());
     planned.plan.groups =
         vec![Group { parallel: vec![4], direct: vec![0, 0, 99] }, Group { parallel: vec![], direct: vec![1, 2] }];
-    let first = a.execute(log_id(2), &planned, 0, &Mode::Planned).unwrap();
-    let replayed = b.execute(log_id(2), &planned, 1, &Mode::Replay { void: vec![] }).unwrap();
+    let first = a.execute(log_id(2), &planned, &Mode::Planned).unwrap();
+    let replayed = b.execute(log_id(2), &planned, &Mode::Replay { void: vec![] }).unwrap();
     assert_eq!(first.outcomes, replayed.outcomes);
     a.roll_back(1).unwrap();
-    let replayed = a.execute(log_id(2), &planned, 1, &Mode::Replay { void: vec![0, 1] }).unwrap();
+    let replayed = a.execute(log_id(2), &planned, &Mode::Replay { void: vec![0, 1] }).unwrap();
     assert_eq!(replayed.outcomes[0], Outcome::Void);
     assert!(matches!(replayed.outcomes[2], Outcome::Committed(_)));
     // A void transaction is done with.
@@ -385,4 +385,38 @@ fn a_differing_page_is_told_by_table_and_row() {
     assert_eq!((detail.kind.as_str(), detail.rowids), ("leaf", Some((1, 3))));
     let rows = differing_rows(&ours.page(detail.page).unwrap(), &theirs.page(detail.page).unwrap(), detail.page);
     assert_eq!(rows, vec![2]);
+}
+
+#[test]
+fn a_repaired_replica_has_the_accepted_root_and_goes_on() {
+    let (mut right, mut wrong) = (replica(), replica());
+    let create = transaction(&right, &["CREATE TABLE t(a INTEGER PRIMARY KEY, b)", "INSERT INTO t VALUES (1, 2)"]);
+    let create = vec![
+        create,
+        Transaction { operations: vec![Operation::CreateDatabase("other".into())], ..transaction(&right, &[]) },
+    ];
+    execute(&mut right, 1, create.clone());
+    wrong.drill(Drill::Misorder);
+    let second = vec![transaction(&right, &["INSERT INTO t VALUES (2, 3)"])];
+    execute(&mut wrong, 1, vec![create[0].clone()]);
+    execute(&mut right, 2, second.clone());
+    let target = right.newest();
+    assert_ne!(wrong.newest().root, target.root);
+
+    let mut to = BTreeMap::new();
+    for (name, snapshot) in right.newest_snapshots() {
+        let numbers = 1..=snapshot.page_count();
+        let pages = numbers.map(|number| (number, Box::new(*snapshot.page(number).unwrap()))).collect();
+        to.insert(name, Replacement { root: snapshot.root(), page_count: snapshot.page_count(), pages });
+    }
+    let mut incomplete = to.clone();
+    incomplete.remove("other");
+    assert!(wrong.install(&target, incomplete).is_err());
+    let replaced = wrong.install(&target, to).unwrap();
+    assert!(replaced.tables.contains(&"evesql.t (rows 1 to 2)".to_string()), "{replaced:?}");
+    assert_eq!(wrong.newest(), target);
+    let third = vec![second[0].clone(), transaction(&right, &["SELECT sum(b) FROM t"])];
+    let executed = execute(&mut right, 3, third.clone());
+    assert_eq!(executed.outcomes[0], Outcome::AlreadyDone);
+    assert_eq!(execute(&mut wrong, 3, third), executed);
 }

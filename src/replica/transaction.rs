@@ -84,7 +84,7 @@ impl Replica {
                 refuse("42P04", format!("database \"{name}\" already exists"))
             }
             Operation::CreateDatabase(name) => {
-                let database = Database::create(&self.options)?;
+                let database = Database::create(name, &self.options)?;
                 self.databases.insert(name.clone(), database);
                 Ok(Outcome::Committed(vec![Answer::default()]))
             }
