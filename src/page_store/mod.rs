@@ -26,6 +26,8 @@
 pub mod checkpoint;
 mod descriptor;
 mod evict;
+#[cfg(test)]
+mod model_tests;
 mod node;
 mod publish;
 mod retire;

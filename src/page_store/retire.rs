@@ -34,8 +34,8 @@ pub(super) enum Thing {
 }
 
 impl Retired {
-    pub fn len(&self) -> usize {
-        self.fresh.len() + self.held.values().map(Vec::len).sum::<usize>()
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.fresh.iter().chain(self.held.values().flatten())
     }
 
     pub fn extend(&mut self, entries: Vec<Entry>) {
@@ -117,14 +117,19 @@ impl PageStore {
     /// disk: backfilling the base file must pass over them for now.
     pub fn needed_on_disk(&self, checkpoint: &Snapshot) -> HashSet<PageNumber> {
         let retired = self.retired.lock();
-        let entries = retired.fresh.iter().chain(retired.held.values().flatten());
-        let older = entries.filter(|entry| entry.died <= checkpoint.number() && self.died(entry.thing) == entry.died);
+        let older =
+            retired.entries().filter(|entry| entry.died <= checkpoint.number() && self.died(entry.thing) == entry.died);
         older
             .filter_map(|entry| match entry.thing {
                 Thing::Page(descriptor, page) => self.descriptor(descriptor).is_stored().then_some(page),
                 _ => None,
             })
             .collect()
+    }
+
+    /// How much waits to be freed.
+    pub(super) fn retired_count(&self) -> usize {
+        self.retired.lock().entries().filter(|entry| self.died(entry.thing) == entry.died).count()
     }
 
     /// Ascending; the head counts as pinned.

@@ -151,7 +151,7 @@ impl PageStore {
             frames: self.frames.used(),
             descriptors: self.descriptors.used(),
             nodes: self.nodes.used(),
-            retired: self.retired.lock().len(),
+            retired: self.retired_count(),
             pinned_versions: self.pins.lock().len(),
         }
     }
