@@ -384,6 +384,8 @@ fn settings(sqlite: &sqlite::Connection, role: Role, options: &Options) -> Resul
         "locking_mode=NORMAL".to_string(),
         format!("secure_delete={secure_delete}"),
         "temp_store=FILE".to_string(),
+        // Pages that come off the free list are not journalled: spilled, they would survive a roll back.
+        "cache_spill=OFF".to_string(),
         "cell_size_check=ON".to_string(),
         format!("cache_size=-{cache_kib}"),
         format!("mmap_size={}", 1u64 << 46),
