@@ -465,8 +465,8 @@ fn one_view_serves_one_connection() {
     assert!(second.is_err() || second.expect("open").execute_batch("SELECT * FROM sqlite_schema").is_err());
 }
 
-/// The root after `detour`, `undo` and an insert of rows with overflow pages, which take pages off the free list. SQLite
-/// neither reads nor journals these pages, so what was undone could show behind the last byte of an overflow page.
+/// The root after `detour`, `undo` and an insert, all of which take pages off the free list. SQLite neither reads nor
+/// journals these, so what was undone could show in those that are left, and behind the last byte of overflow pages.
 fn root_after(cache_pages: u32, detour: &str, undo: &str) -> evesql::page::Hash {
     let store = in_memory();
     let session = writer(&store, cache_pages);
@@ -494,7 +494,7 @@ fn a_rolled_back_savepoint_leaves_nothing_that_depends_on_the_cache() {
 }
 
 #[test]
-fn a_rolled_back_transaction_leaves_nothing_in_the_cache() {
+fn a_rolled_back_transaction_leaves_nothing_behind() {
     let names = DETOUR.split_once("BEGIN").expect("two parts").0;
     let without = root_after(5000, names, "");
     for cache_pages in [12, 5000] {

@@ -94,8 +94,6 @@ struct ViewFile {
     /// Counted; given back by `close`.
     view: *const ViewInner,
     level: c_int,
-    /// Whether the transaction that took the write lock reached its COMMIT.
-    committed: bool,
 }
 
 static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
@@ -190,12 +188,7 @@ unsafe extern "C" fn open(
         // SAFETY: the pointer came from `Arc::as_ptr`, and the count that this adds is the file's.
         unsafe {
             Arc::increment_strong_count(view);
-            file.cast::<ViewFile>().write(ViewFile {
-                base: ffi::sqlite3_file { pMethods: &METHODS },
-                view,
-                level: 0,
-                committed: false,
-            });
+            file.cast::<ViewFile>().write(ViewFile { base: ffi::sqlite3_file { pMethods: &METHODS }, view, level: 0 });
             if !out_flags.is_null() {
                 *out_flags = flags;
             }
@@ -300,9 +293,6 @@ unsafe extern "C" fn lock(file: *mut ffi::sqlite3_file, level: c_int) -> c_int {
         if file.level == ffi::SQLITE_LOCK_NONE && level > file.level && !unsafe { &*file.view }.try_lock() {
             return ffi::SQLITE_BUSY;
         }
-        if level >= ffi::SQLITE_LOCK_RESERVED && file.level < ffi::SQLITE_LOCK_RESERVED {
-            file.committed = false;
-        }
         file.level = file.level.max(level);
         ffi::SQLITE_OK
     })
@@ -312,11 +302,6 @@ unsafe extern "C" fn unlock(file: *mut ffi::sqlite3_file, level: c_int) -> c_int
     guarded(|| {
         // SAFETY: as in `lock`.
         let file = unsafe { &mut *file.cast::<ViewFile>() };
-        let is_rolled_back = file.level >= ffi::SQLITE_LOCK_RESERVED && !file.committed;
-        if is_rolled_back && level < ffi::SQLITE_LOCK_RESERVED {
-            // SAFETY: as in `lock`; the transaction holds the flag (F2).
-            unsafe { (*file.view).state() }.rolled_back();
-        }
         if file.level > ffi::SQLITE_LOCK_NONE && level == ffi::SQLITE_LOCK_NONE {
             // SAFETY: as in `lock`.
             unsafe { &*file.view }.unlock();
@@ -349,11 +334,6 @@ unsafe extern "C" fn file_control(file: *mut ffi::sqlite3_file, operation: c_int
         ffi::SQLITE_FCNTL_HAS_MOVED => {
             // SAFETY: for this operation SQLite passes a place for an int.
             unsafe { *argument.cast::<c_int>() = 0 };
-            ffi::SQLITE_OK
-        }
-        ffi::SQLITE_FCNTL_COMMIT_PHASETWO => {
-            // SAFETY: an open file of ours.
-            unsafe { (*file.cast::<ViewFile>()).committed = true };
             ffi::SQLITE_OK
         }
         _ => ffi::SQLITE_NOTFOUND,

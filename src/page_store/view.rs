@@ -60,8 +60,6 @@ pub(super) struct ViewState {
     base_limit: u32,
     /// V2.
     pub reset_cache: bool,
-    /// Whether what is written becomes a version.
-    is_canonical: bool,
     /// Leaves met lately: leaf number + 1 and node, by the low bits of the leaf number.
     leaves: [(u32, u32); LEAF_CACHE],
 }
@@ -93,9 +91,6 @@ impl View {
     pub fn canonical(store: &Arc<PageStore>) -> View {
         let _writer = store.writer.lock();
         let view = View::new(&store.head());
-        if let Ok(mut state) = view.lock() {
-            state.is_canonical = true;
-        }
         store.canonical.lock().push(Arc::downgrade(&view.inner));
         view
     }
@@ -273,7 +268,6 @@ impl ViewState {
             page_count,
             base_limit: page_count,
             reset_cache: false,
-            is_canonical: false,
             leaves: [(0, 0); LEAF_CACHE],
         }
     }
@@ -300,12 +294,6 @@ impl ViewState {
     pub fn published(&mut self, snapshot: &Snapshot) {
         self.overlay.clear();
         self.pin(snapshot);
-    }
-
-    /// The connection rolled back a transaction. Pages that it had taken off the free list were not journalled, so the
-    /// cache may hold bytes of them that are in no version; what the next transaction writes must not depend on them.
-    pub fn rolled_back(&mut self) {
-        self.reset_cache |= self.is_canonical;
     }
 
     fn pin(&mut self, snapshot: &Snapshot) {
