@@ -49,8 +49,7 @@ impl Big {
     /// Changes one row on each of so many pages, spread over the table, and commits; publishing is left to do.
     fn dirty(&self, pages: u32, round: u32) {
         self.connection.execute_batch("BEGIN").expect("begin");
-        let mut update =
-            self.connection.prepare_cached("UPDATE t SET counter = counter + 1 WHERE id = ?1").expect("prepare");
+        let mut update = self.connection.prepare("UPDATE t SET counter = counter + 1 WHERE id = ?1").expect("prepare");
         for number in 0..pages {
             let id = (number as u64 * 7919 + round as u64 * 104_729) % ROWS as u64 + 1;
             update.execute([id as i64]).expect("update");
