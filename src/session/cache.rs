@@ -1,0 +1,128 @@
+//! Translations that the sessions of one front thread share: a statement's text is parsed once, and
+//! translated once for each catalog, parameter types and settings that it meets.
+//!
+//! A client's statement points at its [`Text`], so executing it again costs one comparison of versions
+//! and no look-up at all.
+
+use crate::catalog::Catalog;
+use crate::dialect::{self, Parsed, PgType, Prepared};
+use crate::page::Hash;
+use crate::transaction::SqlError;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Statements of one query text.
+pub struct Script {
+    /// In order.
+    pub statements: Vec<Rc<Text>>,
+}
+
+/// One statement's text, parsed.
+pub struct Text {
+    /// As the dialect understood it.
+    pub parsed: Parsed,
+    plans: RefCell<Vec<Rc<Plan>>>,
+}
+
+/// One translation.
+pub struct Plan {
+    /// What the dialect made.
+    pub prepared: Prepared,
+    /// Catalog that it holds for.
+    pub catalog: Hash,
+    /// Which rows it locks or writes, as far as its WHERE names them.
+    pub target: Option<super::keys::Target>,
+    declared: Box<[u32]>,
+    settings: Rc<dialect::Settings>,
+}
+
+/// Translations of one text that are kept; a text rarely meets more than two.
+const PLANS_MAX: usize = 4;
+
+impl Text {
+    /// Not yet translated.
+    pub fn new(parsed: Parsed) -> Text {
+        Text { parsed, plans: RefCell::default() }
+    }
+
+    /// Its translation for a catalog, with parameter types as far as the client declared them (0: not).
+    ///
+    /// Fails as [`dialect::prepare`] does.
+    pub fn plan(
+        &self,
+        catalog: &Arc<Catalog>,
+        declared: &[u32],
+        settings: &Rc<dialect::Settings>,
+    ) -> Result<Rc<Plan>, SqlError> {
+        let fits = |plan: &Rc<Plan>| {
+            plan.catalog == catalog.version
+                && *plan.declared == *declared
+                && (Rc::ptr_eq(&plan.settings, settings) || plan.settings == *settings)
+        };
+        if let Some(plan) = self.plans.borrow().iter().find(|plan| fits(plan)) {
+            return Ok(plan.clone());
+        }
+        let types: Vec<Option<PgType>> = declared.iter().map(|oid| (*oid != 0).then_some(PgType(*oid))).collect();
+        let prepared = dialect::prepare(&self.parsed, catalog, &types, settings)?;
+        let plan = Rc::new(Plan {
+            target: super::keys::target(&self.parsed.text, &prepared, catalog),
+            prepared,
+            catalog: catalog.version,
+            declared: declared.into(),
+            settings: settings.clone(),
+        });
+        let mut plans = self.plans.borrow_mut();
+        if plans.len() >= PLANS_MAX {
+            plans.remove(0);
+        }
+        plans.push(plan.clone());
+        Ok(plan)
+    }
+
+    /// Whether a plan still holds.
+    pub fn fits(plan: &Plan, catalog: &Catalog, settings: &Rc<dialect::Settings>) -> bool {
+        plan.catalog == catalog.version && (Rc::ptr_eq(&plan.settings, settings) || plan.settings == *settings)
+    }
+}
+
+/// Texts of one front thread, in two generations: what was not used while the younger one filled up goes.
+#[derive(Default)]
+pub struct Cache {
+    young: HashMap<Arc<str>, Rc<Script>>,
+    old: HashMap<Arc<str>, Rc<Script>>,
+    young_bytes: usize,
+}
+
+/// Texts and bytes of one generation.
+const GENERATION_TEXTS_MAX: usize = 2_000;
+const GENERATION_BYTES_MAX: usize = 4 << 20;
+
+impl Cache {
+    /// The statements of a query text.
+    ///
+    /// Fails with the dialect's syntax errors.
+    pub fn script(&mut self, sql: &str) -> Result<Rc<Script>, SqlError> {
+        if let Some(script) = self.young.get(sql) {
+            return Ok(script.clone());
+        }
+        if let Some((text, script)) = self.old.remove_entry(sql) {
+            self.keep(text, script.clone());
+            return Ok(script);
+        }
+        let statements = dialect::parse(sql)?.into_iter().map(|parsed| Rc::new(Text::new(parsed))).collect();
+        let script = Rc::new(Script { statements });
+        self.keep(sql.into(), script.clone());
+        Ok(script)
+    }
+
+    fn keep(&mut self, text: Arc<str>, script: Rc<Script>) {
+        if self.young.len() >= GENERATION_TEXTS_MAX || self.young_bytes > GENERATION_BYTES_MAX {
+            self.old = std::mem::take(&mut self.young);
+            self.young_bytes = 0;
+        }
+        self.young_bytes += text.len();
+        self.young.insert(text, script);
+    }
+}

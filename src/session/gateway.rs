@@ -1,0 +1,130 @@
+//! What a session needs of the node that it is connected to.
+
+use super::tickets::{Holder, Key, Mode};
+use crate::catalog::Catalog;
+use crate::page_store::Snapshot;
+use crate::transaction::{Outcome, Transaction};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A result that takes its time.
+pub type Waiting<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A result that is often there at once: then nothing is allocated and nobody is woken.
+pub enum Soon<T> {
+    /// Here it is.
+    Now(T),
+    /// It will come.
+    Later(Waiting<T>),
+}
+
+impl<T> Soon<T> {
+    /// Waits if need be.
+    pub async fn get(self) -> T {
+        match self {
+            Soon::Now(value) => value,
+            Soon::Later(waiting) => waiting.await,
+        }
+    }
+}
+
+/// How fresh a read must be (`evesql.read_level`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ReadLevel {
+    /// At or above a read index that was taken after the read arrived.
+    #[default]
+    Strict,
+    /// This node's newest accepted root, not older than the staleness that was asked for.
+    Local,
+    /// Executed on a quorum at one accepted index, answers compared.
+    Quorum,
+}
+
+/// An accepted version of a database, pinned.
+#[derive(Clone)]
+pub struct Pinned {
+    /// The pages.
+    pub snapshot: Snapshot,
+    /// The catalog that is in them.
+    pub catalog: Arc<Catalog>,
+    /// Identifies the version: equal versions of one database are the same pages.
+    pub version: u64,
+}
+
+/// Why a node cannot do what a session asks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GatewayError {
+    /// No quorum, no leader, or this node is quarantined (57P03).
+    #[error("the cluster cannot serve this now: {0}")]
+    Unavailable(String),
+    /// Nobody knows whether the transaction took effect, and asking again did not help (08007).
+    #[error("the outcome of the transaction is not known: {0}")]
+    Unknown(String),
+    /// The database was dropped (3D000).
+    #[error("database \"{0}\" does not exist")]
+    NoDatabase(String),
+    /// Too much is waiting, or it is too large (53000).
+    #[error("{0}")]
+    TooMuch(String),
+    /// The node is shutting down (57P01).
+    #[error("the node is shutting down")]
+    ShuttingDown,
+}
+
+/// Why a ticket was not granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TicketError {
+    /// Waiting would never end (40P01).
+    #[error("deadlock detected")]
+    Deadlock,
+    /// `lock_timeout`, or no waiting was wanted (55P03).
+    #[error("could not obtain lock")]
+    Timeout,
+}
+
+/// A node as its sessions see it.
+pub trait Gateway: Send + Sync + 'static {
+    /// Whether there is a database of this name.
+    fn has_database(&self, name: &str) -> bool;
+
+    /// An accepted version to read, as fresh as `level` says; `max_staleness` is for [`ReadLevel::Local`].
+    fn read_snapshot(
+        &self,
+        database: &Arc<str>,
+        level: ReadLevel,
+        max_staleness: Option<Duration>,
+    ) -> Soon<Result<Pinned, GatewayError>>;
+
+    /// Has a transaction ordered, executed and accepted. The node sets [`Transaction::expires_at_index`],
+    /// and resubmits under the same id while the outcome is unknown. Resolves only after acceptance.
+    fn submit(&self, transaction: Transaction) -> Waiting<Result<Outcome, GatewayError>>;
+
+    /// Identifies this start of this node in [`crate::transaction::TransactionId`].
+    fn incarnation(&self) -> u64;
+
+    /// Microseconds since 2000-01-01 UTC.
+    fn now_us(&self) -> i64;
+
+    /// A fresh seed for an interactive transaction's randomness.
+    fn seed(&self) -> u64;
+
+    /// Asks for a ticket, waiting at most `timeout` (zero: not at all; `None`: until it comes).
+    fn request_ticket(
+        &self,
+        holder: Holder,
+        key: Key,
+        mode: Mode,
+        timeout: Option<Duration>,
+    ) -> Soon<Result<(), TicketError>>;
+
+    /// Gives back all tickets of a holder, and what it waits for.
+    fn release_tickets(&self, holder: Holder);
+
+    /// Whether nobody holds a ticket, as far as this node knows: spares most writes the question.
+    fn no_tickets(&self) -> bool;
+
+    /// A system value by name (`root`, `replicas`, ...), for functions whose result is an input (rule 26).
+    fn system_value(&self, database: &str, name: &str) -> Option<crate::transaction::Value>;
+}
