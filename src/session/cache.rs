@@ -5,10 +5,11 @@
 //! and no look-up at all.
 
 use crate::catalog::Catalog;
-use crate::dialect::{self, Parsed, PgType, Prepared};
+use crate::dialect::{self, Parsed, Prepared};
 use crate::page::Hash;
 use crate::transaction::SqlError;
-use std::cell::RefCell;
+use super::keys::{self, Target};
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,14 +33,21 @@ pub struct Plan {
     pub prepared: Prepared,
     /// Catalog that it holds for.
     pub catalog: Hash,
-    /// Which rows it locks or writes, as far as its WHERE names them.
-    pub target: Option<super::keys::Target>,
+    target: OnceCell<Option<Target>>,
     declared: Box<[u32]>,
     settings: Rc<dialect::Settings>,
 }
 
 /// Translations of one text that are kept; a text rarely meets more than two.
 const PLANS_MAX: usize = 4;
+
+impl Plan {
+    /// Which rows it reads or writes, as far as its WHERE names them. Found out at the first call: only
+    /// interactive transactions ask.
+    pub fn target(&self, sql: &str, catalog: &Catalog) -> Option<&Target> {
+        self.target.get_or_init(|| keys::target(sql, &self.prepared, catalog)).as_ref()
+    }
+}
 
 impl Text {
     /// Not yet translated.
@@ -64,10 +72,10 @@ impl Text {
         if let Some(plan) = self.plans.borrow().iter().find(|plan| fits(plan)) {
             return Ok(plan.clone());
         }
-        let types: Vec<Option<PgType>> = declared.iter().map(|oid| (*oid != 0).then_some(PgType(*oid))).collect();
-        let prepared = dialect::prepare(&self.parsed, catalog, &types, settings)?;
+
+        let prepared = dialect::prepare(&self.parsed, catalog, declared, settings)?;
         let plan = Rc::new(Plan {
-            target: super::keys::target(&self.parsed.text, &prepared, catalog),
+            target: OnceCell::new(),
             prepared,
             catalog: catalog.version,
             declared: declared.into(),

@@ -2,6 +2,7 @@
 
 use super::tickets::{Holder, Key, Mode};
 use crate::catalog::Catalog;
+use crate::page::Hash;
 use crate::page_store::Snapshot;
 use crate::transaction::{Outcome, Transaction};
 use std::future::Future;
@@ -49,7 +50,9 @@ pub struct Pinned {
     pub snapshot: Snapshot,
     /// The catalog that is in them.
     pub catalog: Arc<Catalog>,
-    /// Identifies the version: equal versions of one database are the same pages.
+    /// Hash of SQLite's schema and statistics in them, as [`crate::engine::Connection::schema_hash`] gives it.
+    pub schema: Hash,
+    /// Identifies the version: equal numbers of one database on one node are the same pages.
     pub version: u64,
 }
 

@@ -49,10 +49,9 @@ fn text_of(source: &Source, parameters: &[Value]) -> Option<String> {
     }
 }
 
-/// The target of a locking query or a write; `None` for all other statements.
+/// The target of a query, UPDATE or DELETE; `None` for all other statements, and where no table is named.
 pub fn target(sql: &str, prepared: &Prepared, catalog: &Catalog) -> Option<Target> {
-    let writes = matches!(prepared.kind, Kind::Update | Kind::Delete);
-    if !writes && prepared.locking.is_empty() {
+    if !matches!(prepared.kind, Kind::Select | Kind::Update | Kind::Delete) {
         return None;
     }
     let statement = Parser::parse_sql(&PostgreSqlDialect {}, sql).ok()?.into_iter().next()?;

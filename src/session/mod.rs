@@ -1,6 +1,39 @@
 //! One client's session: what its messages mean, and what it needs of the node that it is connected to.
+//! First and last step in the walk of a transaction.
+//!
+//! A statement takes one of three ways: a read steps a pooled connection on an accepted version and
+//! writes rows straight into the send buffer; a one-shot update becomes a transaction that the node has
+//! ordered, executed and accepted; inside BEGIN .. COMMIT statements run on a private connection and are
+//! recorded with digests of their answers, which COMMIT submits (architecture: certified by answers).
+//!
+//! Knows nothing of batches, consensus or replicas: [`gateway::Gateway`] is all it sees of a node.
 
+mod bind;
+mod block;
+mod cache;
+mod client;
+mod copy;
+mod copy_reader;
+mod cursor;
+mod encode;
+mod extended;
+mod front;
+pub mod gateway;
+mod keys;
+mod one_shot;
+mod read;
+mod service;
+mod settings;
+mod simple;
 mod status;
+pub mod ticket_desk;
 pub mod tickets;
+mod utility;
+mod view;
 
+pub use client::Session;
+pub use front::Front;
+pub use gateway::{Gateway, GatewayError, Pinned, ReadLevel, Soon, TicketError, Waiting};
+pub use service::SessionService;
+pub use settings::SERVER_VERSION;
 pub use status::{Event, Status, Step};

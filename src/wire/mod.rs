@@ -16,5 +16,5 @@ pub use connection::{Flow, Handler, Link, Service};
 pub use greeting::Hello;
 pub use inbox::{Fields, FrameError};
 pub use outbox::Outbox;
-pub use registry::{Interrupt, Registration};
+pub use registry::{Interrupt, Reason, Registration};
 pub use server::{Front, FrontOptions};

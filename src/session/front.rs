@@ -1,0 +1,79 @@
+//! What the sessions of one front thread share: translations, connections, reserved numbers.
+
+use super::cache::Cache;
+use super::gateway::{Gateway, GatewayError, Pinned};
+use super::view::{Blocks, SessionView};
+use crate::transaction::SqlError;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Idle connections kept for each database.
+const POOLED_MAX: usize = 32;
+
+/// One front thread.
+pub struct Front {
+    /// The node.
+    pub gateway: Arc<dyn Gateway>,
+    /// Translations.
+    pub cache: RefCell<Cache>,
+    /// Reserved identity numbers.
+    pub blocks: Blocks,
+    pool: RefCell<HashMap<Arc<str>, Vec<SessionView>>>,
+    random: Cell<u64>,
+}
+
+impl Front {
+    /// For a thread that serves this node's clients.
+    pub fn new(gateway: Arc<dyn Gateway>) -> Rc<Front> {
+        let random = Cell::new(gateway.seed());
+        Rc::new(Front { gateway, cache: RefCell::default(), blocks: Rc::default(), pool: RefCell::default(), random })
+    }
+
+    /// A connection on a version: a pooled one, or a new one.
+    pub fn take_view(&self, database: &Arc<str>, pinned: &Pinned) -> Result<SessionView, SqlError> {
+        let pooled = self.pool.borrow_mut().get_mut(database).and_then(|views| {
+            // One that stands there already needs no re-pin and keeps its cache.
+            let at = views.iter().rposition(|view| view.version() == pinned.version);
+            at.map(|at| views.swap_remove(at)).or_else(|| views.pop())
+        });
+        match pooled {
+            Some(mut view) => view.repin(pinned).map(|()| view),
+            None => SessionView::open(self.gateway.clone(), database.clone(), self.blocks.clone(), pinned),
+        }
+    }
+
+    /// Takes a clean connection back.
+    pub fn give_back(&self, database: &Arc<str>, view: SessionView) {
+        let mut pool = self.pool.borrow_mut();
+        match pool.get_mut(database) {
+            Some(views) if views.len() < POOLED_MAX => views.push(view),
+            Some(_) => {}
+            None => {
+                pool.insert(database.clone(), vec![view]);
+            }
+        }
+    }
+
+    /// A seed for one statement or transaction: splitmix64 from the node's seed, as reads need no better.
+    pub fn seed(&self) -> u64 {
+        let next = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.random.set(next);
+        let mixed = (next ^ (next >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// What a client is told of a node's refusal.
+pub fn gateway_error(error: GatewayError) -> SqlError {
+    let code = match &error {
+        GatewayError::Unavailable(_) => "57P03",
+        GatewayError::Unknown(_) => "08007",
+        GatewayError::NoDatabase(_) => "3D000",
+        GatewayError::TooMuch(_) => "53000",
+        GatewayError::ShuttingDown => "57P01",
+    };
+    SqlError::new(code, error.to_string())
+}

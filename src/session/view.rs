@@ -1,0 +1,275 @@
+//! A SQLite connection over a pinned version: what a session reads with, and where the writes of an
+//! interactive transaction go until COMMIT.
+//!
+//! Connections belong to a front thread's pool; a session has one only while it runs a statement or has
+//! a transaction open.
+
+use super::gateway::{Gateway, Pinned};
+use crate::catalog::{CATALOG_SQL, Catalog};
+use crate::engine::{Connection, Context, Draws, Failure, Options, Role, Source};
+use crate::page_store::sqlite::{self, Environmental};
+use crate::page_store::{StoreError, View};
+use crate::transaction::{SqlError, Value};
+use crate::wire::Interrupt;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Numbers that were reserved through the log and not yet drawn, by (database, sequence).
+pub type Blocks = Rc<RefCell<HashMap<(Arc<str>, i64), VecDeque<i64>>>>;
+
+/// What is known of a session where SQL asks for it.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// pg_backend_pid().
+    pub process: i32,
+    /// currval of each sequence.
+    pub current: RefCell<HashMap<i64, i64>>,
+    /// lastval.
+    pub last: Cell<Option<i64>>,
+}
+
+/// A connection and the version that it stands on.
+pub struct SessionView {
+    /// The connection.
+    pub connection: Connection,
+    /// The catalog that its pages hold now, changes of the open transaction included.
+    pub catalog: Arc<Catalog>,
+    view: View,
+    version: u64,
+    source: Rc<SourceState>,
+    interrupt: Interrupt,
+}
+
+impl SessionView {
+    /// Opens a connection on a version.
+    pub fn open(
+        gateway: Arc<dyn Gateway>,
+        database: Arc<str>,
+        blocks: Blocks,
+        pinned: &Pinned,
+    ) -> Result<SessionView, SqlError> {
+        let view = View::new(&pinned.snapshot);
+        let sqlite =
+            sqlite::Connection::open(view.name(), Some(view.name()), None).map_err(|e| client_error(e.into()))?;
+        let mut connection =
+            Connection::new(sqlite, Role::View, Options::default()).map_err(|e| client_error(e.into()))?;
+        connection.expect_schema(pinned.schema).map_err(|e| client_error(e.into()))?;
+        let handle = connection.interrupt_handle();
+        let source = Rc::new(SourceState {
+            gateway,
+            database,
+            blocks,
+            facts: RefCell::default(),
+            needed: Cell::new(None),
+            own: RefCell::default(),
+        });
+        Ok(SessionView {
+            connection,
+            catalog: pinned.catalog.clone(),
+            view,
+            version: pinned.version,
+            source,
+            interrupt: Arc::new(move || handle.interrupt()),
+        })
+    }
+
+    /// Stops what runs on it, from any thread.
+    pub fn interrupt(&self) -> Interrupt {
+        self.interrupt.clone()
+    }
+
+    /// The version that it stands on.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Moves to another version; no transaction may be open.
+    pub fn repin(&mut self, pinned: &Pinned) -> Result<(), SqlError> {
+        if self.version == pinned.version {
+            return Ok(());
+        }
+        self.view.repin(&pinned.snapshot).map_err(store_error)?;
+        self.connection.expect_schema(pinned.schema).map_err(|e| client_error(e.into()))?;
+        self.version = pinned.version;
+        self.catalog = pinned.catalog.clone();
+        Ok(())
+    }
+
+    /// Moves to a version, or back to the one that it stands on, without what was written.
+    pub fn move_fresh(&mut self, pinned: &Pinned) -> Result<(), SqlError> {
+        self.view.discard_overlay().map_err(store_error)?;
+        self.repin(pinned)?;
+        self.catalog = pinned.catalog.clone();
+        self.connection.expect_schema(pinned.schema).map_err(|e| client_error(e.into()))
+    }
+
+    /// Whether a failed statement failed by itself, not for want of reserved numbers.
+    pub fn source_is_content(&self) -> bool {
+        let needed = self.source.needed.take();
+        self.source.needed.set(needed);
+        needed.is_none()
+    }
+
+    /// Prepares for a session's statements: time, randomness, and where it draws from.
+    pub fn begin(&mut self, facts: &Rc<Facts>, timestamp_us: i64, seed: u64) {
+        self.source.facts.replace(Some(facts.clone()));
+        self.source.own.borrow_mut().clear();
+        self.view.set_clock_us(timestamp_us);
+        self.connection.begin_context(Context::new(timestamp_us, seed, self.recording()));
+    }
+
+    /// Prepares for statements whose draws are given back as recorded.
+    pub fn begin_replay(&mut self, timestamp_us: i64, seed: u64) {
+        self.view.set_clock_us(timestamp_us);
+        self.connection.begin_context(Context::new(timestamp_us, seed, Draws::Replay));
+    }
+
+    /// From replaying back to recording, in the same transaction.
+    pub fn record_again(&mut self) {
+        self.connection.context().borrow_mut().draws = self.recording();
+    }
+
+    fn recording(&self) -> Draws {
+        Draws::Record(Box::new(SourceHandle(self.source.clone())))
+    }
+
+    /// The sequence whose numbers ran out in the statement that just failed, if that is why it failed.
+    pub fn take_needed(&self) -> Option<i64> {
+        self.source.needed.take()
+    }
+
+    /// Has numbers of a sequence of the transaction's own making counted here; see [`OwnSequence`].
+    pub fn own_sequence(&self, oid: i64, own: OwnSequence) {
+        self.source.own.borrow_mut().insert(oid, own);
+    }
+
+    /// Sequences of the transaction's own making, with their last numbers.
+    pub fn own_sequences(&self) -> Vec<(i64, i64)> {
+        let own = self.source.own.borrow();
+        let mut numbers: Vec<_> = own.iter().filter_map(|(oid, own)| Some((*oid, own.last?))).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    /// Reads the catalog from the pages: after DDL, and after DDL was undone.
+    pub fn reload_catalog(&mut self) -> Result<(), SqlError> {
+        let rows = self.connection.query(CATALOG_SQL, &[]).map_err(client_error)?;
+        let catalog = Catalog::load(rows).map_err(|error| SqlError::new("XX001", error.to_string()))?;
+        self.catalog = Arc::new(catalog);
+        Ok(())
+    }
+
+    /// Ends the transaction, drops what it wrote, and leaves the connection fit for anybody. An error
+    /// means that it is to be thrown away.
+    pub fn clean(&mut self, schema_changed: bool) -> Result<(), SqlError> {
+        if !self.connection.is_autocommit() {
+            self.connection.control("ROLLBACK").map_err(client_error)?;
+        }
+        self.view.discard_overlay().map_err(store_error)?;
+        if schema_changed {
+            self.connection.renew_schema().map_err(client_error)?;
+        }
+        self.source.facts.replace(None);
+        Ok(())
+    }
+}
+
+/// A sequence that exists only in the open transaction: nobody else can draw from it, so its numbers need
+/// no reservation, only to be set in the record.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnSequence {
+    /// First number.
+    pub start: i64,
+    /// Step.
+    pub increment: i64,
+    /// Number drawn last.
+    pub last: Option<i64>,
+}
+
+struct SourceState {
+    gateway: Arc<dyn Gateway>,
+    database: Arc<str>,
+    blocks: Blocks,
+    facts: RefCell<Option<Rc<Facts>>>,
+    needed: Cell<Option<i64>>,
+    own: RefCell<HashMap<i64, OwnSequence>>,
+}
+
+struct SourceHandle(Rc<SourceState>);
+
+impl Source for SourceHandle {
+    fn sequence_number(&mut self, sequence_oid: i64) -> Result<i64, SqlError> {
+        let state = &self.0;
+        let number = match state.own.borrow_mut().get_mut(&sequence_oid) {
+            Some(own) => {
+                let next = own.last.map_or(own.start, |last| last.saturating_add(own.increment));
+                own.last = Some(next);
+                Some(next)
+            }
+            None => {
+                let mut blocks = state.blocks.borrow_mut();
+                blocks.get_mut(&(state.database.clone(), sequence_oid)).and_then(VecDeque::pop_front)
+            }
+        };
+        let Some(number) = number else {
+            state.needed.set(Some(sequence_oid));
+            return Err(SqlError::new("55000", "no reserved numbers are left"));
+        };
+        if let Some(facts) = &*state.facts.borrow() {
+            facts.current.borrow_mut().insert(sequence_oid, number);
+            facts.last.set(Some(number));
+        }
+        Ok(number)
+    }
+
+    fn system_value(&mut self, name: &str) -> Result<Value, SqlError> {
+        let state = &self.0;
+        let facts = state.facts.borrow();
+        let facts = facts.as_deref();
+        let number = match name {
+            "clock_timestamp" => Some(state.gateway.now_us()),
+            "pid" | "pg_backend_pid" => facts.map(|facts| i64::from(facts.process)),
+            "lastval" => facts.and_then(|facts| facts.last.get()),
+            _ => name
+                .strip_prefix("currval:")
+                .and_then(|oid| oid.parse::<i64>().ok())
+                .and_then(|oid| facts.and_then(|facts| facts.current.borrow().get(&oid).copied())),
+        };
+        number
+            .map(Value::Integer)
+            .or_else(|| state.gateway.system_value(&state.database, name))
+            .ok_or_else(|| SqlError::new("0A000", format!("{name} cannot be read here")))
+    }
+}
+
+fn store_error(error: StoreError) -> SqlError {
+    SqlError::new("58030", error.to_string())
+}
+
+/// What a client is told of a failure.
+pub fn client_error(failure: Failure) -> SqlError {
+    match failure {
+        Failure::Sql(error) => error,
+        Failure::Local(error) => match error.kind {
+            Environmental::Interrupted => SqlError::new("57014", "canceling statement due to user request"),
+            Environmental::Memory => SqlError::new("53200", "out of memory"),
+            Environmental::Full => SqlError::new("53100", error.message),
+            Environmental::Io => SqlError::new("58030", error.message),
+            Environmental::Corrupt => SqlError::new("XX001", error.message),
+            Environmental::Internal => SqlError::new("XX000", error.message),
+        },
+    }
+}
+
+/// Names the constraint that a statement broke, which only the catalog knows.
+pub fn refine(error: SqlError, catalog: &Catalog) -> SqlError {
+    let code = match error.code() {
+        "23505" if error.message.starts_with("UNIQUE") => 2067,
+        "23503" if error.message.starts_with("FOREIGN KEY") => 787,
+        "23514" if error.message.starts_with("CHECK") => 275,
+        _ => return error,
+    };
+    crate::dialect::errors::from_sqlite(code, &error.message, catalog)
+}
