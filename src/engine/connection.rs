@@ -279,6 +279,20 @@ impl Connection {
         Ok(())
     }
 
+    /// Begins a read whose rows the caller steps through, outside of any budget; [`Connection::give_back`]
+    /// ends it. Nothing of it is gathered, so it is for answers that no replica compares.
+    pub fn open_rows(&mut self, sql: &str, parameters: &[Value]) -> Result<Prepared, Failure> {
+        let mut prepared = self.prepare(sql)?;
+        self.sqlite.set_step_budget(u64::MAX);
+        match prepared.statement.bind_all(parameters) {
+            Ok(()) => Ok(prepared),
+            Err(error) => {
+                self.give_back(prepared);
+                Err(error.into())
+            }
+        }
+    }
+
     /// Runs a statement of EveSQL's own (BEGIN, SAVEPOINT, its tables), outside allow-list and budget.
     pub fn control(&mut self, sql: &str) -> Result<(), Failure> {
         self.query(sql, &[]).map(|_| ())

@@ -15,8 +15,8 @@ use super::settings::Mark;
 use super::tickets;
 use super::view::{OwnSequence, SessionView, client_error, refine};
 use crate::catalog::Catalog;
-use crate::dialect::utility::{Isolation, TransactionModes};
 use crate::dialect::LockWait;
+use crate::dialect::utility::{Isolation, TransactionModes};
 use crate::page::Hash;
 use crate::transaction::{Answer, Begun, Operation, Outcome, SqlError, Statement, Transaction, Value};
 use crate::wire::{Outbox, Reason};
@@ -37,8 +37,6 @@ pub struct Block {
     pub read_committed: bool,
     /// Writes are refused.
     pub read_only: bool,
-    /// Something was sent to the client that a second run could not take back.
-    pub answered: bool,
     begun: Begun,
     view: Option<SessionView>,
     /// Catalog of the pinned version.
@@ -68,7 +66,6 @@ impl Session {
             implicit,
             read_committed: isolation.map_or(active.read_committed_by_default, |i| i == Isolation::ReadCommitted),
             read_only: modes.read_only.unwrap_or(active.read_only_by_default),
-            answered: false,
             begun: Begun { timestamp_us: self.front.gateway.now_us(), seed: self.front.gateway.seed() },
             view: None,
             base: None,
@@ -94,10 +91,7 @@ impl Session {
         if let Some(isolation) = modes.isolation {
             let read_committed = isolation == Isolation::ReadCommitted;
             if !block.operations.is_empty() && read_committed != block.read_committed {
-                return Err(SqlError::new(
-                    "25001",
-                    "SET TRANSACTION ISOLATION LEVEL must be called before any query",
-                ));
+                return Err(SqlError::new("25001", "SET TRANSACTION ISOLATION LEVEL must be called before any query"));
             }
             block.read_committed = read_committed;
         }
@@ -188,7 +182,13 @@ impl Session {
         self.ensure_pinned(true, out).await
     }
 
-    async fn wait_for_ticket(&mut self, key: tickets::Key, mode: tickets::Mode, nowait: bool, out: &mut Outbox) -> Done {
+    async fn wait_for_ticket(
+        &mut self,
+        key: tickets::Key,
+        mode: tickets::Mode,
+        nowait: bool,
+        out: &mut Outbox,
+    ) -> Done {
         let timeout = if nowait { Some(Duration::ZERO) } else { self.settings.active().lock_timeout };
         let soon = self.front.gateway.request_ticket(self.holder(), key, mode, timeout);
         self.block()?.has_tickets = true;
@@ -346,11 +346,8 @@ impl Session {
     pub(super) async fn commit(&mut self, out: &mut Outbox) -> Done {
         let Some(mut block) = self.transaction.take() else { return Ok(()) };
         let must_submit = block.wrote || self.settings.active().read_level == ReadLevel::Quorum;
-        let submitted = if must_submit && !block.operations.is_empty() {
-            self.submit_block(&mut block, out).await
-        } else {
-            Ok(())
-        };
+        let submitted =
+            if must_submit && !block.operations.is_empty() { self.submit_block(&mut block, out).await } else { Ok(()) };
         if submitted.is_err() {
             self.settings.go_back(&block.at_begin);
         }

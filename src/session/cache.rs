@@ -4,11 +4,11 @@
 //! A client's statement points at its [`Text`], so executing it again costs one comparison of versions
 //! and no look-up at all.
 
+use super::keys::{self, Target};
 use crate::catalog::Catalog;
 use crate::dialect::{self, Parsed, Prepared};
 use crate::page::Hash;
 use crate::transaction::SqlError;
-use super::keys::{self, Target};
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;

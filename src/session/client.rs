@@ -31,8 +31,6 @@ use std::time::Duration;
 pub enum Failure {
     /// The client is told, and the session goes on.
     Sql(Box<SqlError>),
-    /// The client is told, and the connection ends.
-    Fatal(Box<SqlError>),
     /// The socket failed.
     Io(io::Error),
 }
@@ -230,10 +228,6 @@ impl Session {
                 let error = self.interrupted(*error);
                 self.report(&error, out);
                 Ok(Flow::Continue)
-            }
-            Failure::Fatal(error) => {
-                out.fatal(&error);
-                Ok(Flow::Close)
             }
             Failure::Io(error) => Err(error),
         }

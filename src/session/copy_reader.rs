@@ -34,7 +34,11 @@ impl CopyReader {
     /// Takes more bytes; `row` is called with the fields of each complete row.
     ///
     /// Fails with 22P04 if they are not of the format, and with what `row` fails with.
-    pub fn feed(&mut self, bytes: &[u8], row: &mut impl FnMut(Vec<Field>) -> Result<(), SqlError>) -> Result<(), SqlError> {
+    pub fn feed(
+        &mut self,
+        bytes: &[u8],
+        row: &mut impl FnMut(Vec<Field>) -> Result<(), SqlError>,
+    ) -> Result<(), SqlError> {
         self.pending.extend_from_slice(bytes);
         let pending = std::mem::take(&mut self.pending);
         let mut at = 0;

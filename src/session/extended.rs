@@ -10,7 +10,7 @@ use super::status::Status;
 use super::utility::{aborted, is_exit};
 use crate::dialect::utility::{FetchCount, Utility};
 use crate::dialect::{Kind, OutputColumn, PgType};
-use crate::transaction::SqlError;
+use crate::transaction::{Rows, SqlError, Value, ValueRef};
 use crate::wire::{Fields, Outbox, message};
 use std::rc::Rc;
 
@@ -152,8 +152,8 @@ impl Session {
         // The portal is taken out while it runs: ROLLBACK, say, drops all portals.
         let (name, mut portal) = self.portals.remove_entry(name).ok_or_else(|| no_portal(name))?;
         let result = self.execute_portal(&mut portal, rows_max, out).await;
-        let transaction_over = self.status == Status::Idle
-            && portal.statement.text.parsed.utility().is_some_and(is_exit);
+        let transaction_over =
+            self.status == Status::Idle && portal.statement.text.parsed.utility().is_some_and(is_exit);
         if result.is_ok() && !transaction_over {
             self.portals.insert(name, portal);
         }
@@ -211,7 +211,7 @@ impl Session {
         &mut self,
         statement: &ClientStatement,
         plan: Rc<super::cache::Plan>,
-        parameters: Vec<crate::transaction::Value>,
+        parameters: Vec<Value>,
         formats: &super::encode::Formats,
         rows_max: usize,
         describe: bool,
@@ -283,7 +283,7 @@ impl Session {
         &mut self,
         statement: &ClientStatement,
         plan: Rc<super::cache::Plan>,
-        parameters: &[crate::transaction::Value],
+        parameters: &[Value],
         formats: &super::encode::Formats,
         rows_max: usize,
         describe: bool,
@@ -313,15 +313,14 @@ impl Session {
         &mut self,
         statement: &ClientStatement,
         mut plan: Rc<super::cache::Plan>,
-        parameters: &[crate::transaction::Value],
+        parameters: &[Value],
         formats: &super::encode::Formats,
         rows_max: usize,
         describe: bool,
         out: &mut Outbox,
     ) -> Done<Option<Cursor>> {
-        let mut answer = self
-            .run_in_block(&statement.text, &mut plan, &statement.declared, parameters, None, out)
-            .await?;
+        let mut answer =
+            self.run_in_block(&statement.text, &mut plan, &statement.declared, parameters, None, out).await?;
         if let Kind::Explain = plan.prepared.kind {
             answer.rows = explained(&answer.rows);
         }
@@ -356,8 +355,8 @@ impl Session {
 }
 
 /// EXPLAIN's text is the fourth column of what SQLite answers.
-fn explained(rows: &crate::transaction::Rows) -> crate::transaction::Rows {
-    let mut texts = crate::transaction::Rows { columns: 1, ..Default::default() };
+fn explained(rows: &Rows) -> Rows {
+    let mut texts = Rows { columns: 1, ..Default::default() };
     for value in rows.values().skip(3).step_by(4) {
         texts.push(value);
         texts.count += 1;
@@ -371,7 +370,7 @@ async fn continue_rows(cursor: &mut Cursor, writer: &RowWriter<'_>, rows_max: us
     let rows = cursor.fetch(count);
     let sent = rows.len() as u64;
     for row in rows {
-        writer.row(&mut out.buffer, |column| row.get(column).map_or_default_ref())?;
+        writer.row(&mut out.buffer, |column| row.get(column).map_or(ValueRef::Null, Value::as_ref))?;
         if out.is_full() {
             out.flush().await?;
         }
@@ -388,17 +387,6 @@ async fn continue_portal(cursor: &mut Cursor, writer: &RowWriter<'_>, rows_max: 
     }
     command_complete(crate::dialect::Tag::Select, sent, &mut out.buffer);
     Ok(true)
-}
-
-/// A value by reference, or NULL where there is none.
-trait OrNull {
-    fn map_or_default_ref(&self) -> crate::transaction::ValueRef<'_>;
-}
-
-impl OrNull for Option<&crate::transaction::Value> {
-    fn map_or_default_ref(&self) -> crate::transaction::ValueRef<'_> {
-        self.map_or(crate::transaction::ValueRef::Null, |value| value.as_ref())
-    }
 }
 
 fn describe_columns(columns: &[OutputColumn], is_binary: impl Fn(usize) -> bool, out: &mut Outbox) {

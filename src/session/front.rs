@@ -56,6 +56,18 @@ impl Front {
         }
     }
 
+    /// Moves idle connections to this version, so that they keep no older one in memory.
+    pub fn refresh_idle(&self, database: &Arc<str>, pinned: &Pinned) {
+        if let Some(views) = self.pool.borrow_mut().get_mut(database) {
+            views.retain_mut(|view| view.repin(pinned).is_ok());
+        }
+    }
+
+    /// Databases with idle connections.
+    pub fn pooled(&self) -> Vec<Arc<str>> {
+        self.pool.borrow().keys().cloned().collect()
+    }
+
     /// A seed for one statement or transaction: splitmix64 from the node's seed, as reads need no better.
     pub fn seed(&self) -> u64 {
         let next = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);

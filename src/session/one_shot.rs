@@ -188,10 +188,9 @@ impl Session {
                     .iter()
                     .zip(&plans)
                     .map(|(update, plan)| match update.operation() {
-                        Operation::Statement(statement) => Operation::Statement(Statement {
-                            sql: plan.prepared.sql.clone(),
-                            ..statement
-                        }),
+                        Operation::Statement(statement) => {
+                            Operation::Statement(Statement { sql: plan.prepared.sql.clone(), ..statement })
+                        }
                         other => other,
                     })
                     .collect(),
@@ -212,8 +211,11 @@ impl Session {
                     }
                 }
                 Outcome::Conflict { .. } | Outcome::Expired | Outcome::Void => {
-                    return Err((0, SqlError::new("40001", "the transaction was not executed")
-                        .with_hint("The transaction might succeed if retried.")));
+                    return Err((
+                        0,
+                        SqlError::new("40001", "the transaction was not executed")
+                            .with_hint("The transaction might succeed if retried."),
+                    ));
                 }
                 Outcome::AlreadyDone => {
                     let lost = GatewayError::Unknown("it was executed, its answer is gone".into());
@@ -239,11 +241,7 @@ impl Session {
 }
 
 /// Writer for a plan's rows as DataRows.
-pub fn writer<'a>(
-    plan: &'a Plan,
-    formats: &'a Formats,
-    style: &'a crate::dialect::codec::TextStyle,
-) -> RowWriter<'a> {
+pub fn writer<'a>(plan: &'a Plan, formats: &'a Formats, style: &'a crate::dialect::codec::TextStyle) -> RowWriter<'a> {
     RowWriter { columns: &plan.prepared.columns, formats, style, copy: None }
 }
 

@@ -98,7 +98,7 @@ impl Session {
             {
                 break Err(error.into());
             }
-            if count % ROWS_BETWEEN_YIELDS == 0 {
+            if count.is_multiple_of(ROWS_BETWEEN_YIELDS) {
                 tokio::task::yield_now().await;
                 if self.registration.interrupted().is_some() {
                     break Err(SqlError::new("57014", "canceling statement due to user request").into());

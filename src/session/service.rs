@@ -2,23 +2,49 @@
 
 use super::client::Session;
 use super::front::Front;
-use super::gateway::Gateway;
+use super::gateway::{Gateway, ReadLevel};
 use crate::transaction::SqlError;
 use crate::wire::{Hello, Outbox, Registration, Service, message};
 use pgwire::messages::Message;
 use pgwire::messages::startup::{Authentication, BackendKeyData, SecretKey};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often idle connections are moved to the newest version.
+const IDLE_REFRESH: Duration = Duration::from_millis(200);
 
 /// The sessions of one front thread.
 pub struct SessionService {
     front: Rc<Front>,
+    refreshes: Cell<bool>,
 }
 
 impl SessionService {
     /// For a thread that serves this node's clients.
     pub fn new(gateway: Arc<dyn Gateway>) -> Self {
-        SessionService { front: Front::new(gateway) }
+        SessionService { front: Front::new(gateway), refreshes: Cell::new(false) }
+    }
+
+    /// Starts the thread's housekeeping with its first client.
+    fn start_housekeeping(&self) {
+        if self.refreshes.replace(true) {
+            return;
+        }
+        let front = Rc::downgrade(&self.front);
+        tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(IDLE_REFRESH).await;
+                let Some(front) = front.upgrade() else { return };
+                for database in front.pooled() {
+                    let newest = front.gateway.read_snapshot(&database, ReadLevel::Local, None);
+                    if let Ok(pinned) = newest.get().await {
+                        front.refresh_idle(&database, &pinned);
+                    }
+                }
+            }
+        });
     }
 }
 
@@ -31,6 +57,7 @@ impl Service for SessionService {
         registration: Arc<Registration>,
         out: &mut Outbox,
     ) -> Result<Session, SqlError> {
+        self.start_housekeeping();
         let database = hello.database();
         if !self.front.gateway.has_database(database) {
             return Err(SqlError::new("3D000", format!("database \"{database}\" does not exist")));

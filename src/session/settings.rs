@@ -355,9 +355,7 @@ fn checked(name: &str, value: &str) -> Result<String, SqlError> {
             values.iter().find(|one| **one == lower).map(|one| (*one).to_owned()).ok_or_else(invalid)
         }
         Shape::Zone => TimeZone::parse(value).map(|zone| zone.name),
-        Shape::Fixed => {
-            Err(SqlError::new("55P02", format!("parameter \"{}\" cannot be changed", known.name)))
-        }
+        Shape::Fixed => Err(SqlError::new("55P02", format!("parameter \"{}\" cannot be changed", known.name))),
     }
 }
 

@@ -34,10 +34,6 @@ impl Session {
                 let error = self.interrupted(*error);
                 self.report(&error, out);
             }
-            Err(Failure::Fatal(error)) => {
-                out.fatal(&error);
-                return Ok(Flow::Close);
-            }
             Err(Failure::Io(error)) => return Err(error),
         }
         if self.status == Status::Idle {
@@ -55,9 +51,7 @@ impl Session {
         let script = self.front.cache.borrow_mut().script(sql)?;
         self.statement_begins();
         let several = script.statements.len() > 1;
-        let plain = !script.statements.iter().any(|text| {
-            text.parsed.utility().is_some_and(|utility| changes_transaction(utility))
-        });
+        let plain = !script.statements.iter().any(|text| text.parsed.utility().is_some_and(changes_transaction));
         if !several || self.status != Status::Idle || !plain {
             return self.run_script(&script, 0, several, out).await;
         }
@@ -77,7 +71,13 @@ impl Session {
     }
 
     /// Runs the statements of a text from one of them on; `several` wants an implicit block.
-    pub(super) async fn run_script(&mut self, script: &Rc<Script>, from: usize, several: bool, out: &mut Outbox) -> Done {
+    pub(super) async fn run_script(
+        &mut self,
+        script: &Rc<Script>,
+        from: usize,
+        several: bool,
+        out: &mut Outbox,
+    ) -> Done {
         for (at, text) in script.statements.iter().enumerate().skip(from) {
             if several && self.transaction.is_none() && self.status == Status::Idle {
                 self.open_block(&Default::default(), true);

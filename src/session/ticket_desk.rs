@@ -77,11 +77,7 @@ impl TicketDesk {
     }
 }
 
-async fn wait(
-    mut guard: GiveUp,
-    woken: oneshot::Receiver<()>,
-    timeout: Option<Duration>,
-) -> Result<(), TicketError> {
+async fn wait(mut guard: GiveUp, woken: oneshot::Receiver<()>, timeout: Option<Duration>) -> Result<(), TicketError> {
     let granted = match timeout {
         None => woken.await.is_ok(),
         Some(limit) => tokio::time::timeout(limit, woken).await.is_ok_and(|woken| woken.is_ok()),
@@ -129,7 +125,10 @@ mod tests {
         assert_eq!(third.get().await, Err(TicketError::Timeout));
         desk.release(1);
         assert_eq!(second.get().await, Ok(()));
-        assert_eq!(desk.request(3, key(), Mode::Exclusive, Some(Duration::ZERO)).get().await, Err(TicketError::Timeout));
+        assert_eq!(
+            desk.request(3, key(), Mode::Exclusive, Some(Duration::ZERO)).get().await,
+            Err(TicketError::Timeout)
+        );
         desk.release(2);
         assert!(desk.is_empty());
     }

@@ -58,6 +58,9 @@ pub enum Reply {
     Deadlock,
 }
 
+/// Database and table.
+type Place = (Arc<str>, Arc<str>);
+
 #[derive(Debug)]
 struct Ticket {
     holder: Holder,
@@ -79,8 +82,8 @@ impl Ticket {
 /// FOR UPDATE to its COMMIT, and a list per table keeps row keys and whole-table keys in one order.
 #[derive(Debug, Default)]
 pub struct Tickets {
-    tables: HashMap<(Arc<str>, Arc<str>), Queue>,
-    held_tables: HashMap<Holder, HashSet<(Arc<str>, Arc<str>)>>,
+    tables: HashMap<Place, Queue>,
+    held_tables: HashMap<Holder, HashSet<Place>>,
 }
 
 #[derive(Debug, Default)]
@@ -166,7 +169,7 @@ impl Tickets {
     }
 
     /// Grants what can be granted in one table, in order.
-    fn grant_at(&mut self, place: &(Arc<str>, Arc<str>)) -> Vec<Holder> {
+    fn grant_at(&mut self, place: &Place) -> Vec<Holder> {
         let Some(queue) = self.tables.get_mut(place) else { return Vec::new() };
         let mut granted = Vec::new();
         let mut still_waiting: Vec<Ticket> = Vec::new();

@@ -30,10 +30,7 @@ pub fn changes_transaction(utility: &Utility) -> bool {
 
 /// Whether the dialect has a translation for the command.
 pub fn is_translated(utility: &Utility) -> bool {
-    matches!(
-        utility,
-        Utility::Copy { .. } | Utility::Explain { .. } | Utility::Vacuum { .. } | Utility::Analyze(_)
-    )
+    matches!(utility, Utility::Copy { .. } | Utility::Explain { .. } | Utility::Vacuum { .. } | Utility::Analyze(_))
 }
 
 fn text_column(name: &str) -> OutputColumn {
@@ -82,12 +79,8 @@ impl Session {
                 Box::pin(self.sql_execute(name, arguments, formats, describe, out)).await
             }
             Utility::Deallocate(name) => self.deallocate(name.as_deref(), out),
-            Utility::Declare { name, binary, hold, query, .. } => {
-                self.declare(name, *binary, *hold, query, out).await
-            }
-            Utility::Fetch { name, count, move_only } => {
-                self.fetch(name, *count, *move_only, formats, describe, out)
-            }
+            Utility::Declare { name, binary, hold, query, .. } => self.declare(name, *binary, *hold, query, out).await,
+            Utility::Fetch { name, count, move_only } => self.fetch(name, *count, *move_only, formats, describe, out),
             Utility::Close(name) => self.close_cursor(name.as_deref(), out),
             Utility::Lock { tables, nowait, .. } => self.lock(tables, *nowait, out).await,
             Utility::Unlisten(_) => tagged("UNLISTEN", out),
@@ -314,12 +307,7 @@ impl Session {
     }
 
     /// PREPARE: the statement's own text is prepared again as if it had come by Parse.
-    async fn sql_prepare(
-        &mut self,
-        name: &str,
-        types: &[sqlparser::ast::DataType],
-        statement: &Parsed,
-    ) -> Done {
+    async fn sql_prepare(&mut self, name: &str, types: &[sqlparser::ast::DataType], statement: &Parsed) -> Done {
         if self.statements.contains_key(name) {
             return Err(SqlError::new("42P05", format!("prepared statement \"{name}\" already exists")).into());
         }
@@ -397,9 +385,7 @@ impl Session {
             }
             Some(name) => match self.statements.remove(name) {
                 Some(_) => tagged("DEALLOCATE", out),
-                None => {
-                    Err(SqlError::new("26000", format!("prepared statement \"{name}\" does not exist")).into())
-                }
+                None => Err(SqlError::new("26000", format!("prepared statement \"{name}\" does not exist")).into()),
             },
         }
     }
@@ -420,8 +406,7 @@ impl Session {
         if own_block {
             self.open_block(&TransactionModes::default(), true);
         }
-        let answer: Answer =
-            self.run_in_block(&statement.text, &mut plan, &statement.declared, &[], None, out).await?;
+        let answer: Answer = self.run_in_block(&statement.text, &mut plan, &statement.declared, &[], None, out).await?;
         if own_block {
             self.commit(out).await?;
         }
@@ -476,7 +461,7 @@ impl Session {
 
     /// LOCK TABLE: exclusive tickets for the tables, in the order of the statement.
     async fn lock(&mut self, tables: &[Vec<String>], nowait: bool, out: &mut Outbox) -> Done {
-        if !self.transaction.as_ref().is_some_and(|block| !block.implicit) {
+        if self.transaction.as_ref().is_none_or(|block| block.implicit) {
             return Err(SqlError::new("25P01", "LOCK TABLE can only be used in transaction blocks").into());
         }
         let catalog = self.catalog().await?;
@@ -538,9 +523,7 @@ fn isolation(text: &str) -> Result<Isolation, SqlError> {
         "serializable" => Ok(Isolation::Serializable),
         "repeatable read" => Ok(Isolation::RepeatableRead),
         "read committed" | "read uncommitted" => Ok(Isolation::ReadCommitted),
-        _ => {
-            Err(SqlError::new("22023", format!("invalid value for parameter \"transaction_isolation\": \"{text}\"")))
-        }
+        _ => Err(SqlError::new("22023", format!("invalid value for parameter \"transaction_isolation\": \"{text}\""))),
     }
 }
 

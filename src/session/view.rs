@@ -6,9 +6,8 @@
 
 use super::gateway::{Gateway, Pinned};
 use crate::catalog::{CATALOG_SQL, Catalog};
-use crate::engine::{Connection, Context, Draws, Failure, Options, Role, Source};
-use crate::page_store::sqlite::{self, Environmental};
-use crate::page_store::{StoreError, View};
+use crate::engine::{Connection, Context, Draws, Failure, Options, Source};
+use crate::page_store::sqlite::Environmental;
 use crate::transaction::{SqlError, Value};
 use crate::wire::Interrupt;
 use std::cell::{Cell, RefCell};
@@ -36,7 +35,6 @@ pub struct SessionView {
     pub connection: Connection,
     /// The catalog that its pages hold now, changes of the open transaction included.
     pub catalog: Arc<Catalog>,
-    view: View,
     version: u64,
     source: Rc<SourceState>,
     interrupt: Interrupt,
@@ -50,11 +48,8 @@ impl SessionView {
         blocks: Blocks,
         pinned: &Pinned,
     ) -> Result<SessionView, SqlError> {
-        let view = View::new(&pinned.snapshot);
-        let sqlite =
-            sqlite::Connection::open(view.name(), Some(view.name()), None).map_err(|e| client_error(e.into()))?;
         let mut connection =
-            Connection::new(sqlite, Role::View, Options::default()).map_err(|e| client_error(e.into()))?;
+            Connection::view(&pinned.snapshot, Options::default()).map_err(|e| client_error(e.into()))?;
         connection.expect_schema(pinned.schema).map_err(|e| client_error(e.into()))?;
         let handle = connection.interrupt_handle();
         let source = Rc::new(SourceState {
@@ -68,7 +63,6 @@ impl SessionView {
         Ok(SessionView {
             connection,
             catalog: pinned.catalog.clone(),
-            view,
             version: pinned.version,
             source,
             interrupt: Arc::new(move || handle.interrupt()),
@@ -90,8 +84,7 @@ impl SessionView {
         if self.version == pinned.version {
             return Ok(());
         }
-        self.view.repin(&pinned.snapshot).map_err(store_error)?;
-        self.connection.expect_schema(pinned.schema).map_err(|e| client_error(e.into()))?;
+        self.connection.repin(&pinned.snapshot, pinned.schema).map_err(|e| client_error(e.into()))?;
         self.version = pinned.version;
         self.catalog = pinned.catalog.clone();
         Ok(())
@@ -99,10 +92,10 @@ impl SessionView {
 
     /// Moves to a version, or back to the one that it stands on, without what was written.
     pub fn move_fresh(&mut self, pinned: &Pinned) -> Result<(), SqlError> {
-        self.view.discard_overlay().map_err(store_error)?;
-        self.repin(pinned)?;
+        self.connection.repin(&pinned.snapshot, pinned.schema).map_err(|e| client_error(e.into()))?;
+        self.version = pinned.version;
         self.catalog = pinned.catalog.clone();
-        self.connection.expect_schema(pinned.schema).map_err(|e| client_error(e.into()))
+        Ok(())
     }
 
     /// Whether a failed statement failed by itself, not for want of reserved numbers.
@@ -116,13 +109,11 @@ impl SessionView {
     pub fn begin(&mut self, facts: &Rc<Facts>, timestamp_us: i64, seed: u64) {
         self.source.facts.replace(Some(facts.clone()));
         self.source.own.borrow_mut().clear();
-        self.view.set_clock_us(timestamp_us);
         self.connection.begin_context(Context::new(timestamp_us, seed, self.recording()));
     }
 
     /// Prepares for statements whose draws are given back as recorded.
     pub fn begin_replay(&mut self, timestamp_us: i64, seed: u64) {
-        self.view.set_clock_us(timestamp_us);
         self.connection.begin_context(Context::new(timestamp_us, seed, Draws::Replay));
     }
 
@@ -167,7 +158,8 @@ impl SessionView {
         if !self.connection.is_autocommit() {
             self.connection.control("ROLLBACK").map_err(client_error)?;
         }
-        self.view.discard_overlay().map_err(store_error)?;
+        let view = self.connection.viewed().map_err(|e| client_error(e.into()))?;
+        view.discard_overlay().map_err(|error| SqlError::new("58030", error.to_string()))?;
         if schema_changed {
             self.connection.renew_schema().map_err(client_error)?;
         }
@@ -242,10 +234,6 @@ impl Source for SourceHandle {
             .or_else(|| state.gateway.system_value(&state.database, name))
             .ok_or_else(|| SqlError::new("0A000", format!("{name} cannot be read here")))
     }
-}
-
-fn store_error(error: StoreError) -> SqlError {
-    SqlError::new("58030", error.to_string())
 }
 
 /// What a client is told of a failure.
