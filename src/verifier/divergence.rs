@@ -105,3 +105,33 @@ fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, name: &str, items: &[T]) ->
     }
     writeln!(f, "{}", if items.len() > SHOWN_MAX { " ..." } else { "" })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::Hash;
+
+    #[test]
+    fn a_report_names_batch_minority_place_and_what_to_do() {
+        let agreed = Token {
+            log_id: LogId { term: 2, leader: 1, index: 4711 },
+            batch: Hash(1),
+            attempt: 0,
+            parent: Hash(2),
+            root: Hash(3),
+            answers: Hash(4),
+        };
+        let minority = vec![(3, Token { root: Hash(5), ..agreed })];
+        let mut report = Divergence::new(agreed, Mode::Planned, minority);
+        report.tables = vec!["branch".into()];
+        report.pages = (1..=12).collect();
+        report.transactions = vec!["UPDATE branch SET b = b + 10".into()];
+        let text = report.to_string();
+        for part in ["batch 4711", "node 3", "other pages, same answers", "tables (1): branch;", "pages (12): 1;"] {
+            assert!(text.contains(part), "{part:?} is missing in {text}");
+        }
+        assert!(text.contains("10; ...") && text.contains("not healed yet") && text.contains("memory and disk"));
+        report.healed_at_us = Some(5);
+        assert!(report.to_string().contains("healed at 5 us"));
+    }
+}

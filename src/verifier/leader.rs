@@ -14,8 +14,6 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Delays remembered for the median.
 const DELAYS_MAX: usize = 32;
-/// Attempts whose first ballot's time is remembered.
-const SEEN_MAX: usize = 256;
 
 /// A leader's memory; kept by followers too, so that a new leader has its median.
 #[derive(Default)]
@@ -41,15 +39,16 @@ impl Leader {
     /// A new ballot: the time since the first one of its attempt is a sample of the delay.
     pub(super) fn note_ballot(&mut self, options: &Options, from: NodeId, key: &BallotKey, now_us: u64) {
         let first = *self.first_seen_us.entry(*key).or_insert(now_us);
-        if self.first_seen_us.len() > SEEN_MAX {
-            self.first_seen_us.pop_first();
-        }
         if from != options.me {
             self.delays_us.push_back(now_us.saturating_sub(first));
             if self.delays_us.len() > DELAYS_MAX {
                 self.delays_us.pop_front();
             }
         }
+    }
+
+    pub(super) fn forget_to(&mut self, index: u64) {
+        self.first_seen_us.retain(|key, _| key.log_id.index > index);
     }
 
     pub(super) fn asked(&mut self, after: u64) {
@@ -143,15 +142,20 @@ impl Verifier {
             Judgement::Unanimous(_) | Judgement::Quorum { .. } => Trouble::TrialAgreed,
             Judgement::Disagreement => Trouble::Disagreement,
             Judgement::Failure => Trouble::Failure,
+            Judgement::Stalled => Trouble::Stalled,
         };
         let Some((_, transactions, _)) = self.batch_at(log_id) else { return };
         let void = self.ledger.void(log_id.index);
         let decision = next_verdict(&stage, trouble, &void, transactions, &self.options.rules);
-        // A void costs clients their transactions: absent voters get more time to make a quorum.
+        // A void costs clients their transactions: absent voters get more time to make a quorum. And when
+        // the same is tried again, or not even a batch without any effect is agreed on, haste only fills
+        // the log.
         let voids = matches!(decision, Decision::Void { .. }) && !trial;
         let said = self.ballots.on(&key);
         let missing = self.members_at(log_id.index).voters().iter().any(|node| !said.contains_key(node));
-        if voids && missing && !past(self.options.void_wait_us) {
+        let again = trouble == Trouble::Stalled && stage != Stage::Planned;
+        let hopeless = stage == Stage::Voided && void.len() as u32 >= transactions;
+        if ((voids && missing) || again || hopeless) && !past(self.options.void_wait_us) {
             return;
         }
         self.propose(term, Verdict { log_id, attempt, decision }, now_us, out);

@@ -39,6 +39,8 @@ struct Ruling {
     attempt: u32,
     stage: Stage,
     void: Vec<u32>,
+    /// Every node hashes its last accepted root again first.
+    scrub: bool,
 }
 
 /// The fold.
@@ -84,6 +86,12 @@ impl Ledger {
         self.rulings.get(&index).map_or(Stage::Planned, |ruling| ruling.stage.clone())
     }
 
+    /// Whether every node hashes its last accepted root again before it executes this batch (rule 8): before
+    /// the second replay, and when a void that must not fail had failed.
+    pub fn scrub(&self, index: u64) -> bool {
+        self.rulings.get(&index).is_some_and(|ruling| ruling.scrub)
+    }
+
     /// Positions that its newest verdict made void.
     pub fn void(&self, index: u64) -> Vec<u32> {
         self.rulings.get(&index).map_or(Vec::new(), |ruling| ruling.void.clone())
@@ -120,9 +128,11 @@ impl Ledger {
         if transactions.is_none() || stale {
             return Effect::Nothing;
         }
+        let repeated = stage == Stage::Voided && stage == self.stage(index) && void == self.void(index);
+        let scrub = stage == Stage::Scrubbed || repeated;
         self.rewinds += 1;
         self.rulings.split_off(&(index + 1));
-        self.rulings.insert(index, Ruling { log_id: verdict.log_id, attempt: self.rewinds, stage, void });
+        self.rulings.insert(index, Ruling { log_id: verdict.log_id, attempt: self.rewinds, stage, void, scrub });
         Effect::Rewound(index)
     }
 

@@ -19,8 +19,8 @@
 //!   log position has the same token on that parent and attempt, it is decided, and it is no trial; or
 //!   slowly, because an acceptance decided in the log covers it. (rules 3, 4, 5, 9)
 //! - V3: A verdict is proposed only on the first unknown batch, on ballots with the known parent: an
-//!   acceptance on a quorum of equal tokens, a replay on two different tokens, a void or replay on a
-//!   quorum of failures or on disagreement further down the ladder. (rules 4, 8)
+//!   acceptance on a quorum of equal tokens, a replay on two different tokens or on a failure, a void on
+//!   a quorum of failures or on disagreement further down the ladder. (rules 4, 8)
 //! - V4: Accepted goes forward only, along one chain of tokens, and never past known. (invariant 2)
 //! - V5: A node in quarantine executes nothing, casts no ballot, accepts nothing; it leaves by a state
 //!   whose target the cluster accepted and whose bytes were hashed again. (rules 19, 20)
@@ -31,8 +31,8 @@
 //!
 //! *Fast against the log.* Suppose v was known fast with attempt a: all 2u+1 voters gave token v for
 //! (i, a, parent). Any verdict on (i, a) rests on ballots for that same key (V3), and by V1 there are no
-//! others than v, whichever nodes its proposer heard: no two different tokens, so no replay; no failure,
-//! so no void; every quorum of tokens says v. A rewind of an earlier batch j is excluded the same way, as
+//! others than v, whichever nodes its proposer heard: no two different tokens and no failure, so no replay and
+//! no void; every quorum of tokens says v. A rewind of an earlier batch j is excluded the same way, as
 //! j was known too. An attempt other than a would need such a rewind. This is why *all* voters are needed:
 //! with 5 nodes and four tokens v, one w, a later leader may reach only three, v v w, sees disagreement
 //! and no quorum, and may rightly propose a replay; with 3 nodes, v v and a missing third, the third may
@@ -57,6 +57,7 @@
 pub mod bisect;
 mod divergence;
 mod events;
+mod execution;
 mod leader;
 mod ledger;
 mod members;

@@ -17,7 +17,8 @@
 //! verdicts (`leader`). Quarantine and restart are in `recovery`. V1 to V5 are in the module's head.
 
 use super::divergence::Divergence;
-use super::events::{Action, Entry, Event, LocalFailure, Peer, Reason, Recipients};
+use super::events::{Action, Entry, Event, Peer, Reason, Recipients};
+use super::execution::Slot;
 use super::leader::Leader;
 use super::ledger::{Effect, Ledger, Stage};
 use super::members::Members;
@@ -26,7 +27,7 @@ use super::rules::Rules;
 use super::tokens::{Ballots, Received};
 use super::verdict::{Judgement, judge};
 use crate::page::Hash;
-use crate::token::{Accepted, Ballot, BallotKey, LogId, Mode, NodeId, Token};
+use crate::token::{Accepted, Ballot, BallotKey, LogId, NodeId};
 use std::collections::BTreeMap;
 
 /// Settings of a verifier.
@@ -44,7 +45,7 @@ pub struct Options {
     pub void_wait_us: u64,
     /// After this long without progress ballots are sent and asked for, and verdicts proposed, again.
     pub resend_us: u64,
-    /// Own ballots kept for nodes that ask, after their batches were accepted.
+    /// Own ballots kept for nodes that ask, after their batches were durably accepted.
     pub ballots_kept: usize,
     /// Tests only.
     #[doc(hidden)]
@@ -84,23 +85,6 @@ pub(super) enum Healing {
     Rehashing(Accepted),
 }
 
-/// A batch that was handed to the executor.
-#[derive(Clone, Debug)]
-pub(super) struct Slot {
-    pub log_id: LogId,
-    batch: Hash,
-    attempt: u32,
-    run: u64,
-    state: SlotState,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum SlotState {
-    Running,
-    Done(Token),
-    Failed { again_us: u64 },
-}
-
 /// For `status` and the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Status {
@@ -108,6 +92,8 @@ pub struct Status {
     pub accepted: Accepted,
     /// Newest batch whose accepted result it knows.
     pub known: Accepted,
+    /// Newest acceptance that stands in the decided log.
+    pub durable: Accepted,
     /// Batches in its log that are not known yet.
     pub unaccepted: usize,
     /// Why it is in quarantine, if it is.
@@ -239,16 +225,6 @@ impl Verifier {
         self.drop_slots(index, out);
     }
 
-    /// Takes back executions of batches at or above an index.
-    pub(super) fn drop_slots(&mut self, index: u64, out: &mut Vec<Action>) {
-        let kept = self.slots.iter().take_while(|slot| slot.log_id.index < index).count();
-        if kept < self.slots.len() {
-            self.slots.truncate(kept);
-            self.run += 1;
-            out.push(Action::RollBack { to: self.tip_index() });
-        }
-    }
-
     /// The fast path (V2), one batch.
     fn learn(&mut self, now_us: u64, out: &mut Vec<Action>) -> bool {
         let rules = self.options.rules;
@@ -302,124 +278,12 @@ impl Verifier {
         self.ballots.forget_to(index);
         self.crashes.retain(|mark| mark.log_id.index > index);
         self.moved_us = now_us;
-        let old: Vec<BallotKey> = self.own.keys().filter(|key| key.log_id.index <= index).copied().collect();
+        self.leader.forget_to(index);
+        let needed_above = self.ballots_needed_above();
+        let old: Vec<BallotKey> = self.own.keys().filter(|key| key.log_id.index <= needed_above).copied().collect();
         for key in old.iter().take(old.len().saturating_sub(self.options.ballots_kept)) {
             self.own.remove(key);
         }
-    }
-
-    /// Hands batches to the executor, in order, as long as nothing stands in the way.
-    fn execute(&mut self, now_us: u64, out: &mut Vec<Action>) {
-        let rules = self.options.rules;
-        while self.phase == Phase::Following {
-            if let Some(Slot { state: SlotState::Failed { again_us }, log_id, .. }) = self.slots.last() {
-                // A failed batch is tried again once the others have accepted it, or when this node is
-                // on record with a token for it.
-                let index = log_id.index;
-                if index > self.known.log_id.index && now_us < *again_us {
-                    return;
-                }
-                self.drop_slots(index, out);
-            }
-            let tip = self.tip_index();
-            if self.slots.last().is_some_and(|slot| matches!(self.ledger.stage(slot.log_id.index), Stage::Trial(_))) {
-                return;
-            }
-            let next = self.log.range(tip + 1..).find_map(|(_, (log_id, entry))| match entry {
-                Entry::Batch { hash, engine, .. } => Some((*log_id, *hash, *engine)),
-                _ => None,
-            });
-            let Some((log_id, batch, engine)) = next else { return };
-            let milestone = self.milestones.keys().next().copied().unwrap_or(0);
-            if self.slots.len() >= self.options.unaccepted_max && log_id.index > milestone {
-                return;
-            }
-            if engine != self.options.engine && rules.equal_engine {
-                return self.halt(format!("rule 16: batch {} is for another engine, {engine}", log_id.index), out);
-            }
-            let (attempt, mode) = match rules.look_before_executing {
-                true => (self.ledger.attempt(log_id.index), self.ledger.mode(log_id.index)),
-                false => (0, Mode::Planned),
-            };
-            if self.wants_scrub(log_id.index, attempt) {
-                return self.scrub(attempt, out);
-            }
-            let mut slot = Slot { log_id, batch, attempt, run: self.run, state: SlotState::Running };
-            if self.fails_beforehand(log_id, attempt) {
-                let Some(parent) = self.tip_token() else { return };
-                let key = BallotKey { log_id, attempt, parent };
-                if log_id.index <= self.known.log_id.index {
-                    return self.quarantine(Reason::Failing { index: log_id.index }, out);
-                }
-                slot.state = SlotState::Failed { again_us: u64::MAX };
-                self.slots.push(slot);
-                return self.cast(Ballot::Failed(key), now_us, out);
-            }
-            self.slots.push(slot);
-            out.push(Action::Execute { run: self.run, log_id, attempt, mode });
-        }
-    }
-
-    /// Rule 14: two crashes in this very attempt.
-    fn fails_beforehand(&self, log_id: LogId, attempt: u32) -> bool {
-        let crashed = |mark: &&CrashMark| mark.log_id == log_id && mark.attempt == attempt && mark.count >= 2;
-        self.options.rules.crashes_become_failure && self.crashes.iter().any(|mark| crashed(&mark))
-    }
-
-    fn executed(&mut self, run: u64, log_id: LogId, root: Hash, answers: Hash, now_us: u64, out: &mut Vec<Action>) {
-        let Some(position) = self.running(run, log_id) else { return };
-        let Some(parent) = self.token_before(position) else { return };
-        let slot = &mut self.slots[position];
-        let token = Token { log_id, batch: slot.batch, attempt: slot.attempt, parent, root, answers };
-        slot.state = SlotState::Done(token);
-        self.cast(Ballot::Token(token), now_us, out);
-    }
-
-    fn failed(&mut self, run: u64, log_id: LogId, failure: LocalFailure, now_us: u64, out: &mut Vec<Action>) {
-        let Some(position) = self.running(run, log_id) else { return };
-        let Some(parent) = self.token_before(position) else { return };
-        let index = log_id.index;
-        let key = BallotKey { log_id, attempt: self.slots[position].attempt, parent };
-        self.drop_slots(index + 1, out);
-        if failure == LocalFailure::Corrupt {
-            return self.quarantine(Reason::Damaged, out);
-        }
-        if index <= self.known.log_id.index {
-            return self.quarantine(Reason::Failing { index }, out);
-        }
-        let recorded = matches!(self.own.get(&key), Some((Ballot::Token(_), _)));
-        let again_us = if recorded { now_us + self.options.resend_us } else { u64::MAX };
-        self.slots[position].state = SlotState::Failed { again_us };
-        if !recorded {
-            self.cast(Ballot::Failed(key), now_us, out);
-        }
-    }
-
-    /// Gives this node's word, once (V1).
-    fn cast(&mut self, ballot: Ballot, now_us: u64, out: &mut Vec<Action>) {
-        let rules = self.options.rules;
-        let key = ballot.key();
-        match self.own.get(&key) {
-            Some((before, _)) if *before == ballot => return,
-            Some((Ballot::Token(_), _)) if rules.one_ballot => {
-                return self.quarantine(Reason::Contradiction(key), out);
-            }
-            Some((Ballot::Failed(_), _)) if rules.failure_is_final => return,
-            _ => {}
-        }
-        self.own.insert(key, (ballot, false));
-        out.push(Action::Persist(ballot));
-        if !rules.durable_before_sent {
-            self.persisted(key, now_us, out);
-        }
-    }
-
-    fn persisted(&mut self, key: BallotKey, now_us: u64, out: &mut Vec<Action>) {
-        let Some((ballot, durable)) = self.own.get_mut(&key) else { return };
-        *durable = true;
-        let ballot = *ballot;
-        self.count(self.options.me, ballot, now_us, out);
-        out.push(Action::Send { to: Recipients::All, ballots: vec![ballot] });
     }
 
     fn receive(&mut self, from: NodeId, ballots: Vec<Ballot>, now_us: u64, out: &mut Vec<Action>) {
@@ -430,7 +294,7 @@ impl Verifier {
         }
     }
 
-    fn count(&mut self, from: NodeId, ballot: Ballot, now_us: u64, out: &mut Vec<Action>) {
+    pub(super) fn count(&mut self, from: NodeId, ballot: Ballot, now_us: u64, out: &mut Vec<Action>) {
         let key = ballot.key();
         if key.log_id.index <= self.accepted.log_id.index {
             return;
@@ -590,26 +454,6 @@ impl Verifier {
         ballots
     }
 
-    fn running(&self, run: u64, log_id: LogId) -> Option<usize> {
-        self.slots.iter().position(|s| s.log_id == log_id && s.run == run && s.state == SlotState::Running)
-    }
-
-    /// Index of the newest batch that was handed to the executor, or of the accepted one.
-    pub(super) fn tip_index(&self) -> u64 {
-        self.slots.last().map_or(self.accepted.log_id.index, |slot| slot.log_id.index)
-    }
-
-    fn tip_token(&self) -> Option<Hash> {
-        self.token_before(self.slots.len())
-    }
-
-    fn token_before(&self, position: usize) -> Option<Hash> {
-        match position.checked_sub(1) {
-            None => Some(self.accepted.token),
-            Some(before) => self.slots[before].token().map(Token::hash),
-        }
-    }
-
     /// Where this node stands.
     pub fn status(&self) -> Status {
         let quarantined = match &self.phase {
@@ -619,6 +463,7 @@ impl Verifier {
         Status {
             accepted: self.accepted,
             known: self.known,
+            durable: self.ledger.accepted,
             unaccepted: self.batches_after(self.known.log_id.index).count(),
             quarantined,
             halted: self.phase == Phase::Halted,
@@ -629,14 +474,5 @@ impl Verifier {
     /// (rule 22).
     pub fn matching_tokens(&self, node: NodeId) -> u64 {
         self.matches.get(&node).copied().unwrap_or(0)
-    }
-}
-
-impl Slot {
-    fn token(&self) -> Option<&Token> {
-        match &self.state {
-            SlotState::Done(token) => Some(token),
-            _ => None,
-        }
     }
 }

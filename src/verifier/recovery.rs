@@ -5,12 +5,16 @@
 //! when the damage is there or when a rewind has made its contradiction obsolete. It fetches the pages
 //! that differ, hashes everything again from the bytes, and only then follows again (V5).
 //!
+//! When nobody has the target (all nodes can be in quarantine at once, each after a wrong result of its
+//! own) it goes back to its own accepted state now and then, hashes that again and executes from there:
+//! whatever it computes, its ballots stay what they were.
+//!
 //! A restart begins at the checkpoint's [`Mark`], which holds accepted state, ledger and members of one
 //! moment, and executes the suffix of the log again. Ballots on record were this node's word and stay it:
 //! execution must reproduce them (rule 2).
 
 use super::events::{Action, Reason};
-use super::ledger::{Ledger, Stage};
+use super::ledger::Ledger;
 use super::members::Members;
 use super::node::{Healing, Options, Phase, Verifier};
 use super::tokens::Ballots;
@@ -126,6 +130,13 @@ impl Verifier {
         verifier
     }
 
+    /// Own ballots on record at or below this log index may be deleted from the disk once a checkpoint of
+    /// the present state is durable. Above it they are needed: those of batches that were accepted fast
+    /// are the only proof of it until the log has one.
+    pub fn ballots_needed_above(&self) -> u64 {
+        self.accepted.log_id.index.min(self.ledger.accepted.log_id.index)
+    }
+
     /// What a checkpoint of the state as accepted now stores.
     pub fn mark(&self) -> Mark {
         Mark { accepted: self.accepted, ledger: self.ledger.clone(), members: self.members.clone() }
@@ -152,9 +163,6 @@ impl Verifier {
     /// Begins a repair when its target is named and somebody has it.
     pub(super) fn heal(&mut self, now_us: u64, out: &mut Vec<Action>) {
         let Phase::Quarantined { reason, healing: Healing::Waiting } = self.phase else { return };
-        if self.repair_us > 0 && now_us < self.repair_us + self.options.resend_us {
-            return;
-        }
         let behind = self.known.log_id.index > self.accepted.log_id.index;
         let named = match reason {
             Reason::Contradiction(key) => {
@@ -165,20 +173,25 @@ impl Verifier {
             Reason::Joining => behind,
             _ => true,
         };
-        if !named && self.options.rules.named_target {
-            return;
-        }
+        let due = self.repair_us == 0 || now_us >= self.repair_us + self.options.resend_us;
         let target = self.target();
-        if target == self.accepted && matches!(reason, Reason::Contradiction(_)) {
+        let obsolete = target == self.accepted && matches!(reason, Reason::Contradiction(_));
+        if due && named && obsolete {
             return self.rehash_as(target, now_us, out);
         }
-        let sources = self.sources(&target);
-        if sources.is_empty() {
-            return;
+        let sources = self.sources(&target, matches!(reason, Reason::Damaged | Reason::Joining));
+        if due && (named || !self.options.rules.named_target) && !sources.is_empty() {
+            self.repair_us = now_us.max(1);
+            self.phase = Phase::Quarantined { reason, healing: Healing::Repairing(target) };
+            return out.push(Action::Repair { target, sources });
         }
-        self.repair_us = now_us;
-        self.phase = Phase::Quarantined { reason, healing: Healing::Repairing(target) };
-        out.push(Action::Repair { target, sources });
+        // Nobody has the target, or it is not named yet: try again from the own accepted state. If the
+        // record or what was accepted is contradicted again, the quarantine begins again, too.
+        if self.repair_us == 0 {
+            self.repair_us = now_us.max(1);
+        } else if due && !matches!(reason, Reason::Damaged | Reason::Joining) {
+            self.rehash_as(self.accepted, now_us, out);
+        }
     }
 
     fn target(&self) -> Accepted {
@@ -195,14 +208,17 @@ impl Verifier {
         }
     }
 
-    /// Peers that can have a state: alive and sound, those that gave the token first.
-    fn sources(&self, target: &Accepted) -> Vec<NodeId> {
+    /// Peers that can have a state: alive and sound, those that gave the token first. `damaged` takes those in
+    /// quarantine too, at the end: pages prove themselves by their hash, and if all nodes are damaged they
+    /// are rarely damaged in the same page.
+    fn sources(&self, target: &Accepted, damaged: bool) -> Vec<NodeId> {
         let said = self.ballots.find(target).map(|token| self.ballots.on(&token.key())).unwrap_or_default();
         let gave = |node: &NodeId| said.get(node).and_then(Ballot::token).is_some_and(|t| t.hash() == target.token);
-        let sound = self.peers.iter().filter(|(_, peer)| peer.alive && !peer.quarantined).map(|(node, _)| *node);
-        let mut sources: Vec<NodeId> = sound.collect();
-        sources.sort_by_key(|node| !gave(node));
-        sources
+        let alive = self.peers.iter().filter(|(_, peer)| peer.alive && (damaged || !peer.quarantined));
+        let mut sources: Vec<(bool, bool, NodeId)> =
+            alive.map(|(node, peer)| (peer.quarantined, !gave(node), *node)).collect();
+        sources.sort_unstable();
+        sources.into_iter().map(|(_, _, node)| node).collect()
     }
 
     pub(super) fn repaired(&mut self, target: Accepted, complete: bool, now_us: u64, out: &mut Vec<Action>) {
@@ -231,10 +247,9 @@ impl Verifier {
         out.push(Action::Rehash { run: self.run });
     }
 
-    /// Rule 8: whether this attempt is the second replay, before which every node hashes its last
-    /// accepted root again.
+    /// Rule 8: whether the last accepted root is to be hashed again before this attempt.
     pub(super) fn wants_scrub(&self, index: u64, attempt: u32) -> bool {
-        let ordered = self.ledger.stage(index) == Stage::Scrubbed;
+        let ordered = self.ledger.scrub(index);
         self.options.rules.scrub_before_void && ordered && self.scrubbed < attempt
     }
 
@@ -274,7 +289,7 @@ impl Verifier {
         let index = target.log_id.index;
         let missed = self.batches_after(self.accepted.log_id.index).map(|(log_id, _)| log_id);
         let batches: Vec<LogId> = missed.take_while(|log_id| log_id.index <= index).collect();
-        let sources = self.sources(&target);
+        let sources = self.sources(&target, false);
         if index > self.known.log_id.index {
             self.known = target;
         }

@@ -7,6 +7,7 @@
 //! | a quorum of equal tokens | quorum: accepted once a verdict or header that says so is decided |
 //! | two different tokens, and no quorum is possible, or not awaited any longer | disagreement |
 //! | a quorum failed | failure |
+//! | some failed, and without them those that can still speak make no quorum | stalled |
 //! | anything else, above all missing ballots | wait |
 
 use super::bisect;
@@ -36,6 +37,9 @@ pub enum Judgement {
     Disagreement,
     /// A quorum could not execute the batch.
     Failure,
+    /// Failures are in the way of a quorum. As ballots are final, only another attempt lets a node that
+    /// has recovered vote. Nobody can have accepted this one fast, because somebody failed.
+    Stalled,
 }
 
 /// Judges ballots on one key. `expected` tells whether a voter that has not spoken is alive and not in
@@ -73,15 +77,17 @@ pub fn judge(
     let mut differ = tokens.iter().any(|(_, token)| *token != tokens[0].1);
     differ |= !rules.missing_is_not_disagreement && waited && !tokens.is_empty();
     differ |= !rules.failure_is_absence && !tokens.is_empty() && voters.iter().any(|node| failed(*node));
-    let possible = tokens.iter().any(|(_, token)| is_quorum(&|node| supports(token, node) || awaited.contains(&node)));
+    let reaches = |token: Option<&Token>| {
+        is_quorum(&|node| awaited.contains(&node) || token.is_some_and(|token| supports(token, node)))
+    };
+    let possible = reaches(None) || tokens.iter().any(|(_, token)| reaches(Some(token)));
     if differ && (!possible || waited) {
         return Judgement::Disagreement;
     }
-    // An even number of voters can split into halves, one of which failed: nobody is left to wait for.
-    if voters.iter().all(|node| said.contains_key(node)) {
-        return if differ { Judgement::Disagreement } else { Judgement::Failure };
+    match !possible && (waited || awaited.is_empty()) && voters.iter().any(|node| failed(*node)) {
+        true => Judgement::Stalled,
+        false => Judgement::Wait,
     }
-    Judgement::Wait
 }
 
 /// How a trial or an attempt went, where no acceptance comes of it.
@@ -93,6 +99,8 @@ pub enum Trouble {
     Disagreement,
     /// A quorum could not execute it.
     Failure,
+    /// Some could not, and without them there is no quorum.
+    Stalled,
 }
 
 /// The next verdict on a batch of so many transactions, after an attempt at this stage ended so; `void`
@@ -104,6 +112,12 @@ pub fn next_verdict(stage: &Stage, trouble: Trouble, void: &[u32], transactions:
     match stage {
         _ if !rules.void_breaks_the_deadlock => Decision::Replay,
         Stage::Planned => Decision::Replay,
+        // The same again: this may have to do with absent nodes only, so it is no reason to void anything.
+        Stage::Replayed | Stage::Scrubbed if trouble == Trouble::Stalled => Decision::Replay,
+        Stage::Trial(trial) if trouble == Trouble::Stalled => {
+            Decision::Void { transactions: void.to_vec(), trial: Some(trial.clone()) }
+        }
+        Stage::Voided if trouble == Trouble::Stalled => Decision::Void { transactions: void.to_vec(), trial: None },
         Stage::Replayed if trouble == Trouble::Disagreement && rules.scrub_before_void => Decision::Replay,
         Stage::Replayed | Stage::Scrubbed => bisect::begin(Vec::new(), transactions),
         Stage::Trial(trial) => bisect::next(trial, trouble == Trouble::TrialAgreed, transactions),
