@@ -5,6 +5,7 @@ use evesql::page::Hash;
 use evesql::page_store::checkpoint::{Manifest, Notice, check};
 use evesql::page_store::{
     CANONICAL_SETTINGS, PageStore, READER_SETTINGS, Snapshot, StoreError, StoreOptions, StoredDatabase, View,
+    checkpoint_all,
 };
 use evesql::seam::{Disk, DiskFault, SimulatedDisk};
 use rusqlite::{Connection, OpenFlags};
@@ -62,12 +63,8 @@ fn insert(from: u32, count: u32, bytes: u32) -> String {
     )
 }
 
-/// Checkpoints all databases under one mark.
 fn checkpoint(disk: &dyn Disk, databases: &[(&StoredDatabase, Snapshot)], mark: u8) -> Result<(), StoreError> {
-    let prepared = databases.iter().map(|(db, at)| db.prepare(at)).collect::<Result<Vec<_>, _>>()?;
-    let sections = prepared.iter().map(|prepared| prepared.section().clone()).collect();
-    Manifest { mark: vec![mark], sections }.commit(disk, Path::new(ROOT))?;
-    databases.iter().zip(prepared).try_for_each(|((db, _), prepared)| db.accept(prepared))
+    checkpoint_all(disk, Path::new(ROOT), &[mark], databases)
 }
 
 fn create(disk: &SimulatedDisk, name: &str, frames: usize) -> Result<StoredDatabase, StoreError> {
@@ -352,4 +349,125 @@ fn readers_run_beside_checkpoints_backfill_and_eviction() {
     });
     assert_eq!(store.take_damage(), Vec::<u32>::new());
     assert_eq!(stock_digest(&disk, "shop"), writer.digest());
+}
+
+/// A small reproducible generator (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % limit
+    }
+}
+
+/// A replica under random work: versions ahead of the accepted one, roll backs, old readers, failing disks, restarts.
+struct Soak {
+    random: Random,
+    disk: SimulatedDisk,
+    /// Versions accepted so far, with what they hold; a checkpoint's mark is a position in it.
+    accepted: Vec<(Hash, String)>,
+    checkpointed: usize,
+    attempted: usize,
+    /// Checkpoints that went well.
+    count: usize,
+}
+
+impl Soak {
+    /// Works until the disk crashes or forever is over.
+    fn work(&mut self, database: &StoredDatabase) -> Result<(), StoreError> {
+        let store = database.store();
+        let writer = Session::writer(store);
+        let (mut newest, mut readers) = (store.head(), Vec::new());
+        for step in 0..120 {
+            let from = self.random.below(40) * 25;
+            let sql = match self.random.below(4) {
+                0 => format!("UPDATE t SET x = x || {step} WHERE id % 11 = {}", from % 11),
+                1 => format!("DELETE FROM t WHERE id BETWEEN {from} AND {}", from + 40),
+                _ => {
+                    format!("DELETE FROM t WHERE id BETWEEN {from} AND {}; {}", from + 24, insert(from as u32, 25, 700))
+                }
+            };
+            let head = writer.run(store, &sql);
+            match self.random.below(5) {
+                0 => store.roll_back(&newest)?,
+                1 => {}
+                _ => {
+                    newest = head;
+                    self.accepted.push((newest.root(), writer.digest()));
+                }
+            }
+            match self.random.below(9) {
+                0..=2 if self.accepted.last().is_some_and(|(root, _)| *root == newest.root()) => {
+                    self.attempted = self.accepted.len() - 1;
+                    let mark = (self.attempted as u32).to_le_bytes();
+                    match checkpoint_all(&self.disk, Path::new(ROOT), &mark, &[(database, newest.clone())]) {
+                        Ok(()) => {
+                            self.checkpointed = self.attempted;
+                            self.count += 1;
+                        }
+                        Err(StoreError::Files(_)) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                3 => drop(database.backfill(self.random.below(30) as usize + 1)),
+                4 => drop(database.backfill(1000)),
+                5 => readers.push(newest.clone()),
+                6 if !readers.is_empty() => {
+                    let snapshot = readers.swap_remove(self.random.below(readers.len() as u64) as usize);
+                    let known = self.accepted.iter().find(|(root, _)| *root == snapshot.root());
+                    if let (Some((_, digest)), false) = (known, self.disk.crashed()) {
+                        assert_eq!(Session::reader(&snapshot).digest(), *digest);
+                    }
+                }
+                7 => {
+                    let fault = [DiskFault::Full, DiskFault::Error, DiskFault::Error][self.random.below(3) as usize];
+                    self.disk.fault_at(self.disk.operations() + self.random.below(25), fault);
+                }
+                _ => {}
+            }
+            if self.disk.crashed() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn random_work_on_a_failing_disk_never_loses_or_mixes_a_checkpoint() {
+    for seed in 0..10 {
+        let disk = SimulatedDisk::new(seed);
+        let database = create(&disk, "shop", 40).expect("create");
+        let writer = Session::writer(database.store());
+        let head = writer.run(database.store(), &format!("{SCHEMA}; {}", insert(0, 300, 700)));
+        checkpoint_all(&disk, Path::new(ROOT), &[0; 4], &[(&database, head.clone())]).expect("checkpoint");
+        let accepted = vec![(head.root(), writer.digest())];
+        drop((writer, database, head));
+        let mut soak =
+            Soak { random: Random(seed), disk: disk.clone(), accepted, checkpointed: 0, attempted: 0, count: 0 };
+        for life in 0..6 {
+            let manifest = Manifest::read(&disk, Path::new(ROOT)).expect("manifest").expect("a checkpoint");
+            let mark = u32::from_le_bytes(manifest.mark[..].try_into().expect("four bytes")) as usize;
+            assert!(mark == soak.checkpointed || mark == soak.attempted, "seed {seed} life {life}: mark {mark}");
+            let database = open(&disk, 40);
+            let head = database.store().head();
+            let (root, digest) = soak.accepted[mark].clone();
+            assert_eq!(head.root(), root, "seed {seed} life {life}");
+            assert_eq!(Session::reader(&head).digest(), digest, "seed {seed} life {life}");
+            assert_eq!(stock_digest(&disk, "shop"), digest, "seed {seed} life {life}");
+            assert_eq!(check(&disk, Path::new(ROOT)).expect("check"), Vec::new(), "seed {seed} life {life}");
+            soak.accepted.truncate(mark + 1);
+            (soak.checkpointed, soak.attempted) = (mark, mark);
+            drop(head);
+            disk.fault_at(disk.operations() + soak.random.below(600), DiskFault::Crash);
+            let _ = soak.work(&database);
+            drop(database);
+            disk.restart();
+        }
+        assert!(soak.count > 10, "seed {seed}: {} checkpoints", soak.count);
+    }
 }

@@ -47,7 +47,7 @@ pub use node::{FANOUT, height, root_hash};
 pub use snapshot::{PageRef, Snapshot};
 pub use source::{PageSource, StoredTree};
 pub use store::{PageStore, StoreOptions, StoreStats};
-pub use stored::{PreparedDatabase, StoredDatabase};
+pub use stored::{PreparedDatabase, StoredDatabase, checkpoint_all};
 pub use view::View;
 
 use crate::page::{Hash, PageNumber};
@@ -88,6 +88,9 @@ pub enum StoreError {
     /// The files behind the tree failed, other than by holding a damaged page.
     #[error(transparent)]
     Files(#[from] checkpoint::CheckpointError),
+    /// The disk failed while the manifest was switched.
+    #[error("it is unknown which checkpoint is in force until the database is opened again")]
+    CheckpointUnknown,
     /// The tree needs something from files, and the store has none.
     #[error("the store has no files to read from")]
     NoFiles,

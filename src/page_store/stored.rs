@@ -1,6 +1,6 @@
 //! A page store with its files: what a checkpoint takes from the tree, and what it gives back to it.
 //!
-//! A replica checkpoints all its databases together:
+//! A replica checkpoints all its databases together, with [`checkpoint_all`]:
 //!
 //! ```text
 //!   for each database   prepare(snapshot)      changed pages and hash blocks, durable beside the old ones
@@ -13,9 +13,10 @@
 //! - C1. The newest checkpoint's snapshot stays pinned, so what changes next is known page by page.
 //! - C2. A page's frame may go only when a manifest that lists the page is in force.
 //! - C3. A page that an older pinned version may still read from disk is not overwritten.
+//! - C4. While it is unknown which manifest is in force, nothing is written that either of them might count.
 
 use super::checkpoint::{
-    Backfill, BlockChange, Change, CheckpointError, DatabaseFiles, Notice, Prepared, Section, node_hash,
+    Backfill, BlockChange, Change, CheckpointError, DatabaseFiles, Manifest, Notice, Prepared, Section, node_hash,
 };
 use super::node::{FANOUT, FANOUT_BITS, height};
 use super::snapshot::Snapshot;
@@ -42,6 +43,8 @@ struct Durable {
     snapshot: Snapshot,
     /// Pages whose copy in the log was found damaged: the next checkpoint writes them again.
     rewrite: BTreeSet<PageNumber>,
+    /// It is unknown which manifest is in force (C4).
+    is_unknown: bool,
 }
 
 /// A checkpoint of one database that waits for its manifest.
@@ -87,7 +90,7 @@ impl StoredDatabase {
     fn assemble(files: DatabaseFiles, tree: StoredTree, options: StoreOptions) -> Self {
         let files = Arc::new(files);
         let store = PageStore::from_source(options, files.clone(), tree);
-        let durable = Durable { snapshot: store.head(), rewrite: BTreeSet::new() };
+        let durable = Durable { snapshot: store.head(), rewrite: BTreeSet::new(), is_unknown: false };
         StoredDatabase { store, files, durable: Mutex::new(durable) }
     }
 
@@ -106,8 +109,12 @@ impl StoredDatabase {
     ///
     /// # Errors
     /// [`StoreError::Damaged`] if a page that it must read is damaged, on disk or in memory: repair it, then call again.
+    /// [`StoreError::CheckpointUnknown`] until the database is opened again.
     pub fn prepare(&self, snapshot: &Snapshot) -> Result<PreparedDatabase, StoreError> {
         let durable = self.durable.lock();
+        if durable.is_unknown {
+            return Err(StoreError::CheckpointUnknown);
+        }
         let pages = self.changed_pages(&durable, snapshot)?;
         let blocks = changed_blocks(&durable.snapshot, snapshot, &pages)?;
         let change =
@@ -164,6 +171,9 @@ impl StoredDatabase {
     /// For the background thread; the simulator calls it in line. May be called again after an error.
     pub fn backfill(&self, pages_max: usize) -> Result<Backfill, StoreError> {
         let mut durable = self.durable.lock();
+        if durable.is_unknown {
+            return Err(StoreError::CheckpointUnknown);
+        }
         self.store.reclaim();
         let needed = self.store.needed_on_disk(&durable.snapshot);
         let step = self.files.backfill(pages_max, &|page| needed.contains(&page))?;
@@ -186,6 +196,59 @@ impl StoredDatabase {
     pub fn remove(disk: &dyn Disk, root: &Path, directory: &str) -> Result<(), StoreError> {
         Ok(checkpoint::remove_files(disk, root, directory)?)
     }
+}
+
+/// How often a switch is tried whose outcome is unknown.
+const SWITCH_ATTEMPTS: usize = 3;
+
+/// Makes these versions of a replica's databases its checkpoint, bound to `mark`, all at once (invariant 6). A database
+/// that is not in the list is no longer one of the replica's.
+///
+/// # Errors
+/// Whatever kept it from being prepared, written or switched: the checkpoint before it is in force, and it may be
+/// tried again with these or newer versions. [`StoreError::CheckpointUnknown`]: the disk failed in the middle of the
+/// switch; the databases go on in memory, but must be opened again before they can be checkpointed.
+pub fn checkpoint_all(
+    disk: &dyn Disk,
+    root: &Path,
+    mark: &[u8],
+    databases: &[(&StoredDatabase, Snapshot)],
+) -> Result<(), StoreError> {
+    let mut prepared = Vec::with_capacity(databases.len());
+    for (database, snapshot) in databases {
+        match database.prepare(snapshot) {
+            Ok(one) => prepared.push(one),
+            Err(error) => {
+                abandon(databases, prepared);
+                return Err(error);
+            }
+        }
+    }
+    let sections = prepared.iter().map(|one| one.section().clone()).collect();
+    let manifest = Manifest { mark: mark.to_vec(), sections };
+    // The same manifest may be written again and again: once one attempt succeeds, it is in force.
+    let mut switched = manifest.commit(disk, root);
+    let is_unknown = matches!(switched, Err(CheckpointError::SwitchUnknown { .. }));
+    for _ in 1..if is_unknown { SWITCH_ATTEMPTS } else { 1 } {
+        if switched.is_err() {
+            switched = manifest.commit(disk, root);
+        }
+    }
+    match switched {
+        Ok(()) => databases.iter().zip(prepared).try_for_each(|((database, _), one)| database.accept(one)),
+        Err(_) if is_unknown => {
+            databases.iter().for_each(|(database, _)| database.durable.lock().is_unknown = true);
+            Err(StoreError::CheckpointUnknown)
+        }
+        Err(error) => {
+            abandon(databases, prepared);
+            Err(error.into())
+        }
+    }
+}
+
+fn abandon(databases: &[(&StoredDatabase, Snapshot)], prepared: Vec<PreparedDatabase>) {
+    databases.iter().zip(prepared).for_each(|((database, _), one)| database.abandon(one));
 }
 
 /// The nodes above some pages, as a checkpoint must write them.

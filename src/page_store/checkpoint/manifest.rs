@@ -101,9 +101,10 @@ impl Manifest {
     /// Makes this the replica's checkpoint, atomically and durably. The sections' pages and hashes must be
     /// durable already.
     ///
-    /// After an error the old or the new one may be in force, and the directory must be opened again
-    /// before another checkpoint ([`CheckpointError::SwitchUnknown`]); an error before the switch leaves
-    /// the old one in force.
+    /// # Errors
+    /// After [`CheckpointError::SwitchUnknown`] the old or the new one may be in force: commit the same one again
+    /// until that succeeds, or open the directory again; write nothing else in between. After any other error the
+    /// old one is in force.
     pub fn commit(&self, disk: &dyn Disk, directory: &Path) -> Result<(), CheckpointError> {
         let path = Self::path(directory);
         let new_path = path.with_extension("new");
