@@ -28,11 +28,12 @@ pub(super) struct Descriptor {
 impl Descriptor {
     /// Starts a life: called by the only one who knows the index yet.
     pub fn reset(&self, frame: u32, stored: bool, born: u64) {
-        self.word.store((frame as u64) << 32, Ordering::Relaxed);
         self.stored.store(stored, Ordering::Relaxed);
         self.born.store(born, Ordering::Relaxed);
         self.died.store(super::node::ALIVE, Ordering::Relaxed);
         self.referenced.store(true, Ordering::Relaxed);
+        // Last: the clock looks at the rest only if it sees a frame.
+        self.word.store((frame as u64) << 32, Ordering::Release);
     }
 
     /// Pins the frame, if there is one: its address then stays good until [`Descriptor::unpin`].
@@ -82,8 +83,10 @@ impl Descriptor {
     }
 
     /// One visit of the clock: takes the frame away if it is clean, unpinned and was not used since the last visit.
+    ///
+    /// Never at the same time as [`Descriptor::retire`]: the word could come back in another life.
     pub fn evict(&self) -> Option<u32> {
-        let word = self.word.load(Ordering::Relaxed);
+        let word = self.word.load(Ordering::Acquire);
         if word >> 32 == 0 || word as u32 != 0 || !self.is_stored() {
             return None;
         }

@@ -316,3 +316,45 @@ fn frames_of_stored_pages_go_when_memory_is_short_and_come_back() {
     drop(pinned);
     check_version(run.head());
 }
+
+#[test]
+fn readers_fault_and_evict_beside_writer_checkpoints_and_reclamation() {
+    let mut run = Run::new();
+    let all = |byte: u8| (2..=150).filter(|page| *page != 77).map(|page| (page, byte)).collect::<Vec<_>>();
+    run.take(&Step::Write(all(1)));
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let store = run.store.clone();
+    std::thread::scope(|scope| {
+        for thread in 0..3u32 {
+            let (store, done) = (&store, &done);
+            scope.spawn(move || {
+                let mut page = thread;
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let snapshot = store.head();
+                    let byte = snapshot.page(2).expect("page 2")[0];
+                    for _ in 0..200 {
+                        page = (page * 31 + 7) % 75 + 2;
+                        assert_eq!(*snapshot.page(page % 75 + 2).expect("page"), fill(byte), "one version, one byte");
+                    }
+                }
+            });
+        }
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                store.reclaim();
+            }
+        });
+        for round in 0..150u32 {
+            run.take(&Step::Write(all((round % 250) as u8 + 2)));
+            if round % 2 == 0 {
+                run.take(&Step::Checkpoint);
+            }
+            if round % 16 == 15 {
+                run.take(&Step::RollBack(3));
+            }
+            run.take(&Step::Forget(0));
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    run.finish();
+}

@@ -93,6 +93,8 @@ impl PageStore {
             pending.extend(retired.held.remove(&pin).unwrap_or_default());
         }
         let mut freed = Freed::default();
+        // The clock stands still while descriptors end their lives.
+        let clock = self.clock_hand.lock();
         for entry in pending {
             if self.died(entry.thing) != entry.died {
                 continue;
@@ -103,7 +105,7 @@ impl PageStore {
                 _ => self.free(entry.thing, &mut freed),
             }
         }
-        drop(retired);
+        drop((clock, retired));
         let count = freed.nodes.len() + freed.descriptors.len();
         self.nodes.release(&freed.nodes);
         self.stubs.release(&freed.stubs);

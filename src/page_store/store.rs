@@ -1,7 +1,7 @@
 //! The store of one database: its pools, its versions and who pins them.
 //!
 //! Locks, in the order in which they are taken: `writer` (one publication at a time), a view's own flag, `retired`,
-//! `head`, `pins`. Readers of pages take none of them.
+//! `head`, `pins`; after `retired` also `clock_hand`. Readers of pages take none of them.
 
 use super::descriptor::{Descriptor, Frame};
 use super::node::{self, ALIVE, FANOUT, NO_HASH, Node, STUB, Stub};
