@@ -9,7 +9,8 @@
 //! from any thread.
 //!
 //! - `types`: conversions at the border; `storage`: the log and its tee; `state_machine`: decided, and no more;
-//! - `network`: outgoing messages; `handler`: incoming ones; `read_index`: shared rounds.
+//! - `network`: outgoing messages; `handler`: incoming ones; `read_index`: shared rounds;
+//! - `runtime`: tokio without randomness, for the simulator.
 
 mod config;
 mod event;
@@ -17,6 +18,7 @@ mod handler;
 mod network;
 mod proposal;
 mod read_index;
+mod runtime;
 mod state_machine;
 mod storage;
 mod types;
@@ -36,6 +38,7 @@ use openraft::rt::WatchReceiver;
 use openraft::{BasicNode, Raft, ReadPolicy};
 use parking_lot::Mutex;
 use read_index::Rounds;
+use runtime::Runtime;
 use state_machine::StateMachine;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,7 +48,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time;
-use types::{SeededRuntime, TypeConfig};
+use types::TypeConfig;
 
 /// Bytes of entries fed to the executor at once after a restart.
 const FEED_BYTES_MAX: usize = 8 << 20;
@@ -194,7 +197,7 @@ impl Consensus {
         let storage = Storage::new(log.clone(), shared.clone());
         let state_machine = StateMachine::new(shared.clone());
         let start = Raft::new(config.node, Arc::new(raft_config), network, storage, state_machine);
-        let raft = SeededRuntime::scope(config.seed, start).await.map_err(stopped)?;
+        let raft = Runtime::scope(config.seed, start).await.map_err(stopped)?;
         let (leader, follow) = follow_leader(&raft, &shared);
         tasks.push(follow);
         Ok(Consensus(Arc::new(Inner {

@@ -1,9 +1,9 @@
 //! openraft's types filled with ours, and the conversions at the border. Nothing of openraft leaves this module.
 
+use super::runtime::Runtime;
 use crate::entry::{self, EncodedCommand, Payload, Vote};
 use crate::token::LogId;
 use openraft::alias::{CommittedLeaderIdOf, EntryOf, LogIdOf, StoredMembershipOf, VoteOf};
-use openraft::rt::deterministic_rng::DeterministicRng;
 use openraft::{BasicNode, EntryPayload, OptionalSend, RaftTypeConfig, impls};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,15 +20,8 @@ impl fmt::Display for Proposed {
     }
 }
 
-/// openraft's adapter of tokio; its home is a crate of its own, which would be one more dependency.
-#[allow(deprecated)]
-type Tokio = impls::TokioRuntime;
-
-/// The runtime with randomness that is seeded by [`DeterministicRng::scope`].
-pub(crate) type SeededRuntime = DeterministicRng<Tokio>;
-
-/// Full leader ids, so that a log id is unique even where a term sees two leaders (rule 1). Randomness is
-/// seeded, so that a simulated run repeats.
+/// Full leader ids, so that a log id is unique even where a term sees two leaders (rule 1). The runtime
+/// is seeded, so that a simulated run repeats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TypeConfig;
 
@@ -50,7 +43,7 @@ impl RaftTypeConfig for TypeConfig {
         = impls::InlineBatch<T>
     where
         T: OptionalSend + 'static;
-    type AsyncRuntime = SeededRuntime;
+    type AsyncRuntime = Runtime;
     type ErrorSource = impls::BoxedErrorSource;
 }
 

@@ -184,10 +184,7 @@ fn a_flipped_bit_is_refused_with_its_place_or_cuts_only_the_unproven_end() {
             }
             // Back to the bytes as they were: starting writes to the log.
             let file = disk.open(&path, false).unwrap();
-            for (path, bytes) in [(path.clone(), bytes.clone())] {
-                let _ = path;
-                file.write_at(&bytes, 0).unwrap();
-            }
+            file.write_at(&bytes, 0).unwrap();
             file.sync_data().unwrap();
         }
     }
