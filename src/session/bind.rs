@@ -2,7 +2,6 @@
 
 use super::client::{ClientStatement, Done, Portal, PortalState, Session};
 use super::encode::Formats;
-use crate::dialect::PgType;
 use crate::dialect::codec::{TextStyle, decode_binary, decode_text};
 use crate::transaction::{SqlError, Value};
 use crate::wire::{Fields, Outbox, message};
@@ -55,7 +54,7 @@ fn decode(
     style: &TextStyle,
 ) -> Done<(Vec<Value>, Formats)> {
     let short = || Session::violation("insufficient data left in message");
-    let types: &[PgType] = statement.plan.as_ref().map_or(&[], |plan| &plan.prepared.params);
+    let types = statement.params();
     let codes = format_codes(fields)?;
     let count = fields.i16().ok_or_else(short)?;
     let count = usize::try_from(count).map_err(|_| short())?;

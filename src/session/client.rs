@@ -18,6 +18,7 @@ use super::one_shot::Pending;
 use super::settings::Settings;
 use super::status::{Event, Status};
 use super::view::Facts;
+use crate::dialect::{Kind, PgType};
 use crate::transaction::{SqlError, TransactionId, Value};
 use crate::wire::{Flow, Handler, Hello, Outbox, Registration, message};
 use std::collections::HashMap;
@@ -58,6 +59,16 @@ pub struct ClientStatement {
     pub declared: Box<[u32]>,
     /// Translation at Parse; what Describe told. Commands of the session's own have none.
     pub plan: Option<Rc<Plan>>,
+}
+
+impl ClientStatement {
+    /// Types of its parameters. Those of COPY are its columns, which Bind does not give.
+    pub fn params(&self) -> &[PgType] {
+        match &self.plan {
+            Some(plan) if !matches!(plan.prepared.kind, Kind::CopyIn(_)) => &plan.prepared.params,
+            _ => &[],
+        }
+    }
 }
 
 /// A bound statement.

@@ -9,7 +9,7 @@ use super::read::Read;
 use super::status::Status;
 use super::utility::{aborted, is_exit};
 use crate::dialect::utility::{FetchCount, Utility};
-use crate::dialect::{Kind, OutputColumn, PgType};
+use crate::dialect::{Kind, OutputColumn};
 use crate::transaction::{Rows, SqlError, Value, ValueRef};
 use crate::wire::{Fields, Outbox, message};
 use std::rc::Rc;
@@ -90,8 +90,7 @@ impl Session {
         match kind {
             Some(b'S') => {
                 let statement = self.statement_named(name)?;
-                let params = statement.plan.as_ref().map_or(&[] as &[PgType], |plan| &plan.prepared.params);
-                message::parameter_description(&mut out.buffer, params.iter().map(|ty| ty.0));
+                message::parameter_description(&mut out.buffer, statement.params().iter().map(|ty| ty.0));
                 let columns = self.columns_of(&statement)?;
                 describe_columns(&columns, |_| false, out);
                 Ok(())

@@ -113,7 +113,7 @@ impl Session {
         match executed {
             Ok(answers) => self.put_answers(&updates, &answers, first, &rest, out),
             Err((operation, error)) => {
-                self.put_answers_before(&updates[..operation], first, &rest, out).await;
+                self.put_answers_before(&updates, operation, first, &rest, out).await;
                 Err(error.into())
             }
         }
@@ -147,14 +147,24 @@ impl Session {
 
     /// The updates before the one that failed had answers too, before they were undone with it: clients
     /// count answers to learn which statement it was. They are found by running the statements here.
-    async fn put_answers_before(&mut self, updates: &[Update], first: usize, rest: &BytesMut, out: &mut Outbox) {
+    async fn put_answers_before(
+        &mut self,
+        updates: &[Update],
+        failed: usize,
+        first: usize,
+        rest: &BytesMut,
+        out: &mut Outbox,
+    ) {
+        if failed == 0 {
+            return;
+        }
         let Ok(pinned) = self.pin().await else { return };
         let Ok(mut view) = self.front.take_view(&self.database, &pinned) else { return };
         view.begin(&self.facts, self.front.gateway.now_us(), self.front.seed());
         let mut schema_changed = false;
         if view.connection.control("BEGIN").is_ok() {
             let style = self.settings.active().style;
-            for (at, update) in updates.iter().enumerate() {
+            for (at, update) in updates.iter().enumerate().take(failed) {
                 let prepared = &update.plan.prepared;
                 schema_changed |= prepared.changes_schema;
                 view.connection.begin_statement(at as u32, &[], &[]);

@@ -97,7 +97,7 @@ impl Session {
                 _ => {
                     let plan = self.plan(&statement).await?;
                     statement.plan = Some(plan.clone());
-                    if !plan.prepared.params.is_empty() {
+                    if !statement.params().is_empty() {
                         return Err(SqlError::new("42P02", "there is no parameter $1").into());
                     }
                     self.run_planned(&statement, plan, Vec::new(), &Formats::Text, 0, true, out).await?;

@@ -81,12 +81,13 @@ impl SessionView {
 
     /// Moves to another version; no transaction may be open.
     pub fn repin(&mut self, pinned: &Pinned) -> Result<(), SqlError> {
+        // The transaction before may have seen a catalog of its own making.
+        self.catalog = pinned.catalog.clone();
         if self.version == pinned.version {
             return Ok(());
         }
         self.connection.repin(&pinned.snapshot, pinned.schema).map_err(|e| client_error(e.into()))?;
         self.version = pinned.version;
-        self.catalog = pinned.catalog.clone();
         Ok(())
     }
 
