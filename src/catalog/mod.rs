@@ -6,6 +6,9 @@
 //! 1. OIDs are handed out upwards from [`FIRST_OID`] and never again.
 //! 2. Equal rows in `evesql_catalog` give an equal [`Catalog::version`], on every node.
 
+pub mod definitions;
+pub mod functions;
+pub mod relations;
 mod store;
 pub mod system;
 

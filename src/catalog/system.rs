@@ -1,32 +1,19 @@
 //! The relations of pg_catalog and information_schema as statements are typed against them. Their rows
 //! are materialised elsewhere, in attached databases of these names.
 
+use super::relations::{SystemTable, system_tables};
 use super::{Column, Table};
 use std::sync::LazyLock;
 
-/// A system relation: schema, name, and its columns as (name, type OID).
-pub struct Relation {
-    /// OID as in Postgres where it is fixed there.
-    pub oid: u32,
-    /// `pg_catalog` or `information_schema`.
-    pub schema: &'static str,
-    /// Name.
-    pub name: &'static str,
-    /// Columns in order: name and type OID.
-    pub columns: &'static [(&'static str, u32)],
-}
+static TABLES: LazyLock<Vec<Table>> = LazyLock::new(|| system_tables().iter().map(table_of).collect());
 
-/// All that can be asked for.
-pub static RELATIONS: &[Relation] = &[];
-
-static TABLES: LazyLock<Vec<Table>> = LazyLock::new(|| RELATIONS.iter().map(table_of).collect());
-
-fn table_of(relation: &Relation) -> Table {
-    let columns = relation.columns.iter().enumerate().map(|(at, (name, type_oid))| Column {
+fn table_of(relation: &SystemTable) -> Table {
+    let columns = relation.columns.iter().enumerate().map(|(at, column)| Column {
         number: at as i16 + 1,
-        name: (*name).to_string(),
-        type_oid: *type_oid,
+        name: column.name.to_string(),
+        type_oid: column.type_oid,
         typmod: -1,
+        not_null: column.not_null,
         ..Column::default()
     });
     Table {

@@ -6,9 +6,9 @@ use super::context::{Context, Recorded};
 use super::failure::{Failure, LocalError};
 use super::{functions, schema, sequences};
 use crate::page::Hash;
-use crate::page_store::sqlite::{self, InterruptHandle, Limit, SqliteError, Switch};
+use crate::page_store::sqlite::{self, FunctionFlags, InterruptHandle, Limit, SqliteError, Switch};
 use crate::page_store::{Snapshot, View};
-use crate::transaction::{Answer, SqlError, Value};
+use crate::transaction::{Answer, SqlError, Value, ValueRef};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -137,6 +137,17 @@ impl Connection {
         self.context.replace(context);
         self.schema_changed = false;
         (self.steps, self.answer_bytes) = (0, 0);
+    }
+
+    /// Registers a function that does not depend on the transaction's context, and allows it.
+    pub(super) fn register(
+        &self,
+        name: &str,
+        arguments: i32,
+        function: impl Fn(&[ValueRef<'_>]) -> Result<Value, SqlError> + 'static,
+    ) -> Result<(), LocalError> {
+        self.allowed.function(name);
+        self.sqlite.register_function(name, arguments, FunctionFlags::CONTEXT, function).map_err(local)
     }
 
     /// The context, to look at or to take what was recorded.

@@ -15,12 +15,14 @@ mod math;
 mod pool;
 mod schema;
 mod sequences;
+mod system_catalog;
 
 pub use cache::{Prepared, StatementKind};
 pub use connection::{Connection, Options, Role};
 pub use context::{Context, Draws, Recorded, Source};
 pub use failure::{Failure, LocalError};
 pub use pool::{Pool, Pooled};
+pub use system_catalog::SystemCatalog;
 
 #[cfg(test)]
 mod tests;

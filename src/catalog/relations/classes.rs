@@ -1,0 +1,342 @@
+//! Tables, indexes, sequences and views, and their columns: pg_class, pg_attribute, pg_attrdef, pg_index,
+//! pg_namespace, pg_rewrite.
+
+use super::environment::Source;
+use super::fixed::{operator_class, type_facts};
+use super::row::{Rows, cell};
+use super::server::OWNER;
+use super::shape::{SystemTable, system_tables};
+use crate::catalog::{Catalog, Column, ConstraintKind, Identity, Index, Object, PUBLIC, PUBLIC_OID, Table};
+
+/// OIDs of things that have none in the catalog (defaults, rules) begin here; they hold for one version.
+const MADE_UP_OIDS: u32 = 1 << 31;
+const BTREE: u32 = 403;
+const HEAP: u32 = 2;
+const ANY_ARRAY: u32 = 2277;
+
+/// OID of a schema; 0 if it is gone.
+pub(super) fn schema_oid(catalog: &Catalog, name: &str) -> u32 {
+    catalog.schema_oid(name).unwrap_or(0)
+}
+
+pub(super) fn namespaces(source: &Source<'_>, rows: &mut Rows) {
+    let mut add = |oid: u32, name: &str| {
+        rows.add([("oid", cell(oid)), ("nspname", cell(name)), ("nspowner", cell(OWNER))]);
+    };
+    add(11, "pg_catalog");
+    add(schema_oid(source.catalog, "information_schema"), "information_schema");
+    add(99, "pg_toast");
+    add(PUBLIC_OID, PUBLIC);
+    for object in source.catalog.objects() {
+        if let Object::Schema(schema) = object {
+            add(schema.oid, &schema.name);
+        }
+    }
+}
+
+/// What pg_class says of one relation; the rest follows from its kind.
+struct Class<'a> {
+    oid: u32,
+    name: &'a str,
+    schema: u32,
+    kind: char,
+    columns: usize,
+    checks: usize,
+    has_index: bool,
+    has_triggers: bool,
+}
+
+fn class(rows: &mut Rows, class: &Class<'_>) {
+    let is_table = class.kind == 'r';
+    let method = match class.kind {
+        'r' => HEAP,
+        'i' => BTREE,
+        _ => 0,
+    };
+    rows.add([
+        ("oid", cell(class.oid)),
+        ("relname", cell(class.name)),
+        ("relnamespace", cell(class.schema)),
+        ("relowner", cell(OWNER)),
+        ("relam", cell(method)),
+        ("relfilenode", cell(if class.kind == 'v' { 0 } else { class.oid })),
+        ("reltuples", cell(-1.0)),
+        ("relhasindex", cell(class.has_index)),
+        ("relpersistence", cell('p')),
+        ("relkind", cell(class.kind)),
+        ("relnatts", cell(class.columns as i64)),
+        ("relchecks", cell(class.checks as i64)),
+        ("relhasrules", cell(class.kind == 'v')),
+        ("relhastriggers", cell(class.has_triggers)),
+        ("relispopulated", cell(true)),
+        ("relreplident", cell(if is_table { 'd' } else { 'n' })),
+    ]);
+}
+
+pub(super) fn system_classes(source: &Source<'_>, rows: &mut Rows) {
+    for table in system_tables() {
+        let schema = schema_oid(source.catalog, table.schema);
+        let kind = if table.is_view { 'v' } else { 'r' };
+        let columns = table.columns.len();
+        class(
+            rows,
+            &Class {
+                oid: table.oid,
+                name: table.name,
+                schema,
+                kind,
+                columns,
+                checks: 0,
+                has_index: false,
+                has_triggers: false,
+            },
+        );
+    }
+}
+
+pub(super) fn classes(source: &Source<'_>, rows: &mut Rows) {
+    let catalog = source.catalog;
+    for table in catalog.tables() {
+        table_class(catalog, table, rows);
+    }
+    for view in catalog.views() {
+        let schema = schema_oid(catalog, &view.schema);
+        let columns = view.columns.len();
+        let (oid, name, kind) = (view.oid, view.name.as_str(), 'v');
+        class(rows, &Class { oid, name, schema, kind, columns, checks: 0, has_index: false, has_triggers: false });
+    }
+    for sequence in catalog.sequences() {
+        let schema = schema_oid(catalog, &sequence.schema);
+        let (oid, name, kind) = (sequence.oid, sequence.name.as_str(), 'S');
+        class(rows, &Class { oid, name, schema, kind, columns: 3, checks: 0, has_index: false, has_triggers: false });
+    }
+}
+
+fn table_class(catalog: &Catalog, table: &Table, rows: &mut Rows) {
+    let schema = schema_oid(catalog, &table.schema);
+    let checks = table.constraints.iter().filter(|c| matches!(c.kind, ConstraintKind::Check(_))).count();
+    // PostgreSQL keeps foreign keys by triggers on both tables, and says so here.
+    let refers = table.constraints.iter().any(|c| matches!(c.kind, ConstraintKind::Foreign { .. }));
+    class(
+        rows,
+        &Class {
+            oid: table.oid,
+            name: &table.name,
+            schema,
+            kind: 'r',
+            columns: table.columns.len(),
+            checks,
+            has_index: !table.indexes.is_empty(),
+            has_triggers: refers || catalog.referring_to(table.oid).next().is_some(),
+        },
+    );
+    for index in &table.indexes {
+        let (oid, name, kind) = (index.oid, index.name.as_str(), 'i');
+        let columns = index.keys.len() + index.include.len();
+        class(rows, &Class { oid, name, schema, kind, columns, checks: 0, has_index: false, has_triggers: false });
+    }
+}
+
+pub(super) fn system_attributes(_: &Source<'_>, rows: &mut Rows) {
+    for table in system_tables() {
+        for (at, column) in table.columns.iter().enumerate() {
+            let column = Column {
+                number: at as i16 + 1,
+                name: column.name.into(),
+                type_oid: column.type_oid,
+                typmod: -1,
+                not_null: column.not_null,
+                ..Column::default()
+            };
+            attribute(table.oid, &column, rows);
+        }
+    }
+}
+
+pub(super) fn attributes(source: &Source<'_>, rows: &mut Rows) {
+    let catalog = source.catalog;
+    for table in catalog.tables() {
+        table.columns.iter().for_each(|column| attribute(table.oid, column, rows));
+        for index in &table.indexes {
+            index_columns(table, index).iter().for_each(|column| attribute(index.oid, column, rows));
+        }
+    }
+    for view in catalog.views() {
+        view.columns.iter().for_each(|column| attribute(view.oid, column, rows));
+    }
+    for sequence in catalog.sequences() {
+        for (number, name, type_oid) in [(1, "last_value", 20), (2, "log_cnt", 20), (3, "is_called", 16)] {
+            let name = name.into();
+            let column = Column { number, name, type_oid, typmod: -1, not_null: true, ..Column::default() };
+            attribute(sequence.oid, &column, rows);
+        }
+    }
+}
+
+/// The columns that an index has as a relation of its own.
+fn index_columns(table: &Table, index: &Index) -> Vec<Column> {
+    let keys = index.keys.iter().map(|key| (key.column, key.expression.as_deref()));
+    let all = keys.chain(index.include.iter().map(|number| (Some(*number), None)));
+    let mut expressions = 0;
+    let mut columns = Vec::new();
+    for (at, (number, expression)) in all.enumerate() {
+        let known = number.and_then(|number| table.column_numbered(number));
+        let mut column = match known {
+            Some(known) => Column { default: None, generated: None, identity: None, not_null: false, ..known.clone() },
+            None => {
+                // An expression is named after the function that it calls, or `expr`.
+                let called = expression.and_then(called_function);
+                let base = called.unwrap_or("expr").to_string();
+                let name = if expressions == 0 || called.is_some() { base } else { format!("{base}{expressions}") };
+                expressions += 1;
+                Column { name, type_oid: 25, typmod: -1, ..Column::default() }
+            }
+        };
+        column.number = at as i16 + 1;
+        column.sequence = None;
+        columns.push(column);
+    }
+    columns
+}
+
+/// The name of the function that an expression consists of, if it is a call.
+pub(super) fn called_function(expression: &str) -> Option<&str> {
+    let (name, _) = expression.split_once('(')?;
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    // `f(a) + g(b)` is no single call: the first parenthesis must close at the end.
+    let mut depth = 0;
+    for (at, c) in expression.char_indices() {
+        depth += match c {
+            '(' => 1,
+            ')' => -1,
+            _ => 0,
+        };
+        if c == ')' && depth == 0 {
+            return (is_name && at + 1 == expression.len()).then_some(name);
+        }
+    }
+    None
+}
+
+fn attribute(relation: u32, column: &Column, rows: &mut Rows) {
+    let facts = type_facts(column.type_oid);
+    let is_array = facts.is_some_and(|facts| facts.element != 0 && facts.length == -1);
+    let identity = match column.identity {
+        Some(Identity::Always) => "a",
+        Some(Identity::ByDefault) => "d",
+        None => "",
+    };
+    rows.add([
+        ("attrelid", cell(relation)),
+        ("attname", cell(&column.name)),
+        ("atttypid", cell(column.type_oid)),
+        ("attstattarget", cell(-1)),
+        ("attlen", cell(facts.map_or(-1, |facts| facts.length))),
+        ("attnum", cell(column.number)),
+        ("attndims", cell(i64::from(is_array))),
+        ("attcacheoff", cell(-1)),
+        ("atttypmod", cell(column.typmod)),
+        ("attbyval", cell(facts.is_some_and(|facts| facts.by_value))),
+        ("attalign", cell(facts.map_or('i', |facts| facts.align))),
+        ("attstorage", cell(facts.map_or('x', |facts| facts.storage))),
+        ("attnotnull", cell(column.not_null)),
+        ("atthasdef", cell(default_of(column).is_some() || has_sequence_default(column))),
+        ("attidentity", cell(identity)),
+        ("attgenerated", cell(if column.generated.is_some() { "s" } else { "" })),
+        ("attislocal", cell(true)),
+        ("attcollation", cell(facts.map_or(0, |facts| facts.collation))),
+    ]);
+}
+
+fn default_of(column: &Column) -> Option<&String> {
+    column.generated.as_ref().or(column.default.as_ref())
+}
+
+fn has_sequence_default(column: &Column) -> bool {
+    column.sequence.is_some() && column.identity.is_none()
+}
+
+/// The default of a column as PostgreSQL prints it: a serial column's is `nextval('name'::regclass)`.
+pub(super) fn default_text(source: &Source<'_>, column: &Column) -> Option<String> {
+    if let Some(text) = default_of(column) {
+        return Some(text.clone());
+    }
+    let sequence = column.sequence.filter(|_| has_sequence_default(column))?;
+    let sequence = source.catalog.sequence(sequence)?;
+    let name = crate::catalog::definitions::relation_name(source, &sequence.schema, &sequence.name);
+    Some(format!("nextval('{}'::regclass)", name.replace('\'', "''")))
+}
+
+pub(super) fn defaults(source: &Source<'_>, rows: &mut Rows) {
+    let mut next = MADE_UP_OIDS;
+    for table in source.catalog.tables() {
+        for column in &table.columns {
+            let Some(text) = default_text(source, column) else { continue };
+            rows.add([
+                ("oid", cell(next)),
+                ("adrelid", cell(table.oid)),
+                ("adnum", cell(column.number)),
+                ("adbin", cell(text)),
+            ]);
+            next += 1;
+        }
+    }
+}
+
+pub(super) fn rules(source: &Source<'_>, rows: &mut Rows) {
+    for (at, view) in source.catalog.views().enumerate() {
+        rows.add([
+            ("oid", cell(MADE_UP_OIDS + at as u32)),
+            ("rulename", cell("_RETURN")),
+            ("ev_class", cell(view.oid)),
+            ("ev_type", cell('1')),
+            ("ev_enabled", cell('O')),
+            ("is_instead", cell(true)),
+        ]);
+    }
+}
+
+pub(super) fn indexes(source: &Source<'_>, rows: &mut Rows) {
+    for table in source.catalog.tables() {
+        for index in &table.indexes {
+            self::index(table, index, rows);
+        }
+    }
+}
+
+fn index(table: &Table, index: &Index, rows: &mut Rows) {
+    let constraint = table.constraints.iter().find(|constraint| constraint.index == Some(index.oid));
+    let type_of = |number: Option<i16>| number.and_then(|n| table.column_numbered(n)).map_or(25, |c| c.type_oid);
+    let key_columns = index.keys.iter().map(|key| key.column.unwrap_or(0));
+    let columns: Vec<i16> = key_columns.chain(index.include.iter().copied()).collect();
+    let collation = |type_oid: u32| type_facts(type_oid).map_or(0, |facts| facts.collation);
+    let collations: Vec<u32> = index.keys.iter().map(|key| collation(type_of(key.column))).collect();
+    let class = |(key, name): (Option<i16>, Option<&str>)| operator_class(type_of(key), name).unwrap_or(ANY_ARRAY);
+    let classes: Vec<u32> = index.keys.iter().map(|key| class((key.column, key.operator_class.as_deref()))).collect();
+    // Bit 0 is DESC, bit 1 NULLS FIRST, which DESC brings with it.
+    let options: Vec<i16> = index.keys.iter().map(|key| if key.descending { 3 } else { 0 }).collect();
+    let expressions: Vec<&str> = index.keys.iter().filter_map(|key| key.expression.as_deref()).collect();
+    rows.add([
+        ("indexrelid", cell(index.oid)),
+        ("indrelid", cell(table.oid)),
+        ("indnatts", cell(columns.len() as i64)),
+        ("indnkeyatts", cell(index.keys.len() as i64)),
+        ("indisunique", cell(index.unique)),
+        ("indisprimary", cell(index.primary)),
+        ("indimmediate", cell(!constraint.is_some_and(|constraint| constraint.deferrable))),
+        ("indisvalid", cell(true)),
+        ("indisready", cell(true)),
+        ("indislive", cell(true)),
+        ("indkey", cell(columns.as_slice())),
+        ("indcollation", cell(collations.as_slice())),
+        ("indclass", cell(classes.as_slice())),
+        ("indoption", cell(options.as_slice())),
+        ("indexprs", cell((!expressions.is_empty()).then(|| expressions.join(", ")))),
+        ("indpred", cell(index.predicate.as_ref())),
+    ]);
+}
+
+/// The system relation with this OID.
+pub(in crate::catalog) fn system_class(oid: u32) -> Option<&'static SystemTable> {
+    system_tables().iter().find(|table| table.oid == oid)
+}

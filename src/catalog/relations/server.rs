@@ -1,0 +1,182 @@
+//! The server and its sessions: databases, users, settings, activity, and EveSQL's own relations.
+
+use super::environment::{Setting, Source};
+use super::fixed::{SETTINGS, field, lines};
+use super::row::{Rows, cell};
+use crate::transaction::Value;
+
+/// OID of the user that owns everything.
+pub(super) const OWNER: u32 = 10;
+/// Encoding UTF8 in pg_database.
+const UTF8: i32 = 6;
+const DEFAULT_TABLESPACE: u32 = 1663;
+
+pub(super) fn tablespaces(_: &Source<'_>, rows: &mut Rows) {
+    for (oid, name) in [(DEFAULT_TABLESPACE, "pg_default"), (1664, "pg_global")] {
+        rows.add([("oid", cell(oid)), ("spcname", cell(name)), ("spcowner", cell(OWNER))]);
+    }
+}
+
+pub(super) fn databases(source: &Source<'_>, rows: &mut Rows) {
+    for database in &source.environment.databases {
+        rows.add([
+            ("oid", cell(database.oid)),
+            ("datname", cell(&database.name)),
+            ("datdba", cell(OWNER)),
+            ("encoding", cell(UTF8)),
+            ("datlocprovider", cell('c')),
+            ("datallowconn", cell(true)),
+            ("datconnlimit", cell(-1)),
+            ("dattablespace", cell(DEFAULT_TABLESPACE)),
+            ("datcollate", cell("C")),
+            ("datctype", cell("C")),
+        ]);
+    }
+}
+
+/// pg_authid and pg_roles.
+pub(super) fn roles(source: &Source<'_>, rows: &mut Rows) {
+    let hidden = if rows.table().name == "pg_roles" { Some("********") } else { None };
+    for role in &source.environment.roles {
+        rows.add([
+            ("oid", cell(role.oid)),
+            ("rolname", cell(&role.name)),
+            ("rolsuper", cell(role.superuser)),
+            ("rolinherit", cell(true)),
+            ("rolcreaterole", cell(role.superuser)),
+            ("rolcreatedb", cell(role.superuser)),
+            ("rolcanlogin", cell(true)),
+            ("rolreplication", cell(role.superuser)),
+            ("rolbypassrls", cell(role.superuser)),
+            ("rolconnlimit", cell(-1)),
+            ("rolpassword", cell(hidden)),
+        ]);
+    }
+}
+
+/// pg_user and pg_shadow.
+pub(super) fn users(source: &Source<'_>, rows: &mut Rows) {
+    for role in &source.environment.roles {
+        rows.add([
+            ("usename", cell(&role.name)),
+            ("usesysid", cell(role.oid)),
+            ("usecreatedb", cell(role.superuser)),
+            ("usesuper", cell(role.superuser)),
+            ("userepl", cell(role.superuser)),
+            ("usebypassrls", cell(role.superuser)),
+            ("passwd", cell("********")),
+        ]);
+    }
+}
+
+/// Settings that differ from PostgreSQL's defaults in what EveSQL is.
+fn own_default(source: &Source<'_>, name: &str) -> Option<String> {
+    Some(match name {
+        "server_version" => source.environment.server_version.clone(),
+        "server_version_num" => {
+            let (major, minor) = source.environment.server_version.split_once('.')?;
+            format!("{major}{:0>4}", minor)
+        }
+        "server_encoding" | "client_encoding" => "UTF8".into(),
+        "transaction_isolation" | "default_transaction_isolation" => "serializable".into(),
+        "TimeZone" => "UTC".into(),
+        "jit" => "off".into(),
+        _ => return None,
+    })
+}
+
+/// The value of a setting where the session has none, in any case of letters.
+pub(in crate::catalog) fn default_setting(source: &Source<'_>, name: &str) -> Option<String> {
+    let (_, mut lines) = lines(SETTINGS);
+    let line = lines.find(|line| line[0].eq_ignore_ascii_case(name))?;
+    own_default(source, line[0]).or_else(|| Some(line[1].replace("\\N", "")))
+}
+
+pub(super) fn settings(source: &Source<'_>, rows: &mut Rows) {
+    let (names, lines) = lines(SETTINGS);
+    let columns = &rows.table().columns;
+    let mut known = Vec::new();
+    for line in lines {
+        let name = line[0].to_ascii_lowercase();
+        let default = own_default(source, line[0]).unwrap_or_else(|| line[1].replace("\\N", ""));
+        let setting = source.live.settings.get(&name);
+        let row = columns.iter().map(|column| match (column.name, setting) {
+            ("setting", Some(Setting { value, .. })) => Value::Text(value.as_str().into()),
+            ("reset_val", Some(Setting { reset, .. })) => Value::Text(reset.as_str().into()),
+            ("source", Some(setting)) if setting.value != default => Value::Text("session".into()),
+            ("setting" | "boot_val" | "reset_val", _) => Value::Text(default.as_str().into()),
+            (wanted, _) => match names.iter().position(|name| *name == wanted) {
+                // COPY doubles nothing that occurs here, but writes a quote's backslash twice.
+                Some(at) => field(column, &line[at].replace("\\\\", "\\")),
+                None => super::row::unset(column),
+            },
+        });
+        let row = row.collect();
+        rows.add_values(row);
+        known.push(name);
+    }
+    for (name, setting) in source.live.settings.iter().filter(|(name, _)| !known.contains(name)) {
+        rows.add([
+            ("name", cell(name)),
+            ("setting", cell(&setting.value)),
+            ("category", cell("Customized Options")),
+            ("context", cell("user")),
+            ("vartype", cell("string")),
+            ("source", cell(if setting.value == setting.reset { "default" } else { "session" })),
+            ("boot_val", cell(&setting.reset)),
+            ("reset_val", cell(&setting.reset)),
+            ("pending_restart", cell(false)),
+        ]);
+    }
+}
+
+pub(super) fn activity(source: &Source<'_>, rows: &mut Rows) {
+    let environment = source.environment;
+    let database = |name: &str| environment.databases.iter().find(|d| d.name == name).map(|d| d.oid);
+    let role = |name: &str| environment.roles.iter().find(|role| role.name == name).map(|role| role.oid);
+    for session in &source.live.activity {
+        let (address, port) = session.client.clone().unzip();
+        rows.add([
+            ("datid", cell(database(&session.database))),
+            ("datname", cell(&session.database)),
+            ("pid", cell(session.pid)),
+            ("usesysid", cell(role(&session.user))),
+            ("usename", cell(&session.user)),
+            ("application_name", cell(&session.application)),
+            ("client_addr", cell(address)),
+            ("client_port", cell(port.map_or(-1, i32::from))),
+            ("backend_start", cell(session.started_us)),
+            ("xact_start", cell(session.transaction_started_us)),
+            ("query_start", cell(session.query_started_us)),
+            ("state_change", cell(session.query_started_us)),
+            ("state", cell(&session.state)),
+            ("query", cell(&session.query)),
+            ("backend_type", cell("client backend")),
+        ]);
+    }
+}
+
+pub(super) fn replicas(source: &Source<'_>, rows: &mut Rows) {
+    for (id, role, state, accepted, root) in &source.live.replicas {
+        rows.add([
+            ("id", cell(*id)),
+            ("role", cell(role)),
+            ("state", cell(state)),
+            ("accepted_index", cell(*accepted)),
+            ("root", cell(root)),
+        ]);
+    }
+}
+
+pub(super) fn divergences(source: &Source<'_>, rows: &mut Rows) {
+    for divergence in &source.live.divergences {
+        rows.add([
+            ("index", cell(divergence.index)),
+            ("mode", cell(&divergence.mode)),
+            ("minority", cell(divergence.minority.as_slice())),
+            ("tables", cell(divergence.tables.as_slice())),
+            ("pages", cell(divergence.pages)),
+            ("healed_at", cell(divergence.healed_at_us)),
+        ]);
+    }
+}
