@@ -24,5 +24,22 @@ pub use failure::{Failure, LocalError};
 pub use pool::{Pool, Pooled};
 pub use system_catalog::SystemCatalog;
 
+use crate::page::Hash;
+use crate::page_store::sqlite;
+
+/// Goes up when functions, settings or translations change what a statement writes or answers.
+const EXECUTION_VERSION: u32 = 1;
+
+/// What two nodes must have alike to execute alike (rule 16): SQLite's source, its compile-time options, and
+/// the version of what EveSQL adds. Compilers may differ, so their names are left out.
+pub fn fingerprint() -> Hash {
+    let mut text = format!("{} {EXECUTION_VERSION}", env!("CARGO_PKG_VERSION"));
+    for line in sqlite::build().iter().filter(|line| !line.starts_with("COMPILER=")) {
+        text.push('\n');
+        text.push_str(line);
+    }
+    Hash::of(text.as_bytes())
+}
+
 #[cfg(test)]
 mod tests;

@@ -192,3 +192,12 @@ fn changes_count_rows_of_writes_only() {
     let returned = run(&mut connection, "UPDATE t SET a = a RETURNING a").unwrap();
     assert_eq!((returned.changes, returned.rows.count), (5, 5));
 }
+
+#[test]
+fn the_bundled_sqlite_is_compiled_as_the_design_demands() {
+    let build = crate::page_store::sqlite::build();
+    let has = |option: &str| build.iter().any(|line| line == option);
+    assert!(has("ENABLE_PREUPDATE_HOOK") && has("ENABLE_FTS5") && has("DQS=0"), "{build:?}");
+    assert!(!has("ENABLE_STAT4"), "statistics of sampled keys make plans depend on a connection's past");
+    assert_eq!(fingerprint(), fingerprint());
+}

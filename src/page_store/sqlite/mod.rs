@@ -7,12 +7,14 @@
 //! A statement keeps its connection alive, and a connection keeps alive whatever it reads from (its anchor,
 //! the view of the page store), so no order of dropping them is wrong.
 
+mod build;
 mod connection;
 mod error;
 mod function;
 mod hooks;
 mod statement;
 
+pub use build::build;
 pub use connection::{Connection, InterruptHandle, Limit, Switch, WeakConnection};
 pub use error::{Environmental, SqliteError};
 pub use function::{Aggregate, FunctionFlags};
