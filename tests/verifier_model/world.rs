@@ -525,7 +525,7 @@ impl World {
     }
 
     fn calm_without_load(&mut self) -> Result<(), Violation> {
-        let until = self.now_us + 3_000_000;
+        let until = self.now_us + 1_000_000;
         let settled = self.run_to(until, World::settled);
         match &self.violation {
             Some(violation) => Err(violation.clone()),
