@@ -15,8 +15,9 @@ use super::settings::Mark;
 use super::tickets;
 use super::view::{OwnSequence, SessionView, client_error, refine};
 use crate::catalog::Catalog;
-use crate::dialect::LockWait;
 use crate::dialect::utility::{Isolation, TransactionModes};
+use crate::dialect::{LockWait, OutputColumn};
+use crate::engine::Recorded;
 use crate::page::Hash;
 use crate::transaction::{Answer, Begun, Operation, Outcome, SqlError, Statement, Transaction, Value};
 use crate::wire::{Outbox, Reason};
@@ -120,7 +121,7 @@ impl Session {
         plan: &mut Rc<Plan>,
         declared: &[u32],
         parameters: &[Value],
-        rows: Option<Vec<Vec<Value>>>,
+        mut rows: Option<Vec<Vec<Value>>>,
         out: &mut Outbox,
     ) -> Done<Answer> {
         if !plan.prepared.read_only && self.block()?.read_only {
@@ -145,7 +146,7 @@ impl Session {
             registration.set_interrupt(Some(view.interrupt()));
             let result = match registration.interrupted() {
                 Some(_) => Err(SqlError::new("57014", "canceling statement due to user request")),
-                None => block.run(plan, parameters, rows.as_deref(), certified),
+                None => block.run(plan, parameters, &mut rows, certified),
             };
             registration.set_interrupt(None);
             let needed = block.view()?.take_needed();
@@ -245,10 +246,11 @@ impl Session {
         catalog: &Arc<Catalog>,
     ) -> Result<Rc<Plan>, SqlError> {
         let again = text.plan(catalog, declared, &self.settings.active().dialect)?;
-        let shape = |plan: &Plan| -> Vec<_> {
-            plan.prepared.columns.iter().map(|c| (c.name.clone(), c.ty, c.typmod)).collect()
-        };
-        if shape(&again) != shape(plan) || again.prepared.params != plan.prepared.params {
+        let (new, old) = (&again.prepared, &plan.prepared);
+        let shape = |column: &OutputColumn| (column.ty, column.typmod);
+        let same_columns = new.columns.iter().map(|c| &c.name).eq(old.columns.iter().map(|c| &c.name))
+            && new.columns.iter().map(shape).eq(old.columns.iter().map(shape));
+        if !same_columns || new.params != old.params {
             return Err(SqlError::new("0A000", "cached plan must not change result type"));
         }
         Ok(again)
@@ -401,6 +403,22 @@ impl Session {
         }
     }
 
+    /// A failed block without savepoints can only end: nobody waits for it any longer.
+    pub(super) fn give_up_block(&mut self) {
+        let Some(block) = &mut self.transaction else { return };
+        if !block.savepoints.is_empty() {
+            return;
+        }
+        let (view, has_tickets) = (block.view.take(), std::mem::take(&mut block.has_tickets));
+        let schema_changed = block.schema_changed;
+        if let Some(view) = view {
+            self.return_view(view, schema_changed);
+        }
+        if has_tickets {
+            self.front.gateway.release_tickets(self.holder());
+        }
+    }
+
     fn end_block(&mut self, mut block: Block) {
         if let Some(view) = block.view.take() {
             self.return_view(view, block.schema_changed);
@@ -445,7 +463,7 @@ impl Block {
         &mut self,
         plan: &Plan,
         parameters: &[Value],
-        rows: Option<&[Vec<Value>]>,
+        rows: &mut Option<Vec<Vec<Value>>>,
         certified: bool,
     ) -> Result<Answer, SqlError> {
         let index = self.operations.len() as u32;
@@ -457,10 +475,10 @@ impl Block {
             connection.control("SAVEPOINT evesql_statement").map_err(client_error)?;
         }
         connection.begin_statement(index, &[], &[]);
-        let result = connection.answer(&plan.prepared.sql, parameters, rows);
+        let result = connection.answer(&plan.prepared.sql, parameters, rows.as_deref());
         let result = result.and_then(|answer| Ok((answer, connection.end_statement()?)));
         let drawn_in_vain = match &result {
-            Ok(_) => Default::default(),
+            Ok(_) => Recorded::default(),
             Err(_) => connection.context().borrow_mut().take_recorded(),
         };
         if several && !connection.is_autocommit() {
@@ -475,14 +493,14 @@ impl Block {
             connection.renew_schema().map_err(client_error)?;
         }
         self.lost = lost;
-        let statement = Statement {
+        let mut statement = |recorded: Recorded, seen: Hash| Statement {
             sql: plan.prepared.sql.clone(),
             parameters: parameters.to_vec(),
-            rows: rows.map(<[_]>::to_vec),
+            rows: rows.take(),
             changes_schema,
-            drawn: Vec::new(),
-            system_values: Vec::new(),
-            seen: None,
+            drawn: recorded.drawn,
+            system_values: recorded.system_values,
+            seen: Some(seen),
         };
         match result {
             Ok((answer, recorded)) => {
@@ -492,17 +510,14 @@ impl Block {
                 }
                 self.wrote |= !plan.prepared.read_only;
                 if certified {
-                    let seen = Some(answer.digest());
-                    let (drawn, system_values) = (recorded.drawn, recorded.system_values);
-                    self.record(Statement { drawn, system_values, seen, ..statement })?;
+                    self.record(statement(recorded, answer.digest()))?;
                 }
                 Ok(answer)
             }
             Err(crate::engine::Failure::Sql(error)) => {
                 // The client sees this error; inside a savepoint the transaction may go on from it.
                 if in_savepoint && self.view()?.source_is_content() {
-                    let (drawn, system_values) = (drawn_in_vain.drawn, drawn_in_vain.system_values);
-                    self.record(Statement { drawn, system_values, seen: Some(error.digest()), ..statement })?;
+                    self.record(statement(drawn_in_vain, error.digest()))?;
                 }
                 Err(error)
             }

@@ -181,8 +181,9 @@ impl Session {
         self.pending.clear();
         self.registration.statement_ends();
         (self.status, _) = self.status.on(Event::Fail);
-        if self.status == Status::Idle {
-            self.abandon();
+        match self.status {
+            Status::Idle => self.abandon(),
+            _ => self.give_up_block(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The extended protocol: Parse, Describe, Execute, Close. (Bind has a file of its own; Sync and what to
 //! do after an error are the session's.)
 
+use super::cache::Text;
 use super::client::{ClientStatement, Done, Failure, Portal, PortalState, Session};
 use super::cursor::Cursor;
 use super::encode::{RowWriter, describe};
@@ -265,6 +266,12 @@ impl Session {
         if self.settings.active().read_only_by_default && !plan.prepared.read_only {
             return Err(SqlError::new("25006", "cannot change data in a read-only transaction").into());
         }
+        // A translation for an older catalog would only come back as stale.
+        let catalog = self.catalog().await?;
+        let plan = match Text::fits(&plan, &catalog, &self.settings.active().dialect) {
+            true => plan,
+            false => self.translate_again(&statement.text, &plan, &statement.declared, &catalog)?,
+        };
         let place = out.buffer.len();
         let update = Update::of(statement, plan, parameters, formats.clone(), place);
         if describe {

@@ -119,6 +119,19 @@ impl Session {
         }
     }
 
+    /// ROLLBACK in a pipeline: the updates before it have answers and no effect.
+    pub(super) async fn undo_pending(&mut self, out: &mut Outbox) {
+        let updates = std::mem::take(&mut self.pending.updates);
+        if let Some(mark) = self.pending.settings.take() {
+            self.settings.go_back(&mark);
+        }
+        let first = updates.first().map_or(out.buffer.len(), |update| update.place);
+        let rest = out.buffer.split_off(first);
+        self.put_answers_before(&updates, updates.len(), first, &rest, out).await;
+        let last = updates.last().map_or(first, |update| update.place);
+        out.buffer.extend_from_slice(&rest[last - first..]);
+    }
+
     /// An implicit block that the extended protocol opened ends at Sync.
     async fn settle_implicit_block(&mut self, out: &mut Outbox) -> Done {
         match &self.transaction {

@@ -58,6 +58,12 @@ impl Session {
         describe: bool,
         out: &mut Outbox,
     ) -> Done {
+        if !self.pending.is_empty() {
+            match utility {
+                Utility::Rollback { .. } => self.undo_pending(out).await,
+                _ => self.settle(out).await?,
+            }
+        }
         match utility {
             Utility::Begin(_)
             | Utility::Commit { .. }
@@ -101,9 +107,6 @@ impl Session {
             Utility::RollbackTo(_) => Event::RollbackTo,
             _ => Event::Savepoint,
         };
-        if event == Event::Begin {
-            self.settle_before_begin(out).await?;
-        }
         let (next, step) = self.status.on(event);
         match step {
             Step::Open => self.begin(utility),
@@ -125,14 +128,8 @@ impl Session {
                 out.notice("WARNING", &notice("25P01", "there is no transaction in progress"));
                 // An implicit block ends all the same.
                 match event {
-                    Event::Commit => {
-                        self.settle(out).await?;
-                        self.commit(out).await?;
-                    }
-                    _ => {
-                        self.pending.clear();
-                        self.abandon();
-                    }
+                    Event::Commit => self.commit(out).await?,
+                    _ => self.abandon(),
                 }
             }
             Step::RefuseIdle => {
@@ -164,12 +161,7 @@ impl Session {
         tagged(tag, out)
     }
 
-    /// What a pipeline did before BEGIN is a transaction of its own; an implicit block of a simple query
-    /// becomes part of the explicit one.
-    async fn settle_before_begin(&mut self, out: &mut Outbox) -> Done {
-        if self.pending.is_empty() { Ok(()) } else { self.settle(out).await }
-    }
-
+    /// BEGIN: an implicit block of a simple query becomes part of the explicit one.
     fn begin(&mut self, utility: &Utility) {
         let modes = match utility {
             Utility::Begin(modes) => *modes,
