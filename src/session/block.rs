@@ -12,6 +12,7 @@ use super::client::{Done, Failure, Session};
 use super::front::gateway_error;
 use super::gateway::{GatewayError, Pinned, ReadLevel, Soon, TicketError};
 use super::settings::Mark;
+use super::system::asks;
 use super::tickets;
 use super::view::{OwnSequence, SessionView, client_error, refine};
 use crate::catalog::Catalog;
@@ -138,8 +139,14 @@ impl Session {
         let registration = self.registration.clone();
         let certified = {
             let block = self.block()?;
-            !block.read_committed || !plan.prepared.read_only || !plan.prepared.locking.is_empty()
+            // What only looks at server, session and catalog is an input, not an answer (rule 26); the
+            // catalog is certified by its version.
+            let plain = plan.prepared.read_only && plan.prepared.locking.is_empty();
+            !plain || !(block.read_committed || asks(&plan.prepared))
         };
+        if let Some(system) = self.system(&plan.prepared) {
+            system.bring(self.block()?.view_mut()?, &plan.prepared.sql)?;
+        }
         loop {
             let block = self.block()?;
             let view = block.view_mut()?;
@@ -153,7 +160,13 @@ impl Session {
             match (result, needed) {
                 (Err(_), Some(sequence)) => self.reserve(sequence, out).await?,
                 (Err(error), None) => return Err(refine(error, &catalog).into()),
-                (Ok(answer), _) => return Ok(answer),
+                (Ok(answer), _) => {
+                    if plan.prepared.uses_system_values {
+                        let changes = self.block()?.view()?.take_setting_changes();
+                        self.take_setting_changes(changes, out)?;
+                    }
+                    return Ok(answer);
+                }
             }
         }
     }

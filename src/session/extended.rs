@@ -8,6 +8,7 @@ use super::encode::{RowWriter, describe};
 use super::one_shot::{Update, command_complete, write_answer};
 use super::read::Read;
 use super::status::Status;
+use super::system::asks;
 use super::utility::{aborted, is_exit};
 use crate::dialect::utility::{FetchCount, Utility};
 use crate::dialect::{Kind, OutputColumn};
@@ -246,8 +247,15 @@ impl Session {
         if self.transaction.is_some() {
             return self.answer_in_block(statement, plan, &parameters, formats, rows_max, describe, out).await;
         }
+        let asks = asks(&plan.prepared);
+        if plan.prepared.uses_catalog && !plan.prepared.read_only {
+            return Err(SqlError::new("0A000", "writing what pg_catalog says is not supported").into());
+        }
         let quorum = self.settings.active().read_level == super::gateway::ReadLevel::Quorum;
-        let reads = plan.prepared.read_only && !quorum;
+        let reads = plan.prepared.read_only && (!quorum || asks);
+        if reads && asks {
+            self.settle(out).await?;
+        }
         if reads && self.pending.is_empty() {
             let read = Read {
                 text: &statement.text,

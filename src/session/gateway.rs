@@ -2,9 +2,10 @@
 
 use super::tickets::{Holder, Key, Mode};
 use crate::catalog::Catalog;
+use crate::catalog::relations::{Environment, Live};
 use crate::page::Hash;
 use crate::page_store::Snapshot;
-use crate::transaction::{Outcome, Transaction};
+use crate::transaction::{Outcome, Transaction, Value};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -128,6 +129,19 @@ pub trait Gateway: Send + Sync + 'static {
     /// Whether nobody holds a ticket, as far as this node knows: spares most writes the question.
     fn no_tickets(&self) -> bool;
 
-    /// A system value by name (`root`, `replicas`, ...), for functions whose result is an input (rule 26).
-    fn system_value(&self, database: &str, name: &str) -> Option<crate::transaction::Value>;
+    /// The server as SQL can ask for it: databases, roles, start. The session fills in what is its own.
+    fn environment(&self) -> Environment {
+        Environment::default()
+    }
+
+    /// What changes by itself: sessions, replicas, divergences. The session fills in its settings.
+    fn live(&self) -> Live {
+        Live::default()
+    }
+
+    /// A system value by name, for functions whose result is an input (rule 26); those of the session and
+    /// of the version that it reads are not asked here.
+    fn system_value(&self, _database: &str, _name: &str) -> Option<Value> {
+        None
+    }
 }

@@ -26,6 +26,7 @@ mod service;
 mod settings;
 mod simple;
 mod status;
+mod system;
 pub mod ticket_desk;
 pub mod tickets;
 mod utility;

@@ -42,9 +42,20 @@ impl Session {
         let mut view = self.front.take_view(&self.database, &pinned)?;
         view.begin(&self.facts, self.front.gateway.now_us(), self.front.seed());
         self.registration.set_interrupt(Some(view.interrupt()));
-        let result = self.stream(&mut view, &plan, &read, out).await;
+        let brought = match self.system(&plan.prepared) {
+            Some(system) => system.bring(&mut view, &plan.prepared.sql),
+            None => Ok(()),
+        };
+        let result = match brought {
+            Ok(()) => self.stream(&mut view, &plan, &read, out).await,
+            Err(error) => Err(error.into()),
+        };
         self.registration.set_interrupt(None);
+        let changes = if plan.prepared.uses_system_values { view.take_setting_changes() } else { Vec::new() };
         self.front.give_back(&self.database, view);
+        if result.is_ok() {
+            self.take_setting_changes(changes, out)?;
+        }
         result
     }
 

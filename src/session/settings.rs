@@ -89,7 +89,7 @@ static KNOWN: &[Known] = &[
     known("row_security", "on", Shape::Switch),
     known("search_path", "\"$user\", public", Shape::Text),
     known("seq_page_cost", "1", Shape::Text),
-    known("server_version_num", "150000", Shape::Fixed),
+    known("server_version_num", "150018", Shape::Fixed),
     known("statement_timeout", "0", Shape::Milliseconds),
     known("synchronous_commit", "on", Shape::Text),
     known("synchronize_seqscans", "on", Shape::Switch),
@@ -103,7 +103,7 @@ static KNOWN: &[Known] = &[
 ];
 
 /// The version of Postgres whose face this is.
-pub const SERVER_VERSION: &str = "15.0";
+pub const SERVER_VERSION: &str = "15.18";
 
 type Layer = Rc<BTreeMap<String, String>>;
 
@@ -238,6 +238,12 @@ impl Settings {
         }
         self.refresh();
         Ok(known.filter(|known| known.reported).map(|known| known.name))
+    }
+
+    /// The value that RESET would give.
+    pub fn reset_value(&self, name: &str) -> String {
+        let startup = self.startup.get(&name.to_ascii_lowercase()).cloned();
+        startup.unwrap_or_else(|| find(name).map_or(String::new(), |known| known.default.to_owned()))
     }
 
     /// RESET ALL.

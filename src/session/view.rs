@@ -5,8 +5,11 @@
 //! a transaction open.
 
 use super::gateway::{Gateway, Pinned};
+use crate::catalog::functions::SettingChange;
+use crate::catalog::relations::{Environment, Live};
 use crate::catalog::{CATALOG_SQL, Catalog};
-use crate::engine::{Connection, Context, Draws, Failure, Options, Source};
+use crate::engine::{Connection, Context, Draws, Failure, Options, Source, SystemCatalog};
+use crate::page_store::Snapshot;
 use crate::page_store::sqlite::Environmental;
 use crate::transaction::{SqlError, Value};
 use crate::wire::Interrupt;
@@ -36,6 +39,7 @@ pub struct SessionView {
     /// The catalog that its pages hold now, changes of the open transaction included.
     pub catalog: Arc<Catalog>,
     version: u64,
+    system: SystemCatalog,
     source: Rc<SourceState>,
     interrupt: Interrupt,
 }
@@ -51,6 +55,7 @@ impl SessionView {
         let mut connection =
             Connection::view(&pinned.snapshot, Options::default()).map_err(|e| client_error(e.into()))?;
         connection.expect_schema(pinned.schema).map_err(|e| client_error(e.into()))?;
+        let system = SystemCatalog::attach(&mut connection).map_err(|e| client_error(e.into()))?;
         let handle = connection.interrupt_handle();
         let source = Rc::new(SourceState {
             gateway,
@@ -58,12 +63,14 @@ impl SessionView {
             blocks,
             facts: RefCell::default(),
             needed: Cell::new(None),
+            snapshot: RefCell::new(pinned.snapshot.clone()),
             own: RefCell::default(),
         });
         Ok(SessionView {
             connection,
             catalog: pinned.catalog.clone(),
             version: pinned.version,
+            system,
             source,
             interrupt: Arc::new(move || handle.interrupt()),
         })
@@ -88,13 +95,32 @@ impl SessionView {
         }
         self.connection.repin(&pinned.snapshot, pinned.schema).map_err(|e| client_error(e.into()))?;
         self.version = pinned.version;
+        self.source.snapshot.replace(pinned.snapshot.clone());
         Ok(())
+    }
+
+    /// Makes pg_catalog, information_schema and the functions over them answer for this session and for
+    /// the catalog as it stands here.
+    pub fn renew_system(
+        &mut self,
+        environment: &Arc<Environment>,
+        live: Live,
+        sql: &[Arc<str>],
+    ) -> Result<(), SqlError> {
+        let SessionView { system, connection, catalog, .. } = self;
+        system.renew(connection, catalog, environment, live, sql).map_err(|e| client_error(e.into()))
+    }
+
+    /// What `set_config` changed since the last call.
+    pub fn take_setting_changes(&self) -> Vec<SettingChange> {
+        self.system.take_changes()
     }
 
     /// Moves to a version, or back to the one that it stands on, without what was written.
     pub fn move_fresh(&mut self, pinned: &Pinned) -> Result<(), SqlError> {
         self.connection.repin(&pinned.snapshot, pinned.schema).map_err(|e| client_error(e.into()))?;
         self.version = pinned.version;
+        self.source.snapshot.replace(pinned.snapshot.clone());
         self.catalog = pinned.catalog.clone();
         Ok(())
     }
@@ -187,6 +213,7 @@ struct SourceState {
     blocks: Blocks,
     facts: RefCell<Option<Rc<Facts>>>,
     needed: Cell<Option<i64>>,
+    snapshot: RefCell<Snapshot>,
     own: RefCell<HashMap<i64, OwnSequence>>,
 }
 
@@ -219,6 +246,9 @@ impl Source for SourceHandle {
 
     fn system_value(&mut self, name: &str) -> Result<Value, SqlError> {
         let state = &self.0;
+        if name == "root" {
+            return Ok(Value::Text(state.snapshot.borrow().root().to_string().into()));
+        }
         let facts = state.facts.borrow();
         let facts = facts.as_deref();
         let number = match name {
