@@ -3,6 +3,7 @@
 use super::*;
 use crate::catalog::relations::{Setting, fixture};
 use crate::engine::Options;
+use crate::page_store::{PageStore, StoreOptions};
 
 fn set_up() -> (Connection, SystemCatalog, Arc<Catalog>) {
     let mut connection = Connection::in_memory(Options::default()).unwrap();
@@ -108,4 +109,30 @@ fn clients_cannot_attach_or_write_to_what_is_attached_elsewhere() {
     let (mut connection, ..) = set_up();
     let attach: [Arc<str>; 1] = ["ATTACH ':memory:' AS mine".into()];
     assert!(connection.answer(&attach, &[], None).is_err());
+}
+
+/// The catalogs are attached within an open transaction, and moving the connection to another version
+/// leaves them.
+#[test]
+fn a_view_attaches_in_a_transaction_and_keeps_the_catalogs_when_it_moves() {
+    let store = PageStore::in_memory(StoreOptions::default());
+    let snapshot = store.head();
+    let mut connection = Connection::view(&snapshot, Options::default()).unwrap();
+    let schema = connection.schema_hash().unwrap();
+    connection.control("BEGIN").unwrap();
+    connection.control("CREATE TABLE t(a)").unwrap();
+    let mut system = SystemCatalog::attach(&mut connection).unwrap();
+    let catalog = Arc::new(fixture::catalog());
+    let environment = Arc::new(Environment::default());
+    let sql: [Arc<str>; 1] = ["SELECT count(*) FROM pg_class, t WHERE relname = 'orders'".into()];
+    system.renew(&mut connection, &catalog, &environment, Live::default(), &sql).unwrap();
+    assert_eq!(connection.answer(&sql, &[], None).unwrap().rows.to_vec(), [[Value::Integer(0)]]);
+    connection.control("ROLLBACK").unwrap();
+    connection.renew_schema().unwrap();
+    let sql: [Arc<str>; 1] = ["SELECT count(*) FROM pg_class WHERE relname = 'orders'".into()];
+    for _ in 0..2 {
+        system.renew(&mut connection, &catalog, &environment, Live::default(), &sql).unwrap();
+        assert_eq!(connection.answer(&sql, &[], None).unwrap().rows.to_vec(), [[Value::Integer(1)]]);
+        connection.repin(&snapshot, schema).unwrap();
+    }
 }
