@@ -39,9 +39,6 @@ pub struct Config {
     pub checkpoint_mib: usize,
     /// A checkpoint is taken when this many batches have been accepted since the last one.
     pub checkpoint_batches: u64,
-    /// Virtual-machine steps that one transaction may use inside a batch, in millions; beyond it the
-    /// transaction fails with 54001 on every replica.
-    pub transaction_steps_max_millions: u64,
     /// Raft heartbeat, in milliseconds.
     pub heartbeat_ms: u64,
     /// Shortest time without a leader before an election, in milliseconds; the longest is twice that.
@@ -66,7 +63,6 @@ impl Default for Config {
             queue_transactions_max: 10_000,
             checkpoint_mib: 64,
             checkpoint_batches: 20_000,
-            transaction_steps_max_millions: 20_000,
             heartbeat_ms: 50,
             election_ms: 250,
         }
@@ -145,12 +141,6 @@ impl Config {
         check(self.queue_transactions_max >= 1, "queue_transactions_max", self.queue_transactions_max, "at least 1")?;
         check(self.checkpoint_mib >= 1, "checkpoint_mib", self.checkpoint_mib, "at least 1")?;
         check(self.checkpoint_batches >= 1, "checkpoint_batches", self.checkpoint_batches, "at least 1")?;
-        check(
-            self.transaction_steps_max_millions >= 1,
-            "transaction_steps_max_millions",
-            self.transaction_steps_max_millions,
-            "at least 1",
-        )?;
         check((5..=10_000).contains(&self.heartbeat_ms), "heartbeat_ms", self.heartbeat_ms, "5 to 10000")?;
         check(
             self.election_ms >= 2 * self.heartbeat_ms,

@@ -35,6 +35,18 @@ impl Hash {
     }
 }
 
+/// Root of a replica's whole state: of the names of its databases, in ascending order, and their roots (the token
+/// covers the map).
+pub fn state_root<'a>(databases: impl IntoIterator<Item = (&'a str, Hash)>) -> Hash {
+    let mut bytes = Vec::new();
+    for (name, root) in databases {
+        bytes.extend_from_slice(&(name.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(&root.to_bytes());
+    }
+    Hash::of(&bytes)
+}
+
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)

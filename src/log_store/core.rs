@@ -63,8 +63,9 @@ impl Carried {
             Record::Purge(purged) => self.purged = Some(purged.clone()),
             Record::Identity(identity) => self.identity = Some(*identity),
             Record::Executing(mark) => self.executing = Some(*mark),
-            Record::Token(token) => {
-                if self.executing.is_some_and(|mark| (mark.log_id, mark.attempt) == (token.log_id, token.attempt)) {
+            Record::Ballot(ballot) => {
+                let key = ballot.key();
+                if self.executing.is_some_and(|mark| (mark.log_id, mark.attempt) == (key.log_id, key.attempt)) {
                     self.executing = None;
                 }
             }
@@ -86,7 +87,7 @@ impl Carried {
 fn index_of(record: &Record) -> Option<u64> {
     match record {
         Record::Entry(entry) => Some(entry.log_id.index),
-        Record::Token(token) => Some(token.log_id.index),
+        Record::Ballot(ballot) => Some(ballot.key().log_id.index),
         Record::Executing(mark) => Some(mark.log_id.index),
         _ => None,
     }

@@ -11,7 +11,7 @@ use super::worker::{Message, Op, Urgency, Worker};
 use super::{Done, LogError, LogOptions};
 use crate::entry::{Entry, Membership, Payload, Vote};
 use crate::seam::Disk;
-use crate::token::{LogId, Token};
+use crate::token::{Ballot, BallotKey, LogId};
 use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -153,27 +153,27 @@ impl Log {
         self.submit_op(op)
     }
 
-    /// Records this node's token; `done` runs when it is durable, and only then may it be sent (rule 2).
+    /// Records this node's ballot; `done` runs when it is durable, and only then may it be sent (rule 2).
     ///
-    /// Fails with [`LogError::SecondToken`] where another one was recorded for the same attempt: the replica
+    /// Fails with [`LogError::SecondBallot`] where another one was recorded for the same attempt: the replica
     /// must then quarantine itself.
-    pub fn issue_token(&self, token: Token, done: Done) -> Result<(), LogError> {
-        let issued = self.memory.lock().token(token.log_id, token.attempt);
+    pub fn issue_ballot(&self, ballot: Ballot, done: Done) -> Result<(), LogError> {
+        let issued = self.memory.lock().ballot(&ballot.key());
         match issued {
-            Some(issued) if issued != token => Err(LogError::SecondToken { issued: Box::new(issued) }),
+            Some(issued) if issued != ballot => Err(LogError::SecondBallot { issued: Box::new(issued) }),
             // Recorded before, but maybe not yet durable: the callback comes behind it.
             Some(_) => self.submit(Vec::new(), Urgency::Durable, Some(done), None),
-            None => self.submit(vec![Record::Token(token)], Urgency::Durable, Some(done), None),
+            None => self.submit(vec![Record::Ballot(ballot)], Urgency::Durable, Some(done), None),
         }
     }
 
-    /// The token that this node issued for an attempt, if any.
-    pub fn token(&self, log_id: LogId, attempt: u32) -> Option<Token> {
-        self.memory.lock().token(log_id, attempt)
+    /// The ballot that this node gave, if any.
+    pub fn ballot(&self, key: &BallotKey) -> Option<Ballot> {
+        self.memory.lock().ballot(key)
     }
-    /// All tokens above the purge point, by index.
-    pub fn tokens(&self) -> Vec<Token> {
-        self.memory.lock().tokens()
+    /// All ballots above the purge point, by index.
+    pub fn ballots(&self) -> Vec<Ballot> {
+        self.memory.lock().ballots()
     }
 
     /// Marks that an execution begins (rule 14) and returns how often it has begun without a token
@@ -275,6 +275,16 @@ impl Log {
         match &self.writer {
             Writer::Inline { worker, .. } => worker.lock().syncs(),
             Writer::Threaded { .. } => 0,
+        }
+    }
+
+    /// Ends the thread as if the process had died: what is not written yet is lost, and no callback runs.
+    pub fn abandon(&self) {
+        if let Writer::Threaded { sender, thread } = &self.writer {
+            let _ = sender.send(Message::Abandon);
+            if let Some(thread) = thread.lock().take() {
+                let _ = thread.join();
+            }
         }
     }
 

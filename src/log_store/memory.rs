@@ -8,7 +8,7 @@ use super::LogError;
 use super::record::{Executing, Identity, Purged, Record};
 use crate::entry::{Entry, Membership, Payload, Vote};
 use crate::seam::DiskFile;
-use crate::token::{LogId, Token};
+use crate::token::{Ballot, BallotKey, LogId};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,7 +68,7 @@ pub(crate) struct Memory {
     pub(crate) committed: Option<LogId>,
     pub(crate) purged: Option<Purged>,
     pub(crate) executing: Option<Executing>,
-    tokens: BTreeMap<(u64, LogId, u32), Token>,
+    ballots: BTreeMap<(u64, BallotKey), Ballot>,
 }
 
 impl Memory {
@@ -84,7 +84,7 @@ impl Memory {
             committed: None,
             purged: None,
             executing: None,
-            tokens: BTreeMap::new(),
+            ballots: BTreeMap::new(),
         }
     }
 
@@ -96,7 +96,7 @@ impl Memory {
             Record::Vote(vote) => self.vote = Some(*vote),
             Record::Committed(log_id) => self.committed = Some(*log_id),
             Record::Purge(purged) => self.purge(purged.clone()),
-            Record::Token(token) => self.add_token(*token),
+            Record::Ballot(ballot) => self.add_ballot(*ballot),
             Record::Executing(mark) => self.executing = Some(*mark),
             Record::Identity(identity) => self.identity = Some(*identity),
         }
@@ -167,26 +167,27 @@ impl Memory {
         if self.slots.is_empty() {
             self.first = self.first.max(next);
         }
-        self.tokens.retain(|(index, ..), _| *index >= next);
+        self.ballots.retain(|(index, ..), _| *index >= next);
         if self.purged.as_ref().is_none_or(|before| before.log_id.index <= purged.log_id.index) {
             self.purged = Some(purged);
         }
     }
 
-    fn add_token(&mut self, token: Token) {
-        self.tokens.insert((token.log_id.index, token.log_id, token.attempt), token);
-        if self.executing.is_some_and(|mark| (mark.log_id, mark.attempt) == (token.log_id, token.attempt)) {
+    fn add_ballot(&mut self, ballot: Ballot) {
+        let key = ballot.key();
+        self.ballots.insert((key.log_id.index, key), ballot);
+        if self.executing.is_some_and(|mark| (mark.log_id, mark.attempt) == (key.log_id, key.attempt)) {
             self.executing = None;
         }
     }
 
-    /// The token that this node issued for an attempt.
-    pub(crate) fn token(&self, log_id: LogId, attempt: u32) -> Option<Token> {
-        self.tokens.get(&(log_id.index, log_id, attempt)).copied()
+    /// The ballot that this node gave.
+    pub(crate) fn ballot(&self, key: &BallotKey) -> Option<Ballot> {
+        self.ballots.get(&(key.log_id.index, *key)).copied()
     }
-    /// All tokens kept, by index.
-    pub(crate) fn tokens(&self) -> Vec<Token> {
-        self.tokens.values().copied().collect()
+    /// All ballots kept, by index.
+    pub(crate) fn ballots(&self) -> Vec<Ballot> {
+        self.ballots.values().copied().collect()
     }
 
     /// Notes where entries came to lie, and drops payloads over the budget.

@@ -20,7 +20,7 @@ mod worker;
 pub use self::log::{Log, LogState, Mode};
 pub use record::{Executing, Identity, Purged};
 
-use crate::token::{NodeId, Token};
+use crate::token::{Ballot, NodeId};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -59,7 +59,7 @@ impl LogOptions {
     }
 }
 
-/// Why the log cannot do what was asked. All but [`LogError::SecondToken`] and [`LogError::Misused`] stop the node.
+/// Why the log cannot do what was asked. All but [`LogError::SecondBallot`] and [`LogError::Misused`] stop the node.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The operating system refused.
@@ -88,11 +88,11 @@ pub enum LogError {
         /// Its cluster.
         cluster: u64,
     },
-    /// This node issued another token for the same attempt before (rule 2): it must quarantine itself.
-    #[error("another token was issued for this attempt: {issued:?}")]
-    SecondToken {
+    /// This node gave another ballot for the same attempt before (rule 2): it must quarantine itself.
+    #[error("another ballot was given for this attempt: {issued:?}")]
+    SecondBallot {
         /// The one that stands.
-        issued: Box<Token>,
+        issued: Box<Ballot>,
     },
     /// An operation that the log's order forbids: a bug in its caller.
     #[error("the log was misused: {reason}")]

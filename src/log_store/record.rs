@@ -19,10 +19,11 @@
 //! | 6 | token | log id 24, batch 16, attempt 4, parent 16, root 16, answers 16 |
 //! | 7 | executing | log id 24, attempt 4, starts 4 |
 //! | 8 | identity | node 8, cluster 8, incarnation 8 |
+//! | 9 | failed | log id 24, attempt 4, parent 16 |
 
 use crate::entry::{EncodedCommand, Entry, Membership, Payload, Vote};
 use crate::page::Hash;
-use crate::token::{LogId, NodeId, Token};
+use crate::token::{Ballot, BallotKey, LogId, NodeId, Token};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +70,7 @@ pub(crate) enum Record {
     Vote(Vote),
     Committed(LogId),
     Purge(Purged),
-    Token(Token),
+    Ballot(Ballot),
     Executing(Executing),
     Identity(Identity),
 }
@@ -82,7 +83,8 @@ impl Record {
             Record::Vote(_) => 3,
             Record::Committed(_) => 4,
             Record::Purge(_) => 5,
-            Record::Token(_) => 6,
+            Record::Ballot(Ballot::Token(_)) => 6,
+            Record::Ballot(Ballot::Failed(_)) => 9,
             Record::Executing(_) => 7,
             Record::Identity(_) => 8,
         }
@@ -117,13 +119,18 @@ impl Record {
                 encode_log_id(&purged.log_id, out);
                 out.extend(postcard::to_stdvec(&purged.membership).expect("a membership of plain values encodes"));
             }
-            Record::Token(token) => {
+            Record::Ballot(Ballot::Token(token)) => {
                 encode_log_id(&token.log_id, out);
                 out.extend_from_slice(&token.batch.to_bytes());
                 out.extend_from_slice(&token.attempt.to_le_bytes());
                 for hash in [token.parent, token.root, token.answers] {
                     out.extend_from_slice(&hash.to_bytes());
                 }
+            }
+            Record::Ballot(Ballot::Failed(key)) => {
+                encode_log_id(&key.log_id, out);
+                out.extend_from_slice(&key.attempt.to_le_bytes());
+                out.extend_from_slice(&key.parent.to_bytes());
             }
             Record::Executing(mark) => {
                 encode_log_id(&mark.log_id, out);
@@ -221,14 +228,19 @@ fn decode_payload(kind: u8, input: &mut Input<'_>) -> Option<Record> {
         3 => Record::Vote(Vote { term: input.u64()?, node: input.u64()?, committed: input.byte()? == 1 }),
         4 => Record::Committed(input.log_id()?),
         5 => Record::Purge(Purged { log_id: input.log_id()?, membership: postcard::from_bytes(input.0).ok()? }),
-        6 => Record::Token(Token {
+        6 => Record::Ballot(Ballot::Token(Token {
             log_id: input.log_id()?,
             batch: input.hash()?,
             attempt: input.u32()?,
             parent: input.hash()?,
             root: input.hash()?,
             answers: input.hash()?,
-        }),
+        })),
+        9 => Record::Ballot(Ballot::Failed(BallotKey {
+            log_id: input.log_id()?,
+            attempt: input.u32()?,
+            parent: input.hash()?,
+        })),
         7 => Record::Executing(Executing { log_id: input.log_id()?, attempt: input.u32()?, starts: input.u32()? }),
         8 => Record::Identity(Identity { node: input.u64()?, cluster: input.u64()?, incarnation: input.u64()? }),
         _ => return None,
@@ -253,14 +265,15 @@ mod tests {
             Record::Vote(Vote { term: 3, node: 1, committed: true }),
             Record::Committed(log_id),
             Record::Purge(Purged { log_id, membership: Some((LogId::default(), membership)) }),
-            Record::Token(Token {
+            Record::Ballot(Ballot::Token(Token {
                 log_id,
                 batch: hash(1),
                 attempt: 2,
                 parent: hash(3),
                 root: hash(4),
                 answers: hash(5),
-            }),
+            })),
+            Record::Ballot(Ballot::Failed(BallotKey { log_id, attempt: 1, parent: hash(6) })),
             Record::Executing(Executing { log_id, attempt: 1, starts: 2 }),
             Record::Identity(Identity { node: 1, cluster: 9, incarnation: 77 }),
         ]

@@ -5,7 +5,7 @@ use crate::batch::Command;
 use crate::entry::{EncodedCommand, Entry, Membership, Payload, Vote};
 use crate::page::Hash;
 use crate::seam::{Disk, DiskFault, RealDisk, SimulatedDisk};
-use crate::token::{Decision, LogId, Verdict};
+use crate::token::{Ballot, Decision, LogId, Token, Verdict};
 use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
@@ -57,13 +57,13 @@ struct Content {
     purged: Option<Purged>,
     last: Option<LogId>,
     entries: Vec<Entry>,
-    tokens: Vec<Token>,
+    ballots: Vec<Ballot>,
 }
 
 fn content(log: &Log) -> Content {
     let LogState { vote, purged, last, .. } = log.state();
     let entries = log.read(0, u64::MAX, usize::MAX).unwrap();
-    Content { vote, purged, last, entries, tokens: log.tokens() }
+    Content { vote, purged, last, entries, ballots: log.ballots() }
 }
 
 /// Step `number` of a script that uses everything; the callback counts as acknowledgement.
@@ -89,7 +89,7 @@ fn step(log: &Log, number: u64, done: Done) -> Result<(), LogError> {
             log.mark_executing(log_id(term, next), 0)?;
             log.barrier(done)
         }
-        _ => log.issue_token(token(term, next + number, number as u128), done),
+        _ => log.issue_ballot(Ballot::Token(token(term, next + number, number as u128)), done),
     }
 }
 
@@ -208,23 +208,27 @@ fn a_token_is_durable_before_its_callback_and_another_one_is_refused() {
     let seen = Arc::new(Mutex::new(None));
     let (seen_later, medium) = (seen.clone(), disk.clone());
     let issued = token(1, 0, 7);
-    log.issue_token(issued, {
+    log.issue_ballot(Ballot::Token(issued), {
         Box::new(move |result| {
             result.unwrap();
             // The machine dies in the very moment of the callback.
             medium.restart();
-            *seen_later.lock() = open(&medium, 2).unwrap().token(log_id(1, 0), 0);
+            *seen_later.lock() = open(&medium, 2).unwrap().ballot(&issued.key());
         })
     })
     .unwrap();
-    assert_eq!(*seen.lock(), Some(issued));
+    assert_eq!(*seen.lock(), Some(Ballot::Token(issued)));
     let log = open(&disk, 3).unwrap();
     let again = Arc::new(AtomicU64::new(0));
     let count = again.clone();
-    log.issue_token(issued, Box::new(move |result| count.store(result.is_ok() as u64, Ordering::Relaxed))).unwrap();
+    log.issue_ballot(
+        Ballot::Token(issued),
+        Box::new(move |result| count.store(result.is_ok() as u64, Ordering::Relaxed)),
+    )
+    .unwrap();
     assert_eq!(again.load(Ordering::Relaxed), 1, "the same token may be sent again");
-    let other = log.issue_token(token(1, 0, 8), ignored());
-    assert!(matches!(other, Err(LogError::SecondToken { .. })));
+    let other = log.issue_ballot(Ballot::Token(token(1, 0, 8)), ignored());
+    assert!(matches!(other, Err(LogError::SecondBallot { .. })));
 }
 
 #[test]
@@ -237,7 +241,7 @@ fn executions_that_led_to_no_token_are_counted_over_restarts() {
     let log = open(&disk, 2).unwrap();
     assert_eq!(log.state().executing, Some(Executing { log_id: log_id(1, 4), attempt: 0, starts: 1 }));
     assert_eq!(log.mark_executing(log_id(1, 4), 0).unwrap(), 2);
-    log.issue_token(token(1, 4, 9), ignored()).unwrap();
+    log.issue_ballot(Ballot::Token(token(1, 4, 9)), ignored()).unwrap();
     assert_eq!(log.state().executing, None);
     assert_eq!(log.mark_executing(log_id(1, 5), 0).unwrap(), 1);
 }
@@ -283,7 +287,7 @@ fn the_log_thread_coalesces_and_an_entry_waits_for_its_token() {
     log.executor_is_idle();
     log.append(vec![entry(1, 0, 10)], report("entry")).unwrap();
     assert!(receiver.recv_timeout(Duration::from_millis(50)).is_err(), "held");
-    log.issue_token(token(1, 0, 1), report("token")).unwrap();
+    log.issue_ballot(Ballot::Token(token(1, 0, 1)), report("token")).unwrap();
     assert_eq!(receiver.recv_timeout(Duration::from_millis(200)), Ok(("entry", true)), "released by the token");
     assert_eq!(receiver.recv().unwrap(), ("token", true));
     // Nobody said idle again: nothing is held.

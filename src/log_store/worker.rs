@@ -41,6 +41,8 @@ pub(crate) struct Op {
 pub(crate) enum Message {
     Op(Op),
     Stop,
+    /// End now, writing nothing more.
+    Abandon,
 }
 
 /// The queue's consumer.
@@ -97,9 +99,9 @@ impl Worker {
         self.expected.extend(op.expects_token);
         for record in &op.records {
             self.core.push(record);
-            if let Record::Token(token) = record {
+            if let Record::Ballot(ballot) = record {
                 // A token for a later index says that nobody waits for an earlier one any more.
-                self.expected = self.expected.split_off(&(token.log_id.index + 1));
+                self.expected = self.expected.split_off(&(ballot.key().log_id.index + 1));
             }
         }
         self.dones.extend(op.done);
@@ -141,6 +143,7 @@ impl Worker {
         while open {
             match receiver.recv() {
                 Ok(Message::Op(op)) => self.absorb(op),
+                Ok(Message::Abandon) => return,
                 Ok(Message::Stop) | Err(_) => open = false,
             }
             open &= self.absorb_waiting(&receiver);
@@ -160,7 +163,7 @@ impl Worker {
         while self.core.buffered_bytes() < COALESCED_BYTES_MAX {
             match receiver.try_recv() {
                 Ok(Message::Op(op)) => self.absorb(op),
-                Ok(Message::Stop) => return false,
+                Ok(Message::Stop | Message::Abandon) => return false,
                 Err(_) => break,
             }
         }
@@ -179,7 +182,7 @@ impl Worker {
         while !self.expected.is_empty() {
             match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(Message::Op(op)) => self.absorb(op),
-                Ok(Message::Stop) => return false,
+                Ok(Message::Stop | Message::Abandon) => return false,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }

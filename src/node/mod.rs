@@ -1,22 +1,125 @@
 //! The top of the system: one node wired from its parts, and the programs over several of them.
+//!
+//! - `core`: a node without threads; `executor`, `running`: its threads; `storage`: its files;
+//! - `proposer`: the leader's way to consensus; `gateway`: what sessions see; `cluster`: nodes of one process;
+//! - `serve`, `check`: the programs.
 
-use crate::config::Config;
-use std::path::Path;
+mod check;
+mod cluster;
+pub mod core;
+mod executor;
+mod gateway;
+pub mod message;
+mod proposer;
+mod repair;
+mod running;
+mod serve;
+mod shared;
+mod storage;
+mod waiters;
+mod watermark;
 
-/// Why a server could not start or had to stop.
+pub use check::check;
+pub use cluster::Cluster;
+pub use gateway::ClusterGateway;
+pub use running::{RunningNode, directory};
+pub use serve::{Server, serve};
+pub use shared::NodeShared;
+pub use waiters::Waiters;
+
+use crate::page::Hash;
+use crate::token::NodeId;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a server could not start or had to stop; each sentence says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
-    /// Not wired yet.
-    #[error("this build does not serve yet")]
-    Unwired,
+    /// A directory cannot be made or written.
+    #[error("cannot use the directory {}: {reason}; choose another one with --data, or mend its permissions", path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// The operating system's word.
+        reason: String,
+    },
+    /// The log is damaged or cannot be written.
+    #[error("node {node} cannot use its log: {reason}")]
+    Log {
+        /// Whose.
+        node: NodeId,
+        /// What and where.
+        reason: String,
+    },
+    /// The databases' files are damaged or cannot be written.
+    #[error("node {node} cannot use its databases: {reason}")]
+    Storage {
+        /// Whose.
+        node: NodeId,
+        /// What and where.
+        reason: String,
+    },
+    /// Consensus does not start.
+    #[error("node {node} cannot take part in consensus: {reason}")]
+    Consensus {
+        /// Whose.
+        node: NodeId,
+        /// Why.
+        reason: String,
+    },
+    /// A thread ended while it started.
+    #[error("the {part} thread of node {node} ended while it started; this is a bug")]
+    Panicked {
+        /// Whose.
+        node: NodeId,
+        /// Which.
+        part: &'static str,
+    },
+    /// The operating system gives no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(String),
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}: {reason}; choose another one with --listen")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// The operating system's word.
+        reason: String,
+    },
+    /// The status page.
+    #[error(transparent)]
+    Admin(#[from] crate::admin::AdminError),
+    /// Some nodes' files are there, others' are not.
+    #[error("{} lacks the files of node {missing:?}, which others remember; restore them, or move the whole directory away", data.display())]
+    MissingNodes {
+        /// The data directory.
+        data: PathBuf,
+        /// Which.
+        missing: Vec<NodeId>,
+    },
+    /// Another process works on the directory.
+    #[error("{} is in use by another evesql; stop it, or choose another directory with --data", .0.display())]
+    InUse(PathBuf),
+    /// No node was elected.
+    #[error("no node was elected as the leader in time; is the machine overloaded?")]
+    NoLeader,
+    /// There is nothing to check.
+    #[error("{} holds no evesql data", .0.display())]
+    NoData(PathBuf),
 }
 
-/// Runs `evesql serve` until a signal asks it to stop.
-pub fn serve(_config: Config) -> Result<(), NodeError> {
-    Err(NodeError::Unwired)
+impl NodeError {
+    pub(crate) fn directory(path: &Path, error: io::Error) -> Self {
+        NodeError::Directory { path: path.into(), reason: error.to_string() }
+    }
 }
 
-/// Runs `evesql check`: 0 sound, 1 damaged.
-pub fn check(_data: &Path) -> Result<u8, NodeError> {
-    Err(NodeError::Unwired)
+/// What must be equal for two nodes to compute the same (rule 16): SQLite's source and compile options, and our
+/// version.
+pub fn fingerprint() -> Hash {
+    static FINGERPRINT: std::sync::OnceLock<Hash> = std::sync::OnceLock::new();
+    *FINGERPRINT.get_or_init(|| {
+        let engine = crate::engine::fingerprint();
+        Hash::of(format!("{engine} evesql {}", env!("CARGO_PKG_VERSION")).as_bytes())
+    })
 }

@@ -50,7 +50,7 @@ pub use store::{PageStore, StoreOptions, StoreStats};
 pub use stored::{PreparedDatabase, StoredDatabase, checkpoint_all};
 pub use view::View;
 
-use crate::page::{Hash, PageNumber};
+use crate::page::{Hash, Page, PageNumber};
 
 /// What to run on a connection that writes the canonical state.
 ///
@@ -121,4 +121,15 @@ pub enum StoreError {
         /// Pages in the database.
         page_count: u32,
     },
+}
+
+/// A database as state transfer has to make it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replacement {
+    /// Its root.
+    pub root: Hash,
+    /// Its number of pages.
+    pub page_count: u32,
+    /// The pages that have to be replaced.
+    pub pages: Vec<(PageNumber, Page)>,
 }

@@ -32,7 +32,7 @@ pub use crate::token::Mode;
 pub use accepted::{AcceptedState, DatabaseVersion, state_root};
 pub use batch::Executed;
 pub use divergence::{PageDetail, differing_rows};
-pub use repair::{Replaced, Replacement};
+pub use repair::Replaced;
 
 use crate::engine::{self, LocalError};
 use crate::page::{Hash, PageNumber};

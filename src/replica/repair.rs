@@ -1,25 +1,15 @@
 //! Repair: pages that were fetched from peers take the place of wrong or damaged ones (rule 19).
 
-use super::accepted::{AcceptedState, root_of};
+use super::accepted::AcceptedState;
 use super::database::Database;
 use super::divergence::explain;
 use super::{Replica, Version};
 use crate::engine::LocalError;
-use crate::page::{Hash, Page, PageNumber};
+use crate::page::{PageNumber, state_root};
+use crate::page_store::Replacement;
 use crate::token::Accepted;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-
-/// What one database has to become.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Replacement {
-    /// Its root.
-    pub root: Hash,
-    /// Its number of pages.
-    pub page_count: u32,
-    /// The pages to be replaced in the newest version.
-    pub pages: Vec<(PageNumber, Page)>,
-}
 
 /// What a repair replaced, for the report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +28,7 @@ impl Replica {
     /// [`LocalError`] if the roots are not those of the accepted state (nothing is changed then), or a
     /// database's pages do not give its root (the repair must be tried again).
     pub fn install(&mut self, accepted: &Accepted, to: BTreeMap<String, Replacement>) -> Result<Replaced, LocalError> {
-        let root = root_of(to.iter().map(|(name, database)| (name.as_str(), database.root)));
+        let root = state_root(to.iter().map(|(name, database)| (name.as_str(), database.root)));
         if root != accepted.root {
             return Err(LocalError::internal(format!("the fetched databases have root {root}, not {}", accepted.root)));
         }

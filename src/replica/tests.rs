@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::batch::{Batch, Group, Plan};
+use crate::page_store::Replacement;
 use crate::transaction::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 

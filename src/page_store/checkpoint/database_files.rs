@@ -306,6 +306,11 @@ impl DatabaseFiles {
     }
 }
 
+/// The base file of a database that a manifest lists.
+pub fn database_file(root: &Path, section: &Section) -> std::path::PathBuf {
+    root.join(&section.directory).join(BASE)
+}
+
 /// Removes the files of a database that no manifest lists any more. The base file goes first: without it the others
 /// are nothing, and a crash in between leaves left-overs that [`DatabaseFiles::create`] overwrites.
 pub fn remove_files(disk: &dyn Disk, root: &Path, directory: &str) -> Result<(), CheckpointError> {

@@ -34,7 +34,7 @@ mod crash_tests;
 mod model;
 
 pub use check::{Damage, check};
-pub use database_files::{Backfill, Change, DatabaseFiles, Prepared, remove_files};
+pub use database_files::{Backfill, Change, DatabaseFiles, Prepared, database_file, remove_files};
 pub use hash_file::{BlockChange, node_hash};
 pub use manifest::{Manifest, Section};
 pub use wal_file::WalPosition;

@@ -1,0 +1,332 @@
+//! Several nodes in one process: what `evesql serve` runs and what tests drive.
+//!
+//! Nothing but the network is short-circuited: each node has its own log, files, replica and threads. Sessions
+//! belong to the process; each statement goes to its home node: the leader, or while that one is down or in
+//! quarantine another one that serves.
+
+use super::NodeError;
+use super::core::{Drill, Input};
+use super::proposer::NotTaken;
+use super::running::{RunningNode, Surroundings, directory};
+use super::waiters::{GiveUp, Waiters};
+use crate::admin::{DivergenceStatus, NodeStatus, Status};
+use crate::config::Config;
+use crate::peer::InProcess;
+use crate::seam::{Disk, RealDisk, SystemClock};
+use crate::token::NodeId;
+use crate::transaction::{Outcome, Transaction};
+use crate::verifier::Divergence;
+use futures::future::BoxFuture;
+use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// A crashed node of a drill comes back after this long.
+const DRILL_DOWNTIME: Duration = Duration::from_millis(1_000);
+/// Outstanding submissions are looked at this often.
+const RESUBMIT: Duration = Duration::from_millis(250);
+
+/// A transaction may execute in batches up to this many log positions above the newest acceptance at its
+/// submission; the once-only table remembers longer (rule 18).
+const EXPIRES_AFTER: u64 = 500;
+/// A submission whose outcome stays unknown so long is given up.
+const OUTCOME_WAIT: Duration = Duration::from_secs(60);
+
+/// Why a transaction has no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// It was not taken.
+    #[error("no node of this process serves")]
+    Unavailable,
+    /// It was not taken.
+    #[error("too many transactions wait; try again in a moment")]
+    Full,
+    /// It may take effect, or have taken it.
+    #[error("no quorum accepted it in time, or the node was stopped")]
+    Unknown,
+}
+
+/// Nodes of one process.
+pub struct Cluster {
+    around: Surroundings,
+    nodes: RwLock<BTreeMap<NodeId, Option<Arc<RunningNode>>>>,
+    started: Instant,
+    stopping: AtomicBool,
+    /// Rebuilt nodes count on from here.
+    past_counts: Mutex<(u64, u64)>,
+}
+
+impl Cluster {
+    /// Starts all nodes; on return a leader may not be found yet ([`Cluster::wait_for_leader`]).
+    pub fn start(config: Config) -> Result<Arc<Cluster>, NodeError> {
+        let voters: Vec<NodeId> = (1..=config.replicas).collect();
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        disk.create_directory(&config.data).map_err(|e| NodeError::directory(&config.data, e))?;
+        refuse_missing_nodes(&config, &voters, &*disk)?;
+        let seed = random_u64();
+        let around = Surroundings {
+            config,
+            voters: voters.clone(),
+            network: Arc::new(InProcess::new(seed)),
+            disk,
+            clock: Arc::new(SystemClock),
+            waiters: Arc::new(Waiters::default()),
+            checkpoints: Arc::default(),
+            incarnation: random_u64(),
+        };
+        let mut nodes = BTreeMap::new();
+        for node in voters {
+            nodes.insert(node, Some(Arc::new(RunningNode::start(node, &around)?)));
+        }
+        let cluster = Arc::new(Cluster {
+            around,
+            nodes: RwLock::new(nodes),
+            started: Instant::now(),
+            stopping: AtomicBool::new(false),
+            past_counts: Mutex::default(),
+        });
+        let resubmitting = Arc::downgrade(&cluster);
+        std::thread::Builder::new()
+            .name("resubmit".into())
+            .spawn(move || {
+                while let Some(cluster) = resubmitting.upgrade().filter(|cluster| !cluster.is_stopping()) {
+                    cluster.resubmit();
+                    drop(cluster);
+                    std::thread::sleep(RESUBMIT);
+                }
+            })
+            .map_err(|e| NodeError::Thread(e.to_string()))?;
+        Ok(cluster)
+    }
+
+    /// What the nodes share.
+    pub fn surroundings(&self) -> &Surroundings {
+        &self.around
+    }
+
+    /// Nodes that are up.
+    pub fn nodes(&self) -> Vec<Arc<RunningNode>> {
+        self.nodes.read().values().flatten().cloned().collect()
+    }
+
+    /// One node, if it is up.
+    pub fn node(&self, id: NodeId) -> Option<Arc<RunningNode>> {
+        self.nodes.read().get(&id).cloned().flatten()
+    }
+
+    /// Who leads and serves; else anybody who serves.
+    pub fn home(&self) -> Option<Arc<RunningNode>> {
+        let nodes = self.nodes.read();
+        let serving = || nodes.values().flatten().filter(|node| node.shared.serves());
+        serving().find(|node| node.leads()).or_else(|| serving().next()).cloned()
+    }
+
+    /// Who leads, whether it serves or not: a node in quarantine may pass entries on (rule 20).
+    pub fn leader(&self) -> Option<Arc<RunningNode>> {
+        self.nodes.read().values().flatten().find(|node| node.leads()).cloned()
+    }
+
+    /// Whether the process is about to end.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Waits until some node leads and serves.
+    pub fn wait_for_leader(&self, timeout: Duration) -> Result<(), NodeError> {
+        let deadline = Instant::now() + timeout;
+        while Instant::now() < deadline {
+            let halted = self.nodes().into_iter().find(|node| node.shared.state() == "down");
+            if let Some(node) = halted {
+                let reason = node.shared.reason().unwrap_or_default();
+                return Err(NodeError::Storage { node: node.shared.id, reason });
+            }
+            if self.home().is_some_and(|node| node.leads() && node.shared.serves()) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Err(NodeError::NoLeader)
+    }
+
+    /// Has a transaction ordered, executed and accepted, and resubmits it under the same id while that is not known.
+    pub fn submit(self: &Arc<Self>, mut transaction: Transaction) -> BoxFuture<'static, Result<Outcome, SubmitError>> {
+        let Some(node) = self.home().filter(|_| !self.is_stopping()) else {
+            return Box::pin(async { Err(SubmitError::Unavailable) });
+        };
+        let id = transaction.id;
+        transaction.expires_at_index = node.shared.accepted().log_id.index + EXPIRES_AFTER;
+        let outcome = self.around.waiters.register(Arc::new(transaction.clone()));
+        let guard = GiveUp::new(self.around.waiters.clone(), id);
+        if let Some(leader) = self.leader()
+            && leader.proposer.submit(transaction) == Err(NotTaken::Full)
+        {
+            return Box::pin(async { Err(SubmitError::Full) });
+        }
+        Box::pin(async move {
+            // Ended by the answer, or by `resubmit`, which watches the time for all of them.
+            let outcome = outcome.await.map_err(|_| SubmitError::Unknown);
+            guard.answered();
+            outcome
+        })
+    }
+
+    /// Sends what has no outcome yet to the leader again, under the same ids: most of it is only on its way and
+    /// comes back as already done, behind its outcome.
+    fn resubmit(&self) {
+        if let Some(leader) = self.leader() {
+            self.around.waiters.give_up(OUTCOME_WAIT);
+            for transaction in self.around.waiters.overdue(RESUBMIT) {
+                // Refused: it is overdue again next time.
+                let _ = leader.proposer.submit((*transaction).clone());
+            }
+        }
+    }
+
+    /// Breaks something on purpose on one node.
+    pub fn drill(&self, node: NodeId, drill: Drill) -> bool {
+        let Some(running) = self.node(node) else { return false };
+        running.inbox.put(Input::Drill(drill));
+        true
+    }
+
+    /// Kills a node as if its process had died, and starts it again from its files a moment later.
+    pub fn crash(self: &Arc<Self>, node: NodeId) -> bool {
+        if !self.kill(node) {
+            return false;
+        }
+        let cluster = self.clone();
+        let restarted = std::thread::Builder::new().name(format!("restart-{node}")).spawn(move || {
+            std::thread::sleep(DRILL_DOWNTIME);
+            if !cluster.is_stopping()
+                && let Err(error) = cluster.restart(node)
+            {
+                tracing::error!(node, %error, "the node does not start again");
+            }
+        });
+        restarted.is_ok()
+    }
+
+    /// Kills a node as if its process had died.
+    pub fn kill(&self, node: NodeId) -> bool {
+        let Some(running) = self.nodes.write().get_mut(&node).and_then(Option::take) else { return false };
+        let mut past = self.past_counts.lock();
+        past.0 = past.0.max(running.shared.counters.transactions());
+        past.1 = past.1.max(running.shared.counters.batches());
+        running.stop(true);
+        true
+    }
+
+    /// Starts a killed node from its files.
+    pub fn restart(&self, node: NodeId) -> Result<(), NodeError> {
+        let running = Arc::new(RunningNode::start(node, &self.around)?);
+        self.nodes.write().insert(node, Some(running));
+        Ok(())
+    }
+
+    /// Ends all nodes in order, each with a last checkpoint.
+    pub fn stop(&self) {
+        if self.stopping.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        for node in self.nodes() {
+            node.stop(false);
+        }
+        self.around.waiters.clear();
+    }
+
+    /// For the status page.
+    pub fn status(&self, connections: u64) -> Status {
+        let nodes = self.nodes.read();
+        let past = *self.past_counts.lock();
+        let count = |count: fn(&RunningNode) -> u64, past: u64| {
+            nodes.values().flatten().map(|node| count(node)).max().unwrap_or(0).max(past)
+        };
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            uptime_s: self.started.elapsed().as_secs(),
+            connections,
+            transactions: count(|node| node.shared.counters.transactions(), past.0),
+            batches: count(|node| node.shared.counters.batches(), past.1),
+            nodes: nodes.iter().map(|(id, node)| node_status(*id, node.as_deref())).collect(),
+            divergences: self.divergences().iter().map(divergence_status).collect(),
+        }
+    }
+
+    /// Divergences as the nodes noticed them, each once, oldest first.
+    pub fn divergences(&self) -> Vec<Divergence> {
+        let mut all: BTreeMap<(u64, u32), Divergence> = BTreeMap::new();
+        for divergence in self.nodes().iter().flat_map(|node| node.shared.divergences()) {
+            let known = all.entry((divergence.log_id.index, divergence.attempt)).or_insert_with(|| divergence.clone());
+            // The repaired node knows pages and tables, every node who was in the minority.
+            if known.pages.is_empty() {
+                known.pages = divergence.pages;
+                known.tables = divergence.tables;
+            }
+            for minority in divergence.minority {
+                if !known.minority.contains(&minority) {
+                    known.minority.push(minority);
+                }
+            }
+            known.healed_at_us = known.healed_at_us.max(divergence.healed_at_us);
+        }
+        all.into_values().collect()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn node_status(id: NodeId, node: Option<&RunningNode>) -> NodeStatus {
+    let Some(node) = node else {
+        return NodeStatus { id, role: "down".into(), state: "down".into(), ..NodeStatus::default() };
+    };
+    let accepted = node.shared.accepted();
+    let metrics = node.consensus.metrics();
+    NodeStatus {
+        id,
+        role: if node.leads() { "leader".into() } else { "follower".into() },
+        state: node.shared.state().into(),
+        term: metrics.term,
+        accepted_index: accepted.log_id.index,
+        lag_batches: node.shared.status().map_or(0, |status| status.unaccepted as u64),
+        root: accepted.root.to_string(),
+        reason: node.shared.reason(),
+    }
+}
+
+fn divergence_status(divergence: &Divergence) -> DivergenceStatus {
+    DivergenceStatus {
+        index: divergence.log_id.index,
+        mode: match &divergence.mode {
+            crate::token::Mode::Planned => "planned".into(),
+            crate::token::Mode::Replay { .. } => "replay".into(),
+        },
+        minority: divergence.minority.iter().map(|(node, _)| *node).collect(),
+        tables: divergence.tables.clone(),
+        pages: divergence.pages.clone(),
+        transactions: divergence.transactions.clone(),
+        healed_at: divergence.healed_at_us.map(|at| crate::dialect::datetime::timestamp_text(at)),
+    }
+}
+
+/// A node whose files are gone must not come back under its id: it has forgotten its votes and what it
+/// acknowledged (rule 21).
+fn refuse_missing_nodes(config: &Config, voters: &[NodeId], disk: &dyn Disk) -> Result<(), NodeError> {
+    let has_log = |node: &NodeId| disk.exists(&directory(config, *node).join("log"));
+    let missing: Vec<NodeId> = voters.iter().copied().filter(|node| !has_log(node)).collect();
+    match missing.is_empty() || missing.len() == voters.len() {
+        true => Ok(()),
+        false => Err(NodeError::MissingNodes { data: config.data.clone(), missing }),
+    }
+}
+
+/// From the operating system's generator, through the standard library's hash seeds.
+pub(super) fn random_u64() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,66 @@
+//! What nodes say to each other beside consensus. Encoded with postcard inside `PeerMessage::Other`.
+
+use crate::state_transfer::{Reply, Request};
+use crate::token::Ballot;
+use crate::transaction::{Outcome, Transaction};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// A message from one node's executor to another's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum NodeMessage {
+    /// Ballots, durable at the sender.
+    Ballots(Vec<Ballot>),
+    /// The sender lacks ballots on batches above this index.
+    Asked {
+        /// Log index.
+        after: u64,
+    },
+    /// Whether the sender is in quarantine; said at every change and when a node comes up.
+    State {
+        /// It is.
+        quarantined: bool,
+        /// It wants to be told the same.
+        asks: bool,
+    },
+    /// A repairing node's question.
+    Repair {
+        /// Handed back with the reply.
+        number: u64,
+        /// The question.
+        request: Request,
+    },
+    /// The source's answer.
+    Repaired {
+        /// From the question.
+        number: u64,
+        /// The answer.
+        reply: Reply,
+    },
+    /// The sender's clients wait for the answers of these batches, of which it has none of its own (rule 28).
+    WantAnswers {
+        /// Log indexes.
+        batches: Vec<u64>,
+    },
+    /// Accepted outcomes of one batch, in plan order.
+    Answers {
+        /// Log index.
+        index: u64,
+        /// Outcome of each transaction of the batch.
+        outcomes: Vec<Outcome>,
+    },
+    /// A follower's sessions submit these to the leader.
+    Submit(Vec<Transaction>),
+}
+
+impl NodeMessage {
+    /// Encoded form.
+    pub fn encode(&self) -> Bytes {
+        // Plain values into a growing buffer: postcard has nothing that can fail here.
+        Bytes::from(postcard::to_stdvec(self).expect("a message of plain values encodes"))
+    }
+    /// The inverse; an error is a peer of another version, or damage on the way.
+    pub fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {
+        postcard::from_bytes(bytes)
+    }
+}

@@ -1,0 +1,156 @@
+//! The leader's way from waiting transactions to proposed batches: the batcher, filled by sessions and emptied
+//! whenever the pipeline has room, and one task that hands batches to consensus in order.
+//!
+//! Every node has one; only the leader's is open.
+
+use super::shared::NodeShared;
+use crate::batch::{Batch, Command};
+use crate::batcher::{Batcher, Heading, Limits};
+use crate::consensus::{Consensus, Leadership, ProposeError};
+use crate::entry::EncodedCommand;
+use crate::page::Hash;
+use crate::seam::Clock;
+use crate::token::{LogId, Verdict};
+use crate::transaction::Transaction;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Why a transaction was not taken; it had no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotTaken {
+    /// This node does not lead.
+    NotLeader,
+    /// Too many wait already.
+    Full,
+}
+
+type Queued = (Arc<EncodedCommand>, Leadership, bool);
+/// What waits for [`Proposer::run`].
+pub type Queue = UnboundedReceiver<Queued>;
+
+/// The open or closed gate to consensus.
+pub struct Proposer {
+    shared: Arc<NodeShared>,
+    clock: Arc<dyn Clock>,
+    engine: Hash,
+    seed: u64,
+    batches: AtomicU64,
+    state: Mutex<State>,
+    queue: UnboundedSender<Queued>,
+}
+
+struct State {
+    batcher: Batcher,
+    leading: Option<Leadership>,
+}
+
+impl Proposer {
+    /// A closed gate; the receiver goes to [`Proposer::run`].
+    pub fn new(
+        shared: Arc<NodeShared>,
+        clock: Arc<dyn Clock>,
+        engine: Hash,
+        limits: Limits,
+        seed: u64,
+    ) -> (Arc<Self>, Queue) {
+        let (queue, receiver) = unbounded_channel();
+        let state = Mutex::new(State { batcher: Batcher::new(limits), leading: None });
+        let proposer = Proposer { shared, clock, engine, seed, batches: AtomicU64::new(0), state, queue };
+        (Arc::new(proposer), receiver)
+    }
+
+    /// Takes a transaction for one of the next batches.
+    pub fn submit(&self, transaction: Transaction) -> Result<(), NotTaken> {
+        let mut state = self.state.lock();
+        let Some(leading) = state.leading else { return Err(NotTaken::NotLeader) };
+        state.batcher.push(transaction).map_err(|_| NotTaken::Full)?;
+        self.pump(&mut state, leading);
+        Ok(())
+    }
+
+    /// Leadership began or ended. What still waited is dropped: its sessions submit it again, under the same
+    /// ids, to whoever leads.
+    pub fn lead(&self, leading: Option<Leadership>) {
+        let mut state = self.state.lock();
+        if state.leading != leading {
+            state.batcher.abdicate();
+            state.leading = leading;
+        }
+    }
+
+    /// A batch stands in the log.
+    pub fn saw(&self, batch: &Batch) {
+        self.state.lock().batcher.saw(batch.timestamp_us);
+    }
+
+    /// Batches were accepted: those of this leadership leave room.
+    pub fn accepted(&self, batches: &[LogId]) {
+        let mut state = self.state.lock();
+        let Some(leading) = state.leading else { return };
+        for log_id in batches {
+            if (log_id.term, log_id.leader) == (leading.term, leading.node) {
+                state.batcher.finished();
+            }
+        }
+        self.pump(&mut state, leading);
+    }
+
+    /// Proposes a verdict, if this node leads in that term.
+    pub fn propose(&self, term: u64, verdict: Verdict) {
+        if let Some(leading) = self.state.lock().leading.filter(|leading| leading.term == term) {
+            let _ = self.queue.send((EncodedCommand::new(Command::Verdict(verdict)), leading, false));
+        }
+    }
+
+    /// Transactions that wait here, and batches on their way.
+    pub fn load(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.batcher.waiting(), state.batcher.in_flight())
+    }
+
+    fn pump(&self, state: &mut State, leading: Leadership) {
+        loop {
+            let number = self.batches.load(Ordering::Relaxed);
+            let heading = Heading {
+                now_us: self.clock.now_us(),
+                seed: Hash::of(&[self.seed.to_le_bytes(), number.to_le_bytes()].concat()).0 as u64,
+                engine: self.engine,
+                accepted: self.shared.accepted(),
+            };
+            let Some(batch) = state.batcher.close(heading) else { return };
+            self.batches.fetch_add(1, Ordering::Relaxed);
+            // Under the lock: the queue's order is the batches' order.
+            let _ = self.queue.send((EncodedCommand::new(Command::Batch(batch)), leading, true));
+        }
+    }
+
+    /// Hands what is queued to consensus, in order; runs on consensus's runtime.
+    pub async fn run(self: Arc<Self>, consensus: Consensus, mut queue: Queue) {
+        while let Some((command, leading, is_batch)) = queue.recv().await {
+            let proposed = consensus.propose(command, leading).await;
+            let this = self.clone();
+            match proposed {
+                Ok(proposal) => {
+                    tokio::spawn(async move {
+                        if let Err(error) = proposal.await {
+                            this.lost(leading, is_batch, &error);
+                        }
+                    });
+                }
+                Err(error) => this.lost(leading, is_batch, &error),
+            }
+        }
+    }
+
+    /// A proposal that consensus did not decide leaves room; its transactions are submitted again by their
+    /// sessions' nodes.
+    fn lost(&self, leading: Leadership, is_batch: bool, error: &ProposeError) {
+        tracing::info!(node = self.shared.id, %error, "a proposal was not decided");
+        let mut state = self.state.lock();
+        if is_batch && state.leading == Some(leading) {
+            state.batcher.finished();
+        }
+    }
+}

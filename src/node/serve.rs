@@ -1,0 +1,115 @@
+//! `evesql serve`: a cluster, its front and its status page, until a signal.
+
+use super::NodeError;
+use super::cluster::Cluster;
+use super::gateway::ClusterGateway;
+use crate::admin::AdminServer;
+use crate::config::Config;
+use crate::session::SessionService;
+use crate::wire::{Front, FrontOptions};
+use std::fs::{File, TryLockError};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Time for the nodes to recover and to find a leader. Recovery executes the log behind the last checkpoint.
+const START_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// A running server. Dropping it stops it.
+pub struct Server {
+    cluster: Arc<Cluster>,
+    front: Option<Front>,
+    admin: Option<AdminServer>,
+    _lock: File,
+}
+
+impl Server {
+    /// Starts everything; on return clients can connect.
+    pub fn start(config: Config) -> Result<Server, NodeError> {
+        let lock = lock(&config.data)?;
+        let listener = TcpListener::bind(config.listen)
+            .map_err(|e| NodeError::Listen { address: config.listen, reason: e.to_string() })?;
+        let admin_address = config.admin;
+        let options = FrontOptions {
+            threads: match config.front_threads {
+                0 => std::thread::available_parallelism().map_or(2, usize::from),
+                threads => threads,
+            },
+            connections_max: config.connections_max,
+            ..FrontOptions::default()
+        };
+        let cluster = Cluster::start(config.clone())?;
+        let shown = Arc::downgrade(&cluster);
+        let admin = AdminServer::start(admin_address, move || {
+            shown.upgrade().map(|cluster| cluster.status(0)).unwrap_or_default()
+        })?;
+        cluster.wait_for_leader(START_TIMEOUT)?;
+        let gateway = ClusterGateway::new(cluster.clone());
+        let front = Front::start(listener, options, move |_| SessionService::new(gateway.clone()))
+            .map_err(|e| NodeError::Listen { address: config.listen, reason: e.to_string() })?;
+        Ok(Server { cluster, front: Some(front), admin: Some(admin), _lock: lock })
+    }
+
+    /// Where Postgres clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.front.as_ref().map_or(SocketAddr::from(([127, 0, 0, 1], 0)), Front::address)
+    }
+
+    /// The nodes.
+    pub fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
+    }
+}
+
+impl Drop for Server {
+    /// What was promised is finished first: clients, then nodes, each with a last checkpoint.
+    fn drop(&mut self) {
+        if let Some(front) = self.front.take() {
+            front.shutdown();
+        }
+        self.admin = None;
+        self.cluster.stop();
+    }
+}
+
+/// One process at a time works on a data directory.
+pub(super) fn lock(data: &Path) -> Result<File, NodeError> {
+    std::fs::create_dir_all(data).map_err(|e| NodeError::directory(data, e))?;
+    let path = data.join("lock");
+    let file = File::options()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|e| NodeError::directory(data, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(NodeError::InUse(data.into())),
+        Err(TryLockError::Error(error)) => Err(NodeError::directory(data, error)),
+    }
+}
+
+/// Runs `evesql serve` until SIGINT or SIGTERM.
+pub fn serve(config: Config) -> Result<(), NodeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| NodeError::Thread(e.to_string()))?;
+    let server = Server::start(config)?;
+    println!("ready: postgres://evesql@{}/evesql", server.address());
+    runtime.block_on(async {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            tracing::error!("signals cannot be watched; only kill -9 will stop this server");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    });
+    drop(server);
+    Ok(())
+}

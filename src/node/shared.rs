@@ -1,0 +1,254 @@
+//! What a node's executor shares with its sessions, the status page and the proposer.
+
+use super::storage::Capture;
+use super::waiters::Waiters;
+use super::watermark::Watermark;
+use crate::replica::{AcceptedState, Replaced};
+use crate::token::{Accepted, NodeId};
+use crate::verifier::{self, Divergence, Reason};
+use parking_lot::{Mutex, RwLock};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Divergences kept for `evesql_divergences` and `status`.
+const DIVERGENCES_KEPT: usize = 100;
+
+/// Log index of each node's durable checkpoint.
+pub type Checkpoints = Mutex<BTreeMap<NodeId, u64>>;
+
+/// Counts since the start.
+#[derive(Default)]
+pub struct Counters {
+    batches: AtomicU64,
+    transactions: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn batch(&self, transactions: usize) {
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        self.transactions.fetch_add(transactions as u64, Ordering::Relaxed);
+    }
+    /// Accepted batches.
+    pub fn batches(&self) -> u64 {
+        self.batches.load(Ordering::Relaxed)
+    }
+    /// Transactions in them.
+    pub fn transactions(&self) -> u64 {
+        self.transactions.load(Ordering::Relaxed)
+    }
+}
+
+/// One node, as others in the process see it.
+pub struct NodeShared {
+    /// The node.
+    pub id: NodeId,
+    /// Drawn at random at the start; part of the ids of its sessions' transactions.
+    pub incarnation: u64,
+    /// Accepted states kept for repairing peers.
+    pub recent_states_max: usize,
+    /// Sessions that wait for outcomes.
+    pub waiters: Arc<Waiters>,
+    /// What strict reads wait for.
+    pub watermark: Mutex<Watermark>,
+    /// Counts.
+    pub counters: Counters,
+    checkpoints: Arc<Checkpoints>,
+    accepted: RwLock<(Arc<AcceptedState>, Accepted, Instant)>,
+    stopping: AtomicBool,
+    last_capture: Mutex<Option<Capture>>,
+    status: Mutex<Option<verifier::Status>>,
+    quarantine: Mutex<Option<Reason>>,
+    quarantined: AtomicBool,
+    repairing: AtomicBool,
+    repairs: AtomicU64,
+    verified: AtomicBool,
+    halted: Mutex<Option<String>>,
+    divergences: Mutex<VecDeque<Divergence>>,
+    now_us: Box<dyn Fn() -> i64 + Send + Sync>,
+}
+
+impl NodeShared {
+    /// A node that starts from an accepted state; `now_us` is wall-clock time, for reports.
+    pub fn new(
+        id: NodeId,
+        incarnation: u64,
+        waiters: Arc<Waiters>,
+        checkpoints: Arc<Checkpoints>,
+        accepted: Accepted,
+        state: Arc<AcceptedState>,
+        now_us: impl Fn() -> i64 + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(NodeShared {
+            id,
+            incarnation,
+            recent_states_max: 32,
+            waiters,
+            checkpoints,
+            watermark: Mutex::new(Watermark::new(accepted.log_id.index)),
+            counters: Counters::default(),
+            accepted: RwLock::new((state, accepted, Instant::now())),
+            stopping: AtomicBool::new(false),
+            last_capture: Mutex::new(None),
+            status: Mutex::new(None),
+            quarantine: Mutex::new(None),
+            quarantined: AtomicBool::new(false),
+            repairing: AtomicBool::new(false),
+            repairs: AtomicU64::new(0),
+            verified: AtomicBool::new(false),
+            halted: Mutex::new(None),
+            divergences: Mutex::new(VecDeque::new()),
+            now_us: Box::new(now_us),
+        })
+    }
+
+    /// The newest accepted state: what readers pin.
+    pub fn accepted_state(&self) -> Arc<AcceptedState> {
+        self.accepted.read().0.clone()
+    }
+
+    /// The newest acceptance.
+    pub fn accepted(&self) -> Accepted {
+        self.accepted.read().1
+    }
+
+    /// Time since the newest acceptance; on an idle cluster old age is no staleness, so a reader that asks for a
+    /// bound then pays one read index.
+    pub fn accepted_age(&self) -> Duration {
+        self.accepted.read().2.elapsed()
+    }
+
+    /// Asks the background thread for a last checkpoint of this state, and to end.
+    pub(super) fn stop_background(&self, capture: Option<Capture>) {
+        *self.last_capture.lock() = capture;
+        self.stopping.store(true, Ordering::Release);
+    }
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+    pub(super) fn take_last_capture(&self) -> Option<Capture> {
+        self.last_capture.lock().take()
+    }
+
+    /// This node's checkpoint is durable at this index.
+    pub(super) fn set_checkpoint(&self, index: u64) {
+        self.checkpoints.lock().insert(self.id, index);
+    }
+    /// Behind which all nodes of the process have their checkpoint.
+    pub(super) fn purge_floor(&self) -> u64 {
+        self.checkpoints.lock().values().copied().min().unwrap_or(0)
+    }
+
+    pub(super) fn publish(&self, state: Arc<AcceptedState>, accepted: Accepted) {
+        *self.accepted.write() = (state, accepted, Instant::now());
+    }
+
+    /// Whether this node may answer (invariant 7).
+    pub fn serves(&self) -> bool {
+        !self.quarantined.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_quarantine(&self, reason: Option<Reason>) {
+        self.quarantined.store(reason.is_some(), Ordering::Release);
+        *self.quarantine.lock() = reason;
+    }
+
+    pub(super) fn set_repairing(&self, repairing: bool) {
+        self.repairing.store(repairing, Ordering::Release);
+    }
+
+    /// Repairs of this node since it started.
+    pub fn repairs(&self) -> u64 {
+        self.repairs.load(Ordering::Relaxed)
+    }
+
+    /// Every page has been proved once since the start.
+    pub fn set_verified(&self) {
+        self.verified.store(true, Ordering::Release);
+    }
+
+    pub(super) fn set_halted(&self, reason: &str) {
+        self.quarantined.store(true, Ordering::Release);
+        *self.halted.lock() = Some(reason.to_string());
+    }
+
+    pub(super) fn set_status(&self, status: verifier::Status) {
+        *self.status.lock() = Some(status);
+    }
+
+    /// What the verifier said last.
+    pub fn status(&self) -> Option<verifier::Status> {
+        self.status.lock().clone()
+    }
+
+    /// `verifying`, `healthy`, `quarantined`, `repairing` or `down`.
+    pub fn state(&self) -> &'static str {
+        if self.halted.lock().is_some() {
+            "down"
+        } else if self.repairing.load(Ordering::Acquire) {
+            "repairing"
+        } else if !self.serves() {
+            "quarantined"
+        } else if self.verified.load(Ordering::Acquire) {
+            "healthy"
+        } else {
+            "verifying"
+        }
+    }
+
+    /// Why this node does not serve, as a sentence.
+    pub fn reason(&self) -> Option<String> {
+        if let Some(reason) = self.halted.lock().clone() {
+            return Some(reason);
+        }
+        self.quarantine.lock().map(|reason| match reason {
+            Reason::Diverged { index } => format!("it computed another result than the majority for batch {index}"),
+            Reason::Contradiction(key) => {
+                format!(
+                    "after a restart it computes another result than it had recorded for batch {}",
+                    key.log_id.index
+                )
+            }
+            Reason::Damaged => "pages do not match their hashes".to_string(),
+            Reason::Failing { index } => format!("it cannot execute batch {index}"),
+            Reason::Joining => "it has no state yet".to_string(),
+        })
+    }
+
+    pub(super) fn diverged(&self, divergence: Divergence) {
+        let mut divergences = self.divergences.lock();
+        // One attempt of one batch is one divergence, however often it is noticed.
+        let same = |known: &Divergence| (known.log_id, known.attempt) == (divergence.log_id, divergence.attempt);
+        match divergences.iter_mut().find(|known| same(known)) {
+            Some(known) => known.minority = divergence.minority,
+            None => divergences.push_back(divergence),
+        }
+        while divergences.len() > DIVERGENCES_KEPT {
+            divergences.pop_front();
+        }
+    }
+
+    /// A repair of this node replaced these pages.
+    pub(super) fn repaired(&self, replaced: &Replaced) {
+        self.repairs.fetch_add(1, Ordering::Relaxed);
+        if let Some(open) = self.divergences.lock().iter_mut().rev().find(|d| d.healed_at_us.is_none()) {
+            open.pages = replaced.pages.clone();
+            open.tables = replaced.tables.clone();
+        }
+    }
+
+    pub(super) fn healed(&self, node: NodeId) {
+        let now_us = (self.now_us)();
+        for open in self.divergences.lock().iter_mut().filter(|d| d.healed_at_us.is_none()) {
+            if open.minority.iter().any(|(minority, _)| *minority == node) {
+                open.healed_at_us = Some(now_us);
+            }
+        }
+    }
+
+    /// The newest divergences that this node noticed, oldest first.
+    pub fn divergences(&self) -> Vec<Divergence> {
+        self.divergences.lock().iter().cloned().collect()
+    }
+}

@@ -1,0 +1,295 @@
+//! A node's files: where its databases live, when they are checkpointed, and the proofs in the background.
+//!
+//! One background thread for each node takes checkpoints of accepted states, copies logs into base files,
+//! frees superseded pages and hashes pages again from their bytes, over and over (the scrub). The executor
+//! only says, between two batches, what is accepted.
+//!
+//! Kept here: invariant 6. The manifest binds log id, root, answers digest, ledger and members to the pages,
+//! and is switched by one rename.
+
+use super::NodeError;
+use super::core::{Input, NodeCore};
+use super::executor::Inbox;
+use super::running::{Surroundings, checkpointed, directory};
+use super::shared::NodeShared;
+use crate::config::Config;
+use crate::consensus::Consensus;
+use crate::engine;
+use crate::page_store::checkpoint::{Manifest, Notice};
+use crate::page_store::{PageStore, Snapshot, StoreError, StoreOptions, StoredDatabase, checkpoint_all};
+use crate::replica::{AcceptedState, Home, Options, Replica};
+use crate::seam::Disk;
+use crate::token::{LogId, NodeId};
+use crate::verifier::Mark;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+/// Pause of the background thread.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Pages copied into a base file in one step.
+const BACKFILL_PAGES: usize = 1_024;
+/// Leaves (of 64 pages) hashed again in one step: about 0.1 ms.
+const SCRUB_LEAVES: u32 = 4;
+/// An idle node with something unwritten writes it after this long.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// The databases of one node on disk.
+pub struct Storage {
+    node: NodeId,
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    options: StoreOptions,
+    databases: Mutex<Vec<Arc<StoredDatabase>>>,
+    next_directory: Mutex<u64>,
+}
+
+/// What a checkpoint stores.
+pub struct Capture {
+    mark: Mark,
+    state: Arc<AcceptedState>,
+}
+
+impl Capture {
+    /// On the executor's thread, between two inputs: state and mark of one moment.
+    pub fn of(core: &NodeCore) -> Capture {
+        Capture { mark: core.verifier().mark(), state: core.shared().accepted_state() }
+    }
+}
+
+impl Home for Storage {
+    fn create(&self, name: &str) -> Result<Arc<PageStore>, StoreError> {
+        let number = {
+            let mut next = self.next_directory.lock();
+            *next += 1;
+            *next
+        };
+        let options = self.options.clone();
+        let database =
+            StoredDatabase::create(&*self.disk, &self.directory, name, &format!("database-{number}"), options)?;
+        let store = database.store().clone();
+        self.databases.lock().push(Arc::new(database));
+        Ok(store)
+    }
+}
+
+/// Opens a node's databases as of the last checkpoint, or makes new ones.
+pub fn open(node: NodeId, around: &Surroundings) -> Result<(Arc<Storage>, Replica, Option<Mark>), NodeError> {
+    let directory = directory(&around.config, node).join("databases");
+    let damaged = |reason: String| NodeError::Storage { node, reason };
+    around.disk.create_directory(&directory).map_err(|e| NodeError::directory(&directory, e))?;
+    let manifest = Manifest::read(&*around.disk, &directory).map_err(|e| damaged(e.to_string()))?;
+    let options = StoreOptions { memory_budget_bytes: around.config.memory_mib << 20, ..StoreOptions::default() };
+    let sections = manifest.as_ref().map_or(&[][..], |manifest| &manifest.sections);
+    let newest = sections.iter().filter_map(|s| s.directory.rsplit_once('-')?.1.parse::<u64>().ok()).max();
+    let storage = Arc::new(Storage {
+        node,
+        disk: around.disk.clone(),
+        directory: directory.clone(),
+        options: options.clone(),
+        databases: Mutex::new(Vec::new()),
+        next_directory: Mutex::new(newest.unwrap_or(0)),
+    });
+    let replica_options =
+        Options { engine: engine::Options::default(), store: options.clone(), home: Some(storage.clone()) };
+    let Some(manifest) = manifest else {
+        let replica = Replica::create(replica_options).map_err(|e| damaged(e.to_string()))?;
+        return Ok((storage, replica, None));
+    };
+    let mark: Mark = postcard::from_bytes(&manifest.mark)
+        .map_err(|e| damaged(format!("the manifest's mark does not decode: {e}")))?;
+    let mut snapshots: BTreeMap<Arc<str>, Snapshot> = BTreeMap::new();
+    for section in &manifest.sections {
+        let mut notices: Vec<Notice> = Vec::new();
+        let database = StoredDatabase::open(&*around.disk, &directory, section, options.clone(), &mut notices)
+            .map_err(|e| damaged(e.to_string()))?;
+        for notice in notices {
+            tracing::warn!(node, path = %notice.path.display(), "{}", notice.what);
+        }
+        snapshots.insert(section.name.as_str().into(), database.store().head());
+        storage.databases.lock().push(Arc::new(database));
+    }
+    let replica = Replica::over(replica_options, snapshots, mark.accepted).map_err(|e| damaged(e.to_string()))?;
+    Ok((storage, replica, Some(mark)))
+}
+
+impl Storage {
+    fn of(&self, snapshot: &Snapshot) -> Option<Arc<StoredDatabase>> {
+        let databases = self.databases.lock();
+        databases.iter().find(|database| Arc::ptr_eq(database.store(), snapshot.store())).cloned()
+    }
+
+    /// Makes a captured state this node's checkpoint.
+    pub fn checkpoint(&self, capture: &Capture) -> Result<LogId, String> {
+        let mut databases = Vec::new();
+        for (name, version) in &capture.state.databases {
+            let database = self.of(&version.snapshot).ok_or_else(|| format!("database {name} has no files"))?;
+            databases.push((database, version.snapshot.clone()));
+        }
+        let mark = postcard::to_stdvec(&capture.mark).map_err(|e| e.to_string())?;
+        let all: Vec<_> = databases.iter().map(|(database, snapshot)| (&**database, snapshot.clone())).collect();
+        checkpoint_all(&*self.disk, &self.directory, &mark, &all).map_err(|e| e.to_string())?;
+        self.drop_unlisted(capture);
+        Ok(capture.mark.accepted.log_id)
+    }
+
+    /// Databases that are neither in the checkpoint nor in any version that is still held.
+    fn drop_unlisted(&self, capture: &Capture) {
+        let listed = |database: &Arc<StoredDatabase>| {
+            let mut versions = capture.state.databases.values();
+            versions.any(|version| Arc::ptr_eq(database.store(), version.snapshot.store()))
+        };
+        // One strong reference is ours, one its StoredDatabase's: more means that somebody still reads or executes on it.
+        self.databases.lock().retain(|database| listed(database) || Arc::strong_count(database.store()) > 1);
+    }
+
+    /// Bytes of pages in memory.
+    fn memory_bytes(&self) -> usize {
+        self.databases.lock().iter().map(|database| database.store().stats().frames * 4096).sum()
+    }
+
+    fn all(&self) -> Vec<Arc<StoredDatabase>> {
+        self.databases.lock().clone()
+    }
+}
+
+/// Starts the background thread; it ends when the node's shared state is gone.
+pub fn start_background(
+    storage: Arc<Storage>,
+    shared: Arc<NodeShared>,
+    inbox: Inbox,
+    consensus: Consensus,
+    runtime: tokio::runtime::Handle,
+    config: Config,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
+    let background = Background {
+        shared: Arc::downgrade(&shared),
+        storage,
+        inbox,
+        consensus,
+        runtime,
+        config,
+        checkpointed_batches: 0,
+        checkpointed_at: Instant::now(),
+        failed_at: None,
+        scrub: Scrub::default(),
+    };
+    std::thread::Builder::new().name(format!("store-{}", shared.id)).spawn(move || background.run())
+}
+
+struct Background {
+    shared: Weak<NodeShared>,
+    storage: Arc<Storage>,
+    inbox: Inbox,
+    consensus: Consensus,
+    runtime: tokio::runtime::Handle,
+    config: Config,
+    checkpointed_batches: u64,
+    checkpointed_at: Instant,
+    failed_at: Option<Instant>,
+    scrub: Scrub,
+}
+
+/// Where the scrub stands.
+#[derive(Default)]
+struct Scrub {
+    database: usize,
+    leaf: u32,
+}
+
+impl Background {
+    fn run(mut self) {
+        loop {
+            let Some(shared) = self.shared.upgrade() else { return };
+            if shared.is_stopping() {
+                self.final_checkpoint(&shared);
+                return;
+            }
+            for database in self.storage.all() {
+                database.store().reclaim();
+                database.store().evict();
+            }
+            if self.is_due(&shared) {
+                self.checkpoint(&shared);
+            }
+            self.backfill();
+            self.scrub(&shared);
+            drop(shared);
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn is_due(&self, shared: &NodeShared) -> bool {
+        let new = shared.counters.batches().saturating_sub(self.checkpointed_batches);
+        let patience = self.failed_at.is_none_or(|at| at.elapsed() > Duration::from_secs(1));
+        let much = new >= self.config.checkpoint_batches
+            || self.storage.memory_bytes() > (self.config.memory_mib << 20) / 2
+                && self.checkpointed_at.elapsed() > Duration::from_millis(500);
+        shared.serves() && patience && new > 0 && (much || self.checkpointed_at.elapsed() > QUIET)
+    }
+
+    fn checkpoint(&mut self, shared: &NodeShared) {
+        let batches = shared.counters.batches();
+        let (sender, receiver) = mpsc::channel();
+        self.inbox.call(move |core| drop(sender.send((!core.is_quarantined()).then(|| Capture::of(core)))));
+        let Ok(Some(capture)) = receiver.recv() else { return };
+        match self.storage.checkpoint(&capture) {
+            Ok(log_id) => {
+                self.checkpointed_batches = batches;
+                self.checkpointed_at = Instant::now();
+                self.failed_at = None;
+                shared.set_checkpoint(log_id.index);
+                if let Err(error) = self.runtime.block_on(checkpointed(&self.consensus, log_id, shared.purge_floor())) {
+                    tracing::warn!(node = shared.id, error, "the log could not be purged");
+                }
+            }
+            Err(error) => {
+                self.failed_at = Some(Instant::now());
+                tracing::error!(node = shared.id, error, "the checkpoint failed; the one before stays in force");
+            }
+        }
+    }
+
+    /// A quick start next time; without it nothing is lost.
+    fn final_checkpoint(&mut self, shared: &NodeShared) {
+        if let Some(capture) = shared.take_last_capture()
+            && let Err(error) = self.storage.checkpoint(&capture)
+        {
+            tracing::error!(node = shared.id, error, "the last checkpoint failed; the one before stays in force");
+        }
+    }
+
+    fn backfill(&self) {
+        for database in self.storage.all() {
+            if database.needs_backfill()
+                && let Err(error) = database.backfill(BACKFILL_PAGES)
+            {
+                tracing::error!(node = self.storage.node, %error, "pages could not be copied into the base file");
+            }
+        }
+    }
+
+    /// Hashes a few more pages of the accepted state from their bytes.
+    fn scrub(&mut self, shared: &NodeShared) {
+        let state = shared.accepted_state();
+        let Some(version) = state.databases.values().nth(self.scrub.database) else {
+            self.scrub = Scrub::default();
+            shared.set_verified();
+            return;
+        };
+        let leaves = version.snapshot.page_count().div_ceil(64);
+        let end = self.scrub.leaf.saturating_add(SCRUB_LEAVES);
+        let damaged = version.snapshot.store().rehash_leaves(&version.snapshot, self.scrub.leaf..end);
+        if !damaged.is_empty() {
+            tracing::error!(node = shared.id, ?damaged, "the scrub found pages that do not match their hashes");
+            self.inbox.put(Input::Damage);
+        }
+        self.scrub.leaf = end;
+        if end >= leaves {
+            self.scrub = Scrub { database: self.scrub.database + 1, leaf: 0 };
+        }
+    }
+}

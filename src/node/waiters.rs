@@ -1,0 +1,118 @@
+//! Sessions that wait for the outcome of a transaction they submitted.
+//!
+//! A submission is kept until its outcome is accepted, so that it can be sent again, under the same id,
+//! to the next leader: the once-only table makes sure that it takes effect at most once (rule 18).
+
+use crate::transaction::{Outcome, Transaction, TransactionId};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// Outstanding submissions of one node's sessions.
+#[derive(Default)]
+pub struct Waiters {
+    waiting: Mutex<HashMap<TransactionId, Waiter>>,
+}
+
+struct Waiter {
+    transaction: Arc<Transaction>,
+    /// When it was last handed to a leader.
+    submitted: Instant,
+    registered: Instant,
+    answer: oneshot::Sender<Outcome>,
+}
+
+impl Waiters {
+    /// Registers a submission before it is sent anywhere.
+    pub fn register(&self, transaction: Arc<Transaction>) -> oneshot::Receiver<Outcome> {
+        let (answer, receiver) = oneshot::channel();
+        self.waiting.lock().insert(
+            transaction.id,
+            Waiter { transaction, submitted: Instant::now(), registered: Instant::now(), answer },
+        );
+        receiver
+    }
+
+    /// Hands an accepted outcome to whoever waits for it; `true` if somebody did.
+    ///
+    /// `AlreadyDone` and `Expired` of a second submission say nothing about the first one: if the first was
+    /// executed its outcome came here earlier and the waiter is gone, so what arrives here is the truth.
+    pub fn answer(&self, id: TransactionId, outcome: Outcome) -> bool {
+        let waiter = self.waiting.lock().remove(&id);
+        // A session that went away has no use for it; the transaction stands all the same.
+        waiter.is_some_and(|waiter| waiter.answer.send(outcome).is_ok())
+    }
+
+    /// Whether somebody waits for this transaction.
+    pub fn waits_for(&self, id: TransactionId) -> bool {
+        self.waiting.lock().contains_key(&id)
+    }
+
+    /// Forgets a submission whose session gave up.
+    pub fn forget(&self, id: TransactionId) {
+        self.waiting.lock().remove(&id);
+    }
+
+    /// What was handed to a leader at least so long ago, to be handed over again; in the order of ids.
+    pub fn overdue(&self, age: Duration) -> Vec<Arc<Transaction>> {
+        let now = Instant::now();
+        let mut waiting = self.waiting.lock();
+        let overdue = waiting.values_mut().filter(|waiter| now.duration_since(waiter.submitted) >= age);
+        let mut all: Vec<_> = overdue
+            .map(|waiter| {
+                waiter.submitted = now;
+                waiter.transaction.clone()
+            })
+            .collect();
+        all.sort_by_key(|transaction| transaction.id);
+        all
+    }
+
+    /// Gives up what was registered so long ago: its sessions learn that the outcome is unknown.
+    pub fn give_up(&self, age: Duration) {
+        let now = Instant::now();
+        self.waiting.lock().retain(|_, waiter| now.duration_since(waiter.registered) < age);
+    }
+
+    /// Gives up everything: the process ends.
+    pub fn clear(&self) {
+        self.waiting.lock().clear();
+    }
+
+    /// Number of outstanding submissions.
+    pub fn len(&self) -> usize {
+        self.waiting.lock().len()
+    }
+
+    /// Whether nothing is outstanding.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Forgets a submission when its session stops waiting before the answer came.
+pub struct GiveUp {
+    waiters: Arc<Waiters>,
+    id: Option<TransactionId>,
+}
+
+impl GiveUp {
+    /// Guards a registered submission.
+    pub fn new(waiters: Arc<Waiters>, id: TransactionId) -> Self {
+        GiveUp { waiters, id: Some(id) }
+    }
+    /// The answer came.
+    pub fn answered(mut self) {
+        self.id = None;
+    }
+}
+
+impl Drop for GiveUp {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.waiters.forget(id);
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The descent of a repairing node.
+
+use super::message::{DatabaseHead, Reply, Request};
+use crate::page::{Hash, PAGE_SIZE, Page, PageNumber, state_root};
+use crate::page_store::{FANOUT, Replacement, Snapshot, StoreError, height, root_hash};
+use crate::token::Accepted;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Nodes asked for in one request.
+const NODES_MAX: usize = 64;
+/// Pages asked for in one request: 1 MiB.
+const PAGES_MAX: usize = 256;
+
+/// The tree that a repair starts from; hashes as they are held, proved or not.
+pub trait OwnTree {
+    /// Pages.
+    fn page_count(&self) -> u32;
+    /// Hash of the top node.
+    fn top(&self) -> Hash;
+    /// The 64 hashes under a node; zeros where there is none.
+    fn children(&self, level: u32, index: u32) -> Result<[Hash; FANOUT], StoreError>;
+}
+
+impl OwnTree for Snapshot {
+    fn page_count(&self) -> u32 {
+        Snapshot::page_count(self)
+    }
+    fn top(&self) -> Hash {
+        self.top_hash()
+    }
+    fn children(&self, level: u32, index: u32) -> Result<[Hash; FANOUT], StoreError> {
+        Snapshot::children(self, level, index)
+    }
+}
+
+/// Why a source is of no use.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum FetchError {
+    /// It no longer has the state.
+    #[error("the source does not hold the state at index {0}")]
+    NotHeld(u64),
+    /// What it sent is not what the target root says.
+    #[error("the source's reply does not match the hash above it")]
+    Unproved,
+    /// It answered another question.
+    #[error("the source's reply does not fit the request")]
+    Misfit,
+}
+
+/// One repair in progress.
+pub struct Fetch {
+    target: Accepted,
+    own: BTreeMap<String, Box<dyn OwnTree + Send>>,
+    damaged: BTreeMap<String, BTreeSet<PageNumber>>,
+    heads: Option<Vec<DatabaseHead>>,
+    asked: Option<Request>,
+    nodes: VecDeque<(String, u32, u32, Hash)>,
+    pages: VecDeque<(String, PageNumber, Hash)>,
+    done: BTreeMap<String, Replacement>,
+    /// Nodes whose hashes were fetched.
+    pub nodes_fetched: u64,
+    /// Pages that were fetched.
+    pub pages_fetched: u64,
+}
+
+impl Fetch {
+    /// Starts from this node's own trees; `damaged` are pages of theirs whose bytes do not match their hash.
+    pub fn new(
+        target: Accepted,
+        own: BTreeMap<String, Box<dyn OwnTree + Send>>,
+        damaged: BTreeMap<String, BTreeSet<PageNumber>>,
+    ) -> Self {
+        Fetch {
+            target,
+            own,
+            damaged,
+            heads: None,
+            asked: None,
+            nodes: VecDeque::new(),
+            pages: VecDeque::new(),
+            done: BTreeMap::new(),
+            nodes_fetched: 0,
+            pages_fetched: 0,
+        }
+    }
+
+    /// The next request; nothing when all is there.
+    pub fn request(&mut self) -> Option<Request> {
+        let accepted_index = self.target.log_id.index;
+        let request = if self.heads.is_none() {
+            Request::State(self.target)
+        } else if let Some((database, ..)) = self.nodes.front() {
+            let database = database.clone();
+            let same = self.nodes.iter().take(NODES_MAX).take_while(|(name, ..)| *name == database);
+            let nodes = same.map(|(_, level, index, _)| (*level, *index)).collect();
+            Request::Nodes { accepted_index, database, nodes }
+        } else if let Some((database, ..)) = self.pages.front() {
+            let database = database.clone();
+            let same = self.pages.iter().take(PAGES_MAX).take_while(|(name, ..)| *name == database);
+            let pages = same.map(|(_, page, _)| *page).collect();
+            Request::Pages { accepted_index, database, pages }
+        } else {
+            return None;
+        };
+        self.asked = Some(request.clone());
+        Some(request)
+    }
+
+    /// Takes the reply to the last request. After an error another source can be asked the same again.
+    pub fn reply(&mut self, reply: Reply) -> Result<(), FetchError> {
+        match (self.asked.take(), reply) {
+            (_, Reply::NotHeld) => Err(FetchError::NotHeld(self.target.log_id.index)),
+            (Some(Request::State(_)), Reply::State(heads)) => self.take_state(heads),
+            (Some(Request::Nodes { nodes, .. }), Reply::Nodes(hashes)) if nodes.len() == hashes.len() => {
+                self.take_nodes(hashes)
+            }
+            (Some(Request::Pages { pages, .. }), Reply::Pages(bytes)) if pages.len() == bytes.len() => {
+                self.take_pages(bytes)
+            }
+            _ => Err(FetchError::Misfit),
+        }
+    }
+
+    /// What has to be installed, once [`Fetch::request`] has nothing more to ask. Databases that are not in it
+    /// are not in the target state.
+    pub fn finish(self) -> BTreeMap<String, Replacement> {
+        self.done
+    }
+
+    fn take_state(&mut self, heads: Vec<DatabaseHead>) -> Result<(), FetchError> {
+        let roots = heads.iter().map(|head| (head.name.as_str(), root_hash(head.top, head.page_count)));
+        if state_root(roots) != self.target.root {
+            return Err(FetchError::Unproved);
+        }
+        for head in &heads {
+            let root = root_hash(head.top, head.page_count);
+            self.done.insert(head.name.clone(), Replacement { root, page_count: head.page_count, pages: Vec::new() });
+            let top_level = height(head.page_count) - 1;
+            if self.own_hash(&head.name, top_level + 1, 0, 0) != head.top {
+                self.nodes.push_back((head.name.clone(), top_level, 0, head.top));
+            }
+            self.want_damaged(head);
+        }
+        self.heads = Some(heads);
+        Ok(())
+    }
+
+    /// Damaged pages under an equal leaf: the descent does not come by, and their hash is the own one.
+    fn want_damaged(&mut self, head: &DatabaseHead) {
+        for page in self.damaged.get(&head.name).into_iter().flatten().filter(|page| **page <= head.page_count) {
+            let hash = self.own_hash(&head.name, 0, (page - 1) / FANOUT as u32, (page - 1) as usize % FANOUT);
+            if hash != Hash::default() {
+                self.pages.push_back((head.name.clone(), *page, hash));
+            }
+        }
+    }
+
+    /// The own hash in slot `slot` of node (level, index). Above the own tree's top it is as if the tree had
+    /// grown: its top node in slot 0, then nodes with nothing but that.
+    fn own_hash(&self, database: &str, level: u32, index: u32, slot: usize) -> Hash {
+        let Some(tree) = self.own.get(database) else { return Hash::default() };
+        let own_height = height(tree.page_count());
+        if level < own_height {
+            // An own node that cannot be read counts as differing.
+            return tree.children(level, index).map_or(Hash::default(), |hashes| hashes[slot]);
+        }
+        if index > 0 || slot > 0 {
+            return Hash::default();
+        }
+        (own_height..level).fold(tree.top(), |below, _| {
+            let mut node = [Hash::default(); FANOUT];
+            node[0] = below;
+            hash_of_node(&node)
+        })
+    }
+
+    fn take_nodes(&mut self, replies: Vec<Vec<Hash>>) -> Result<(), FetchError> {
+        for hashes in replies {
+            let Some((database, level, index, expected)) = self.nodes.front().cloned() else {
+                return Err(FetchError::Misfit);
+            };
+            let hashes: [Hash; FANOUT] = hashes.try_into().map_err(|_| FetchError::Misfit)?;
+            if hash_of_node(&hashes) != expected {
+                return Err(FetchError::Unproved);
+            }
+            self.nodes.pop_front();
+            self.nodes_fetched += 1;
+            for (slot, hash) in hashes.into_iter().enumerate() {
+                if hash == self.own_hash(&database, level, index, slot) {
+                    continue;
+                }
+                let below = index * FANOUT as u32 + slot as u32;
+                match (level, hash == Hash::default()) {
+                    (0, true) => self.keep(&database, below + 1, Box::new([0; PAGE_SIZE])),
+                    (0, false) => self.want(&database, below + 1, hash),
+                    (_, true) => self.clear(&database, level - 1, below),
+                    (_, false) => self.nodes.push_back((database.clone(), level - 1, below, hash)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn want(&mut self, database: &str, page: PageNumber, hash: Hash) {
+        if self.damaged.get(database).is_some_and(|pages| pages.contains(&page)) {
+            // Queued with the own, outdated hash.
+            self.pages.retain(|(name, queued, _)| name != database || *queued != page);
+        }
+        self.pages.push_back((database.to_string(), page, hash));
+    }
+
+    /// A subtree that is nothing but zeros in the target and something here.
+    fn clear(&mut self, database: &str, level: u32, index: u32) {
+        let span = 1u64 << (6 * (level + 1));
+        let page_count = self.done.get(database).map_or(0, |fetched| fetched.page_count) as u64;
+        let first = index as u64 * span + 1;
+        for page in first..(first + span).min(page_count + 1) {
+            self.keep(database, page as PageNumber, Box::new([0; PAGE_SIZE]));
+        }
+    }
+
+    fn keep(&mut self, database: &str, page: PageNumber, bytes: Page) {
+        if let Some(fetched) = self.done.get_mut(database) {
+            if page <= fetched.page_count {
+                fetched.pages.push((page, bytes));
+            }
+        }
+    }
+
+    fn take_pages(&mut self, replies: Vec<Vec<u8>>) -> Result<(), FetchError> {
+        for bytes in replies {
+            let Some((database, page, expected)) = self.pages.front().cloned() else { return Err(FetchError::Misfit) };
+            let bytes: Page = bytes.into_boxed_slice().try_into().map_err(|_| FetchError::Misfit)?;
+            if Hash::of(&bytes[..]) != expected {
+                return Err(FetchError::Unproved);
+            }
+            self.pages.pop_front();
+            self.pages_fetched += 1;
+            self.keep(&database, page, bytes);
+        }
+        Ok(())
+    }
+}
+
+fn hash_of_node(hashes: &[Hash; FANOUT]) -> Hash {
+    let mut bytes = [0u8; 16 * FANOUT];
+    for (slot, hash) in hashes.iter().enumerate() {
+        bytes[16 * slot..16 * slot + 16].copy_from_slice(&hash.to_bytes());
+    }
+    Hash::of(&bytes)
+}
