@@ -63,7 +63,7 @@ fn execute(log: Arc<Log>, appended: mpsc::Receiver<evesql::entry::Entry>, tokens
         let done = move |_| {
             let _ = tokens.send((log_id.index, Instant::now()));
         };
-        if log.issue_token(token, Box::new(done)).is_err() {
+        if log.issue_ballot(evesql::token::Ballot::Token(token), Box::new(done)).is_err() {
             return;
         }
     }

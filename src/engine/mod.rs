@@ -41,16 +41,5 @@ pub fn fingerprint() -> Hash {
     Hash::of(text.as_bytes())
 }
 
-/// What two connections must have in common to compute the same (rule 16): SQLite's source and compile options.
-pub fn fingerprint() -> String {
-    let connection = rusqlite::Connection::open_in_memory();
-    let options = connection.and_then(|connection| {
-        let mut statement = connection.prepare("PRAGMA compile_options")?;
-        let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
-        rows.collect::<Result<Vec<_>, _>>()
-    });
-    format!("SQLite {} {:?}", rusqlite::version(), options.unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests;

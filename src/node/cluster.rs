@@ -310,7 +310,7 @@ fn divergence_status(divergence: &Divergence) -> DivergenceStatus {
         tables: divergence.tables.clone(),
         pages: divergence.pages.clone(),
         transactions: divergence.transactions.clone(),
-        healed_at: divergence.healed_at_us.map(|at| crate::dialect::datetime::timestamp_text(at)),
+        healed_at: divergence.healed_at_us.map(crate::dialect::datetime::timestamp_text),
     }
 }
 

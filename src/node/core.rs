@@ -15,10 +15,8 @@ use super::message::NodeMessage;
 use super::repair::Repair;
 use super::shared::NodeShared;
 use crate::batch::{Batch, Command};
-use crate::engine::LocalError;
 use crate::entry::{EncodedCommand, Entry as LogEntry, Payload};
 use crate::page_store::Snapshot;
-use crate::page_store::sqlite::Environmental;
 use crate::replica::{self, Replica};
 use crate::token::{Accepted, Ballot, BallotKey, LogId, Mode, NodeId, Verdict};
 use crate::transaction::{Operation, Outcome, Transaction};
@@ -49,6 +47,8 @@ pub trait Outside {
     fn saw_batch(&mut self, batch: &Batch);
     /// These batches are accepted: the pipeline has room.
     fn accepted(&mut self, batches: &[LogId], accepted: &Accepted);
+    /// The verifier allows another batch again.
+    fn has_room(&mut self);
     /// These were submitted by a peer's sessions.
     fn submitted(&mut self, transactions: Vec<Transaction>);
     /// Stop this node.
@@ -231,7 +231,11 @@ impl NodeCore {
         if let Some(event) = event {
             self.feed(event, now_us);
         }
-        self.shared.set_status(self.verifier.status());
+        let room_before = self.shared.has_room();
+        self.shared.set_status(self.verifier.status(), self.verifier.header(), self.verifier.room());
+        if !room_before && self.shared.has_room() {
+            self.outside.has_room();
+        }
     }
 
     fn feed(&mut self, event: Event, now_us: u64) {
@@ -375,7 +379,7 @@ impl NodeCore {
             }
             Err(error) => {
                 tracing::error!(node = self.id, index = log_id.index, %error, "this node cannot execute a batch");
-                failed(failure_of(&error))
+                failed(error.failure())
             }
         }
     }
@@ -650,16 +654,5 @@ fn describe(transaction: &Transaction) -> String {
     match text.char_indices().nth(REPORTED_SQL_MAX) {
         Some((cut, _)) => format!("{}...", &text[..cut]),
         None => text,
-    }
-}
-
-/// What the verifier needs to know of a local failure.
-fn failure_of(error: &LocalError) -> LocalFailure {
-    match error.kind {
-        Environmental::Memory => LocalFailure::Memory,
-        Environmental::Full => LocalFailure::Space,
-        Environmental::Corrupt => LocalFailure::Corrupt,
-        Environmental::Interrupted => LocalFailure::Interrupted,
-        _ => LocalFailure::Io,
     }
 }

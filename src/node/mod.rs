@@ -27,7 +27,6 @@ pub use serve::{Server, serve};
 pub use shared::NodeShared;
 pub use waiters::Waiters;
 
-use crate::page::Hash;
 use crate::token::NodeId;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -112,14 +111,4 @@ impl NodeError {
     pub(crate) fn directory(path: &Path, error: io::Error) -> Self {
         NodeError::Directory { path: path.into(), reason: error.to_string() }
     }
-}
-
-/// What must be equal for two nodes to compute the same (rule 16): SQLite's source and compile options, and our
-/// version.
-pub fn fingerprint() -> Hash {
-    static FINGERPRINT: std::sync::OnceLock<Hash> = std::sync::OnceLock::new();
-    *FINGERPRINT.get_or_init(|| {
-        let engine = crate::engine::fingerprint();
-        Hash::of(format!("{engine} evesql {}", env!("CARGO_PKG_VERSION")).as_bytes())
-    })
 }

@@ -111,13 +111,13 @@ impl Proposer {
     }
 
     fn pump(&self, state: &mut State, leading: Leadership) {
-        loop {
+        while self.shared.has_room() {
             let number = self.batches.load(Ordering::Relaxed);
             let heading = Heading {
                 now_us: self.clock.now_us(),
                 seed: Hash::of(&[self.seed.to_le_bytes(), number.to_le_bytes()].concat()).0 as u64,
                 engine: self.engine,
-                accepted: self.shared.accepted(),
+                accepted: self.shared.header(),
             };
             let Some(batch) = state.batcher.close(heading) else { return };
             self.batches.fetch_add(1, Ordering::Relaxed);

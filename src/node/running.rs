@@ -1,5 +1,6 @@
 //! One node at work: its log thread, its executor thread and its consensus thread, wired together.
 
+use super::NodeError;
 use super::core::{Input, NodeCore, Outside};
 use super::executor::{self, Inbox};
 use super::message::NodeMessage;
@@ -7,11 +8,11 @@ use super::proposer::Proposer;
 use super::shared::{Checkpoints, NodeShared};
 use super::storage::{self, Capture, Storage};
 use super::waiters::Waiters;
-use super::{NodeError, fingerprint};
 use crate::batch::Batch;
 use crate::batcher::Limits;
 use crate::config::Config;
 use crate::consensus::{Checkpoint, Consensus, ConsensusConfig, Event, Leadership, SnapshotInstaller};
+use crate::engine::fingerprint;
 use crate::log_store::{Log, LogOptions, Mode};
 use crate::peer::{Handler, InProcess, PeerMessage, PeerReply, Transport};
 use crate::seam::{Clock, Disk};
@@ -235,6 +236,9 @@ struct Late {
     transport: OnceLock<Arc<dyn Transport>>,
 }
 
+/// The core, its files, and where its checkpoint stands.
+type Built = (NodeCore, Arc<Storage>, Option<LogId>);
+
 /// On the executor's thread: SQLite connections stay on the thread that made them.
 fn build(
     node: NodeId,
@@ -242,7 +246,7 @@ fn build(
     log: &Arc<Log>,
     inbox: Inbox,
     late: Arc<Late>,
-) -> Result<(NodeCore, Arc<Storage>, Option<(LogId, bytes::Bytes)>), NodeError> {
+) -> Result<Built, NodeError> {
     let members = Members::new(around.voters.iter().copied());
     let (storage, replica, mark) = storage::open(node, around)?;
     let mark = mark.unwrap_or_else(|| verifier::Mark {
@@ -266,7 +270,7 @@ fn build(
         move || clock.now_us(),
     );
     let outside = RealOutside { node, log: log.clone(), inbox, late };
-    let checkpoint = (mark.accepted.log_id != LogId::default()).then(|| (mark.accepted.log_id, bytes::Bytes::new()));
+    let checkpoint = (mark.accepted.log_id != LogId::default()).then_some(mark.accepted.log_id);
     Ok((NodeCore::new(node, &members, verifier, replica, Box::new(outside), shared), storage, checkpoint))
 }
 
@@ -276,7 +280,7 @@ struct ConsensusParts {
     log: Arc<Log>,
     inbox: Inbox,
     proposer: Arc<Proposer>,
-    checkpoint: Option<(LogId, bytes::Bytes)>,
+    checkpoint: Option<LogId>,
     is_new: bool,
 }
 
@@ -326,10 +330,10 @@ impl ConsensusParts {
             Event::Installed(_) => {}
         };
         let checkpoint = match &self.checkpoint {
-            Some((log_id, manifest)) => Some(Checkpoint {
+            Some(log_id) => Some(Checkpoint {
                 log_id: *log_id,
                 membership: self.log.membership_at(log_id.index).map_err(|e| e.to_string())?,
-                manifest: manifest.clone(),
+                manifest: bytes::Bytes::new(),
             }),
             None => None,
         };
@@ -426,6 +430,11 @@ impl Outside for RealOutside {
     fn accepted(&mut self, batches: &[LogId], _accepted: &Accepted) {
         if let Some(proposer) = self.late.proposer.get() {
             proposer.accepted(batches);
+        }
+    }
+    fn has_room(&mut self) {
+        if let Some(proposer) = self.late.proposer.get() {
+            proposer.accepted(&[]);
         }
     }
     fn submitted(&mut self, transactions: Vec<Transaction>) {

@@ -9,7 +9,7 @@ use crate::verifier::{self, Divergence, Reason};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Divergences kept for `evesql_divergences` and `status`.
@@ -59,6 +59,8 @@ pub struct NodeShared {
     stopping: AtomicBool,
     last_capture: Mutex<Option<Capture>>,
     status: Mutex<Option<verifier::Status>>,
+    header: Mutex<Accepted>,
+    room: AtomicUsize,
     quarantine: Mutex<Option<Reason>>,
     quarantined: AtomicBool,
     repairing: AtomicBool,
@@ -92,6 +94,8 @@ impl NodeShared {
             stopping: AtomicBool::new(false),
             last_capture: Mutex::new(None),
             status: Mutex::new(None),
+            header: Mutex::new(accepted),
+            room: AtomicUsize::new(0),
             quarantine: Mutex::new(None),
             quarantined: AtomicBool::new(false),
             repairing: AtomicBool::new(false),
@@ -173,8 +177,20 @@ impl NodeShared {
         *self.halted.lock() = Some(reason.to_string());
     }
 
-    pub(super) fn set_status(&self, status: verifier::Status) {
+    pub(super) fn set_status(&self, status: verifier::Status, header: Accepted, room: usize) {
         *self.status.lock() = Some(status);
+        *self.header.lock() = header;
+        self.room.store(room, Ordering::Release);
+    }
+
+    /// What the next batch's header carries (rule 7), while this node leads.
+    pub fn header(&self) -> Accepted {
+        *self.header.lock()
+    }
+
+    /// Whether the leader may propose another batch (rules 6 and 22).
+    pub fn has_room(&self) -> bool {
+        self.room.load(Ordering::Acquire) > 0
     }
 
     /// What the verifier said last.

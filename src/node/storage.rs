@@ -50,13 +50,20 @@ pub struct Storage {
 /// What a checkpoint stores.
 pub struct Capture {
     mark: Mark,
+    /// Ballots, and so the log, above this index stay.
+    ballots_needed_above: u64,
     state: Arc<AcceptedState>,
 }
 
 impl Capture {
     /// On the executor's thread, between two inputs: state and mark of one moment.
     pub fn of(core: &NodeCore) -> Capture {
-        Capture { mark: core.verifier().mark(), state: core.shared().accepted_state() }
+        let verifier = core.verifier();
+        Capture {
+            mark: verifier.mark(),
+            ballots_needed_above: verifier.ballots_needed_above(),
+            state: core.shared().accepted_state(),
+        }
     }
 }
 
@@ -241,7 +248,7 @@ impl Background {
                 self.checkpointed_batches = batches;
                 self.checkpointed_at = Instant::now();
                 self.failed_at = None;
-                shared.set_checkpoint(log_id.index);
+                shared.set_checkpoint(log_id.index.min(capture.ballots_needed_above));
                 if let Err(error) = self.runtime.block_on(checkpointed(&self.consensus, log_id, shared.purge_floor())) {
                     tracing::warn!(node = shared.id, error, "the log could not be purged");
                 }

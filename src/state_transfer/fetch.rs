@@ -220,10 +220,8 @@ impl Fetch {
     }
 
     fn keep(&mut self, database: &str, page: PageNumber, bytes: Page) {
-        if let Some(fetched) = self.done.get_mut(database) {
-            if page <= fetched.page_count {
-                fetched.pages.push((page, bytes));
-            }
+        if let Some(fetched) = self.done.get_mut(database).filter(|fetched| page <= fetched.page_count) {
+            fetched.pages.push((page, bytes));
         }
     }
 
