@@ -13,6 +13,7 @@ pub mod numeric;
 mod parse;
 mod prepared;
 mod settings;
+mod translate;
 pub mod types;
 pub mod utility;
 
@@ -22,7 +23,7 @@ pub use settings::Settings;
 pub use types::PgType;
 
 use crate::catalog::Catalog;
-use crate::transaction::SqlError;
+use crate::transaction::{SqlError, Value};
 
 /// Types and translates one statement.
 ///
@@ -37,6 +38,21 @@ pub fn prepare(
     param_oids: &[u32],
     settings: &Settings,
 ) -> Result<Prepared, SqlError> {
-    let _ = (parsed, catalog, param_oids, settings);
-    Err(SqlError::new("0A000", "translation is not supported yet"))
+    translate::prepare(parsed, catalog, param_oids, settings)
 }
+
+/// Values of the arguments of EXECUTE, for parameters of these types.
+///
+/// # Errors
+/// 42601 for a wrong number of arguments; what the expressions say; 0A000 if one is not constant.
+pub fn execute_arguments(
+    arguments: &[String],
+    types: &[PgType],
+    catalog: &Catalog,
+    settings: &Settings,
+) -> Result<Vec<Value>, SqlError> {
+    translate::execute_arguments(arguments, types, catalog, settings)
+}
+
+#[cfg(test)]
+mod tests;

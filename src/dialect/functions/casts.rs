@@ -1,0 +1,238 @@
+//! Conversions between types, lengths and precisions, and functions over values of any type.
+
+use super::{Arguments, Result, ScalarFunction, bytes, integer, pure, real, strict, string, text};
+use crate::dialect::codec::{TextStyle, decode_text, to_text};
+use crate::dialect::datetime::{DATE_INFINITY, DATE_MINUS_INFINITY, DAY_US, Interval, TIMESTAMP_INFINITY};
+use crate::dialect::numeric::Numeric;
+use crate::dialect::types::{PgType, numeric_typmod};
+use crate::transaction::{SqlError, Value, ValueRef};
+
+fn in_range(number: i64, ty: PgType) -> Result<Value> {
+    let fits = match ty {
+        PgType::INT2 => i16::try_from(number).is_ok(),
+        PgType::INT4 => i32::try_from(number).is_ok(),
+        _ if ty.is_oid_like() => u32::try_from(number).is_ok(),
+        _ => true,
+    };
+    if fits {
+        Ok(Value::Integer(number))
+    } else {
+        Err(SqlError::new("22003", format!("{} out of range", ty.sql_name())))
+    }
+}
+
+fn timestamp_of_date(days: i64) -> Result<i64> {
+    match days {
+        DATE_INFINITY => Ok(TIMESTAMP_INFINITY),
+        DATE_MINUS_INFINITY => Ok(i64::MIN),
+        _ => days.checked_mul(DAY_US).ok_or_else(|| SqlError::new("22008", "date out of range for timestamp")),
+    }
+}
+
+fn date_of_timestamp(us: i64) -> i64 {
+    match us {
+        TIMESTAMP_INFINITY => DATE_INFINITY,
+        i64::MIN => DATE_MINUS_INFINITY,
+        _ => us.div_euclid(DAY_US),
+    }
+}
+
+fn shifted(us: i64, offset_s: i32, direction: i64) -> i64 {
+    if us == TIMESTAMP_INFINITY || us == i64::MIN { us } else { us + i64::from(offset_s) * 1_000_000 * direction }
+}
+
+/// Converts a value of one type to another, in a session whose zone is so far from UTC.
+pub(in crate::dialect) fn cast(value: ValueRef<'_>, from: PgType, to: PgType, offset_s: i32) -> Result<Value> {
+    if value.is_null() || from == to {
+        return Ok(value.to_value());
+    }
+    let style = TextStyle { zone_offset_s: offset_s, ..TextStyle::default() };
+    let us = |number: i64| Ok(Value::Integer(number));
+    match (from, to) {
+        _ if from.is_integer() && (to.is_integer() || to.is_oid_like()) => in_range(integer(value)?, to),
+        _ if from.is_oid_like() && (to.is_integer() || to.is_oid_like()) => in_range(integer(value)?, to),
+        _ if from.is_integer() && to.is_float() => Ok(Value::Real(integer(value)? as f64)),
+        _ if from.is_integer() && to == PgType::NUMERIC => {
+            Ok(Value::Blob(Numeric::from(integer(value)?).encode().into()))
+        }
+        _ if from.is_float() && to.is_integer() => {
+            let rounded = libm::rint(real(value)?);
+            if !(-9.223372036854776e18..9.223372036854776e18).contains(&rounded) {
+                return Err(SqlError::new("22003", format!("{} out of range", to.sql_name())));
+            }
+            in_range(rounded as i64, to)
+        }
+        (PgType::FLOAT8, PgType::FLOAT4) => {
+            let wide = real(value)?;
+            let narrow = wide as f32;
+            if narrow.is_infinite() && wide.is_finite() {
+                return Err(SqlError::new("22003", "value out of range: overflow"));
+            }
+            Ok(Value::Real(f64::from(narrow)))
+        }
+        (PgType::FLOAT4, PgType::FLOAT8) => Ok(value.to_value()),
+        _ if from.is_float() && to == PgType::NUMERIC => {
+            let digits = if from == PgType::FLOAT4 { 6 } else { 15 };
+            Ok(Value::Blob(Numeric::from_f64(real(value)?, digits)?.encode().into()))
+        }
+        (PgType::NUMERIC, _) if to.is_integer() => {
+            let number = Numeric::decode(bytes(value)?)?.to_i64().map_err(|error| match error.code() {
+                "22003" => SqlError::new("22003", format!("{} out of range", to.sql_name())),
+                _ => error,
+            })?;
+            in_range(number, to)
+        }
+        (PgType::NUMERIC, _) if to.is_float() => {
+            let number = Numeric::decode(bytes(value)?)?.to_f64();
+            if number.is_nan() {
+                return Err(SqlError::new("0A000", "NaN is not supported in floating-point values"));
+            }
+            cast(ValueRef::Real(number), PgType::FLOAT8, to, offset_s)
+        }
+        (PgType::BOOL, PgType::INT4) => Ok(value.to_value()),
+        (PgType::INT4, PgType::BOOL) => Ok(Value::Integer(i64::from(integer(value)? != 0))),
+        (PgType::BOOL, _) if to.is_text() => Ok(text(if integer(value)? != 0 { "true" } else { "false" })),
+        (PgType::DATE, PgType::TIMESTAMP) => us(timestamp_of_date(integer(value)?)?),
+        (PgType::DATE, PgType::TIMESTAMPTZ) => us(shifted(timestamp_of_date(integer(value)?)?, offset_s, -1)),
+        (PgType::TIMESTAMP, PgType::TIMESTAMPTZ) => us(shifted(integer(value)?, offset_s, -1)),
+        (PgType::TIMESTAMPTZ, PgType::TIMESTAMP) => us(shifted(integer(value)?, offset_s, 1)),
+        (PgType::TIMESTAMP, PgType::DATE) => us(date_of_timestamp(integer(value)?)),
+        (PgType::TIMESTAMPTZ, PgType::DATE) => us(date_of_timestamp(shifted(integer(value)?, offset_s, 1))),
+        (PgType::TIMESTAMP, PgType::TIME) => us(integer(value)?.rem_euclid(DAY_US)),
+        (PgType::TIMESTAMPTZ, PgType::TIME) => us(shifted(integer(value)?, offset_s, 1).rem_euclid(DAY_US)),
+        (PgType::TIME, PgType::INTERVAL) => {
+            let span = Interval { us: integer(value)?, ..Interval::default() };
+            Ok(Value::Blob(span.encode().into()))
+        }
+        (PgType::INTERVAL, PgType::TIME) => us(Interval::decode(bytes(value)?)?.us.rem_euclid(DAY_US)),
+        (PgType::JSONB, _) if to.is_number() || to == PgType::BOOL => {
+            let json = string(value)?;
+            if json.starts_with(['"', '[', '{']) || json == "null" {
+                return Err(SqlError::new("22023", format!("cannot cast jsonb value to type {}", to.sql_name())));
+            }
+            decode_text(json.as_bytes(), to, &style)
+        }
+        _ => {
+            let shown = to_text(value, from, -1, &style)?;
+            decode_text(shown.as_bytes(), to, &style)
+        }
+    }
+}
+
+/// Rounds microseconds to so many digits after the second.
+pub(super) fn round_time(us: i64, digits: u32) -> i64 {
+    if us == TIMESTAMP_INFINITY || us == i64::MIN {
+        return us;
+    }
+    let unit = 10i64.pow(6 - digits.min(6));
+    (us + unit / 2).div_euclid(unit) * unit
+}
+
+/// Text cut or refused at a declared length.
+pub(super) fn limit_length(
+    value: &str,
+    length: usize,
+    explicit: bool,
+    kind: &str,
+    blank_padded: bool,
+) -> Result<Value> {
+    let end = value.char_indices().nth(length).map_or(value.len(), |(at, _)| at);
+    if !explicit && value[end..].contains(|c| c != ' ') {
+        return Err(SqlError::new("22001", format!("value too long for type {kind}({length})")));
+    }
+    let kept = &value[..end];
+    Ok(text(if blank_padded { kept.trim_end_matches(' ') } else { kept }))
+}
+
+/// Applies a type modifier.
+pub(in crate::dialect) fn fit(value: ValueRef<'_>, ty: PgType, typmod: i32, explicit: bool) -> Result<Value> {
+    Ok(match (value, ty) {
+        (ValueRef::Null, _) => Value::Null,
+        (ValueRef::Text(text), PgType::VARCHAR | PgType::BPCHAR) => {
+            let length = (typmod - 4).max(0) as usize;
+            limit_length(text, length, explicit, &ty.sql_name(), ty == PgType::BPCHAR)?
+        }
+        (ValueRef::Blob(bytes), PgType::NUMERIC) => {
+            let (precision, scale) = numeric_typmod(typmod);
+            Value::Blob(Numeric::decode(bytes)?.fit(precision, scale)?.encode().into())
+        }
+        (ValueRef::Integer(us), PgType::TIMESTAMP | PgType::TIMESTAMPTZ | PgType::TIME) => {
+            Value::Integer(round_time(us, typmod as u32))
+        }
+        (value, _) => value.to_value(),
+    })
+}
+
+fn cast_function(args: &Arguments<'_>) -> Result<Value> {
+    let (from, to) = (PgType(integer(args[1])? as u32), PgType(integer(args[2])? as u32));
+    cast(args[0], from, to, integer(args[3])? as i32)
+}
+
+/// greatest and least: stored forms of one type compare as the values do.
+fn extreme(args: &Arguments<'_>, greatest: bool) -> Result<Value> {
+    let mut best: Option<ValueRef<'_>> = None;
+    for arg in args.iter().filter(|arg| !arg.is_null()) {
+        let better = match (best, *arg) {
+            (None, _) => true,
+            (Some(ValueRef::Integer(a)), ValueRef::Integer(b)) => {
+                if greatest {
+                    b > a
+                } else {
+                    b < a
+                }
+            }
+            (Some(ValueRef::Text(a)), ValueRef::Text(b)) => {
+                if greatest {
+                    b > a
+                } else {
+                    b < a
+                }
+            }
+            (Some(ValueRef::Blob(a)), ValueRef::Blob(b)) => {
+                if greatest {
+                    b > a
+                } else {
+                    b < a
+                }
+            }
+            (Some(a), b) => {
+                if greatest {
+                    real(b)? > real(a)?
+                } else {
+                    real(b)? < real(a)?
+                }
+            }
+        };
+        if better {
+            best = Some(*arg);
+        }
+    }
+    Ok(best.map_or(Value::Null, ValueRef::to_value))
+}
+
+fn format_type(args: &Arguments<'_>) -> Result<Value> {
+    if args[0].is_null() {
+        return Ok(Value::Null);
+    }
+    let ty = PgType(integer(args[0])? as u32);
+    let typmod = if args[1].is_null() { -1 } else { integer(args[1])? as i32 };
+    Ok(text(match ty {
+        PgType(0) => "-".to_string(),
+        ty if !ty.is_known() => "???".to_string(),
+        ty => ty.format(typmod),
+    }))
+}
+
+pub(super) const TABLE: &[ScalarFunction] = &[
+    pure("evesql_cast", 4, cast_function),
+    pure("evesql_greatest", -1, |args| extreme(args, true)),
+    pure("evesql_least", -1, |args| extreme(args, false)),
+    pure("evesql_format_type", 2, format_type),
+    pure("evesql_to_regtype", 1, |args| {
+        if strict(args) {
+            return Ok(Value::Null);
+        }
+        let found = crate::dialect::translate::type_by_name(string(args[0])?);
+        Ok(found.map_or(Value::Null, |ty| Value::Integer(i64::from(ty.0))))
+    }),
+];

@@ -1,0 +1,224 @@
+//! LIKE, SIMILAR TO and regular expressions. Patterns run in time linear in the text: a replica executes
+//! what clients write, so no pattern may take exponential time. Back references are therefore refused.
+
+use super::{Arguments, BYTES_MAX, Result, ScalarFunction, integer, pure, strict, string, text, too_large};
+use crate::transaction::{SqlError, Value, ValueRef};
+use regex::{Regex, RegexBuilder};
+use std::cell::RefCell;
+
+/// LIKE: `%` any run, `_` any one character.
+fn like_match(text: &[char], pattern: &[char], escape: Option<char>) -> Result<bool> {
+    // Back only to the last `%`: quadratic at worst.
+    let (mut t, mut p) = (0, 0);
+    let mut retry: Option<(usize, usize)> = None;
+    loop {
+        let step = match pattern.get(p) {
+            Some('%') if escape != Some('%') => {
+                retry = Some((p + 1, t));
+                p += 1;
+                continue;
+            }
+            Some(c) if Some(*c) == escape => match pattern.get(p + 1) {
+                Some(c) => text.get(t) == Some(c),
+                None => return Err(SqlError::new("22025", "LIKE pattern must not end with escape character")),
+            },
+            Some('_') => t < text.len(),
+            Some(c) => text.get(t) == Some(c),
+            None if t == text.len() => return Ok(true),
+            None => false,
+        };
+        if step {
+            p += if pattern.get(p).copied() == escape && escape.is_some() { 2 } else { 1 };
+            t += 1;
+            continue;
+        }
+        match retry {
+            Some((after, from)) if from < text.len() => {
+                retry = Some((after, from + 1));
+                (p, t) = (after, from + 1);
+            }
+            _ => return Ok(false),
+        }
+    }
+}
+
+fn like(args: &Arguments<'_>) -> Result<Value> {
+    if strict(args) {
+        return Ok(Value::Null);
+    }
+    let fold = integer(args[2])? != 0;
+    let chars = |value: &str| -> Vec<char> {
+        if fold { value.chars().flat_map(char::to_lowercase).collect() } else { value.chars().collect() }
+    };
+    let escape = match args.get(3) {
+        None => Some('\\'),
+        Some(escape) => {
+            let mut chars = string(*escape)?.chars();
+            let first = chars.next();
+            if chars.next().is_some() {
+                return Err(SqlError::new("22025", "invalid escape string")
+                    .with_hint("Escape string must be empty or one character."));
+            }
+            first
+        }
+    };
+    let matched = like_match(&chars(string(args[0])?), &chars(string(args[1])?), escape)?;
+    Ok(Value::Integer(i64::from(matched)))
+}
+
+thread_local! {
+    /// The last few patterns, compiled: one statement asks for the same one row after row.
+    static COMPILED: RefCell<Vec<(String, bool, Regex)>> = const { RefCell::new(Vec::new()) };
+}
+
+const COMPILED_MAX: usize = 16;
+
+fn with_regex<T>(pattern: &str, fold: bool, f: impl FnOnce(&Regex) -> T) -> Result<T> {
+    COMPILED.with_borrow_mut(|compiled| {
+        if let Some(at) = compiled.iter().position(|(text, f, _)| text == pattern && *f == fold) {
+            return Ok(f(&compiled[at].2));
+        }
+        let regex =
+            RegexBuilder::new(pattern).case_insensitive(fold).size_limit(1 << 20).build().map_err(
+                |error| match error {
+                    regex::Error::CompiledTooBig(_) => SqlError::new("54000", "regular expression is too complex"),
+                    error => {
+                        let text = error.to_string();
+                        let reason = text.lines().last().unwrap_or("").trim_start_matches("error: ").to_string();
+                        SqlError::new("2201B", format!("invalid regular expression: {reason}"))
+                    }
+                },
+            )?;
+        if compiled.len() >= COMPILED_MAX {
+            compiled.remove(0);
+        }
+        compiled.push((pattern.to_string(), fold, regex));
+        Ok(f(&compiled[compiled.len() - 1].2))
+    })
+}
+
+fn regex(args: &Arguments<'_>) -> Result<Value> {
+    if strict(args) {
+        return Ok(Value::Null);
+    }
+    let value = string(args[0])?;
+    let matched = with_regex(string(args[1])?, integer(args[2])? != 0, |regex| regex.is_match(value))?;
+    Ok(Value::Integer(i64::from(matched)))
+}
+
+/// The part that matches, or what its first group holds.
+fn regex_substr(args: &Arguments<'_>) -> Result<Value> {
+    if strict(args) {
+        return Ok(Value::Null);
+    }
+    let value = string(args[0])?;
+    with_regex(string(args[1])?, false, |regex| match regex.captures(value) {
+        None => Value::Null,
+        Some(found) => match found.get(if regex.captures_len() > 1 { 1 } else { 0 }) {
+            Some(part) => text(part.as_str()),
+            None => Value::Null,
+        },
+    })
+}
+
+/// regexp_replace: `\1` and `\&` in the replacement; flags g and i.
+fn regex_replace(args: &Arguments<'_>) -> Result<Value> {
+    if strict(args) {
+        return Ok(Value::Null);
+    }
+    let (value, replacement, flags) = (string(args[0])?, string(args[2])?, string(args[3])?);
+    if let Some(flag) = flags.chars().find(|flag| !matches!(flag, 'g' | 'i' | 'c')) {
+        return Err(SqlError::new("0A000", format!("regular expression option \"{flag}\" is not supported")));
+    }
+    let (all, fold) = (flags.contains('g'), flags.contains('i'));
+    let replaced = with_regex(string(args[1])?, fold, |regex| {
+        let expand = |found: &regex::Captures<'_>| -> String {
+            let mut out = String::new();
+            let mut chars = replacement.chars();
+            while let Some(c) = chars.next() {
+                match (c, if c == '\\' { chars.next() } else { None }) {
+                    ('\\', Some('&')) => out += found.get(0).map_or("", |m| m.as_str()),
+                    ('\\', Some(digit)) if digit.is_ascii_digit() => {
+                        out += found.get(digit as usize - '0' as usize).map_or("", |m| m.as_str());
+                    }
+                    ('\\', Some(other)) => out.push(other),
+                    (c, _) => out.push(c),
+                }
+            }
+            out
+        };
+        regex.replacen(value, usize::from(!all), expand).into_owned()
+    })?;
+    if replaced.len() > BYTES_MAX {
+        return Err(too_large());
+    }
+    Ok(text(replaced))
+}
+
+fn similar(args: &Arguments<'_>) -> Result<Value> {
+    if strict(args) {
+        return Ok(Value::Null);
+    }
+    let mut pattern = String::from("^(?s:");
+    let mut chars = string(args[1])?.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '%' => pattern += ".*",
+            '_' => pattern.push('.'),
+            '\\' => pattern += &regex::escape(&chars.next().map_or(String::new(), String::from)),
+            '.' | '^' | '$' => {
+                pattern.push('\\');
+                pattern.push(c);
+            }
+            c => pattern.push(c),
+        }
+    }
+    pattern += ")$";
+    regex(&[args[0], ValueRef::Text(&pattern), ValueRef::Integer(0)])
+}
+
+pub(super) const TABLE: &[ScalarFunction] = &[
+    pure("evesql_like", 3, like),
+    pure("evesql_like", 4, like),
+    pure("evesql_regex", 3, regex),
+    pure("evesql_regex_substr", 2, regex_substr),
+    pure("evesql_regex_replace", 4, regex_replace),
+    pure("evesql_similar", 2, similar),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn like_matches_as_in_postgres() {
+        let cases = [
+            ("abc", "abc", true),
+            ("abc", "a%", true),
+            ("abc", "_b_", true),
+            ("abc", "%c", true),
+            ("abc", "A%", false),
+            ("a%c", "a\\%c", true),
+            ("abc", "a\\%c", false),
+            ("", "%", true),
+            ("", "_", false),
+            ("aaab", "%a%b", true),
+            ("日本", "_本", true),
+            ("abc", "%%%", true),
+            ("abc", "", false),
+        ];
+        for (value, pattern, expected) in cases {
+            let args = [ValueRef::Text(value), ValueRef::Text(pattern), ValueRef::Integer(0)];
+            assert_eq!(like(&args).unwrap(), Value::Integer(i64::from(expected)), "{value} LIKE {pattern}");
+        }
+        let args = [ValueRef::Text("a"), ValueRef::Text("a\\"), ValueRef::Integer(0)];
+        assert!(like(&args).is_err() || like(&args).unwrap() == Value::Integer(0));
+    }
+
+    #[test]
+    fn a_hostile_like_pattern_ends_in_time() {
+        let (value, pattern) = ("a".repeat(5_000), "%a".repeat(200) + "b");
+        let args = [ValueRef::Text(&value), ValueRef::Text(&pattern), ValueRef::Integer(0)];
+        assert_eq!(like(&args).unwrap(), Value::Integer(0));
+    }
+}

@@ -1,0 +1,327 @@
+//! to_char, to_date and to_timestamp: the pictures that applications use most. What a picture holds
+//! beyond them is refused, never printed wrongly.
+
+use super::{Arguments, Result, ScalarFunction, bytes, integer, pure, real, strict, string, text};
+use crate::dialect::datetime::{DAY_US, Interval, civil_from_days, days_from_civil, days_in_month};
+use crate::dialect::numeric::Numeric;
+use crate::dialect::types::PgType;
+use crate::transaction::{SqlError, Value, ValueRef};
+
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+
+/// Longest first, so that `MM` is not read as two `M`.
+const FIELDS: &[&str] = &[
+    "YYYY", "HH24", "HH12", "Month", "MONTH", "month", "SSSS", "IYYY", "DDD", "Day", "DAY", "day", "Mon", "MON", "mon",
+    "YYY", "Dy", "DY", "dy", "MI", "MM", "MS", "US", "SS", "DD", "HH", "YY", "AM", "PM", "am", "pm", "TZ", "OF", "IW",
+    "WW", "CC", "ID", "Q", "D", "Y", "J",
+];
+
+fn unsupported(picture: &str) -> SqlError {
+    SqlError::new("0A000", format!("the format \"{picture}\" is not supported"))
+}
+
+/// A picture cut into fields and literal text; `FM` before a field means without padding.
+fn cut(picture: &str) -> Vec<(String, bool, bool)> {
+    let mut pieces = Vec::new();
+    let mut rest = picture;
+    let mut plain = false;
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix("FM").or_else(|| rest.strip_prefix("fm")) {
+            plain = true;
+            rest = after;
+        } else if let Some(after) = rest.strip_prefix('"') {
+            let (literal, tail) = after.split_once('"').unwrap_or((after, ""));
+            pieces.push((literal.to_string(), false, false));
+            rest = tail;
+        } else if let Some(field) = FIELDS.iter().find(|field| {
+            rest.starts_with(**field)
+                || rest.get(..field.len()).is_some_and(|head| {
+                    // Numeric fields may be in any case; names show in the case in which they are written.
+                    head.eq_ignore_ascii_case(field)
+                        && !matches!(field.to_ascii_lowercase().as_str(), "month" | "mon" | "day" | "dy" | "am" | "pm")
+                })
+        }) {
+            pieces.push(((*field).to_string(), true, plain));
+            plain = false;
+            rest = &rest[field.len()..];
+        } else {
+            let c = rest.chars().next().unwrap_or(' ');
+            pieces.push((c.to_string(), false, false));
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    pieces
+}
+
+fn moment(picture: &str, us: i64, offset_s: Option<i64>) -> Result<String> {
+    let (days, time) = (us.div_euclid(DAY_US), us.rem_euclid(DAY_US));
+    let (year, month, day) = civil_from_days(days);
+    let (hour, minute, second) = (time / 3_600_000_000, time / 60_000_000 % 60, time / 1_000_000 % 60);
+    let weekday = (days + 6).rem_euclid(7);
+    let mut out = String::new();
+    for (piece, is_field, plain) in cut(picture) {
+        if !is_field {
+            if piece.chars().all(|c| c.is_ascii_alphabetic()) && piece.len() == 1 && !"TtZz".contains(&piece) {
+                return Err(unsupported(picture));
+            }
+            out += &piece;
+            continue;
+        }
+        let number = |value: i64, width: usize| if plain { value.to_string() } else { format!("{value:0width$}") };
+        let named = |name: &str| if plain { name.to_string() } else { format!("{name:<9}") };
+        let half = |am: &str, pm: &str| if hour < 12 { am.to_string() } else { pm.to_string() };
+        let twelve = if hour % 12 == 0 { 12 } else { hour % 12 };
+        out += &match piece.as_str() {
+            "YYYY" => number(year, 4),
+            "YYY" => number(year % 1000, 3),
+            "YY" => number(year % 100, 2),
+            "Y" => number(year % 10, 1),
+            "IYYY" => number(super::time::iso_week(days).0, 4),
+            "IW" => number(super::time::iso_week(days).1, 2),
+            "WW" => number((days - days_from_civil(year, 1, 1)) / 7 + 1, 2),
+            "CC" => number((year + 99) / 100, 2),
+            "Q" => number((month - 1) / 3 + 1, 1),
+            "MM" => number(month, 2),
+            "DD" => number(day, 2),
+            "DDD" => number(days - days_from_civil(year, 1, 1) + 1, 3),
+            "D" => number(weekday + 1, 1),
+            "ID" => number(if weekday == 0 { 7 } else { weekday }, 1),
+            "J" => number(days + 2_451_545, 1),
+            "HH24" => number(hour, 2),
+            "HH12" | "HH" => number(twelve, 2),
+            "MI" => number(minute, 2),
+            "SS" => number(second, 2),
+            "SSSS" => number(time / 1_000_000, 1),
+            "MS" => number(time / 1000 % 1000, 3),
+            "US" => number(time % 1_000_000, 6),
+            "AM" | "PM" => half("AM", "PM"),
+            "am" | "pm" => half("am", "pm"),
+            "Month" => named(MONTHS[month as usize - 1]),
+            "MONTH" => named(&MONTHS[month as usize - 1].to_uppercase()),
+            "month" => named(&MONTHS[month as usize - 1].to_lowercase()),
+            "Mon" => MONTHS[month as usize - 1][..3].to_string(),
+            "MON" => MONTHS[month as usize - 1][..3].to_uppercase(),
+            "mon" => MONTHS[month as usize - 1][..3].to_lowercase(),
+            "Day" => named(DAYS[weekday as usize]),
+            "DAY" => named(&DAYS[weekday as usize].to_uppercase()),
+            "day" => named(&DAYS[weekday as usize].to_lowercase()),
+            "Dy" => DAYS[weekday as usize][..3].to_string(),
+            "DY" => DAYS[weekday as usize][..3].to_uppercase(),
+            "dy" => DAYS[weekday as usize][..3].to_lowercase(),
+            "TZ" if offset_s == Some(0) => "UTC".into(),
+            "OF" => offset_s.map_or(String::new(), |offset| {
+                let minutes = offset.abs() / 60 % 60;
+                let sign = if offset < 0 { '-' } else { '+' };
+                let tail = if minutes == 0 { String::new() } else { format!(":{minutes:02}") };
+                format!("{sign}{:02}{tail}", offset.abs() / 3600)
+            }),
+            _ => return Err(unsupported(picture)),
+        };
+    }
+    Ok(out)
+}
+
+/// Pictures of 9, 0, `,`, `.`, FM, S and MI.
+fn number(picture: &str, value: &Numeric) -> Result<String> {
+    let (plain, body) = picture.strip_prefix("FM").map_or((false, picture), |rest| (true, rest));
+    let body = body.replace(['D', 'd'], ".").replace(['G', 'g'], ",");
+    if !body.chars().all(|c| matches!(c, '9' | '0' | ',' | '.')) || body.matches('.').count() > 1 {
+        return Err(unsupported(picture));
+    }
+    let (whole_picture, fraction_picture) = body.split_once('.').unwrap_or((&body, ""));
+    let Numeric::Finite(_) = value else { return Err(unsupported(picture)) };
+    let rounded = value.rescale(fraction_picture.len() as i32, false);
+    let negative = rounded.sign() < 0;
+    let shown = if negative { rounded.negate() } else { rounded }.to_string();
+    let (whole, fraction) = shown.split_once('.').unwrap_or((&shown, ""));
+    let places = whole_picture.chars().filter(|c| *c != ',').count();
+    let digits = if whole == "0" && places > 0 { "" } else { whole };
+    if digits.len() > places {
+        let hashes = |p: &str| p.chars().map(|c| if c == ',' { ',' } else { '#' }).collect::<String>();
+        let tail = if body.contains('.') { format!(".{}", hashes(fraction_picture)) } else { String::new() };
+        return Ok(format!("{}{}{tail}", if negative { "-" } else { " " }, hashes(whole_picture)));
+    }
+    let mut source = format!("{digits:>places$}").chars().collect::<Vec<_>>().into_iter();
+    let mut zeros = false;
+    let mut started = false;
+    let last_place = places.saturating_sub(1);
+    let mut place = 0;
+    let mut out = String::new();
+    for c in whole_picture.chars() {
+        if c == ',' {
+            out.push(if started { ',' } else { ' ' });
+            continue;
+        }
+        zeros |= c == '0';
+        let digit = source.next().unwrap_or(' ');
+        // A lone zero shows where no fraction follows it.
+        let lone = place == last_place && digits.is_empty() && fraction_picture.is_empty();
+        out.push(match digit {
+            ' ' if zeros || lone => {
+                started = true;
+                '0'
+            }
+            ' ' => ' ',
+            digit => {
+                started = true;
+                digit
+            }
+        });
+        place += 1;
+    }
+    let at = out.find(|c| c != ' ').unwrap_or(out.len());
+    let sign = if negative {
+        "-"
+    } else if plain {
+        ""
+    } else {
+        " "
+    };
+    let mut shown = if plain { format!("{sign}{}", &out[at..]) } else { format!("{}{sign}{}", &out[..at], &out[at..]) };
+    if body.contains('.') {
+        let mut tail = fraction.to_string();
+        if plain {
+            let keep = fraction_picture.rfind('0').map_or(0, |at| at + 1);
+            while tail.len() > keep && tail.ends_with('0') {
+                tail.pop();
+            }
+        }
+        shown += &format!(".{tail}");
+    }
+    Ok(shown)
+}
+
+fn to_char(args: &Arguments<'_>) -> Result<Value> {
+    if strict(args) {
+        return Ok(Value::Null);
+    }
+    let (picture, ty, offset_s) = (string(args[1])?, PgType(integer(args[2])? as u32), integer(args[3])?);
+    Ok(text(match (ty, args[0]) {
+        (PgType::DATE, days) => moment(picture, integer(days)?.saturating_mul(DAY_US), None)?,
+        (PgType::TIMESTAMP, us) => moment(picture, integer(us)?, None)?,
+        (PgType::TIMESTAMPTZ, us) => {
+            moment(picture, integer(us)?.saturating_add(offset_s * 1_000_000), Some(offset_s))?
+        }
+        (PgType::INTERVAL, span) => {
+            let span = Interval::decode(bytes(span)?)?;
+            let supported = cut(picture)
+                .iter()
+                .all(|(piece, field, _)| !field || matches!(piece.as_str(), "HH24" | "MI" | "SS" | "MS" | "US"));
+            if !supported || span.us < 0 || span.us >= DAY_US {
+                return Err(unsupported(picture));
+            }
+            moment(picture, span.us, None)?
+        }
+        (PgType::NUMERIC, value) => number(picture, &Numeric::decode(bytes(value)?)?)?,
+        (ty, value) if ty.is_float() => number(picture, &Numeric::from_f64(real(value)?, 15)?)?,
+        (_, ValueRef::Integer(value)) => number(picture, &Numeric::from(value))?,
+        _ => return Err(unsupported(picture)),
+    }))
+}
+
+/// Reads a moment by a picture: microseconds of the clock on the wall.
+fn read(value: &str, picture: &str) -> Result<i64> {
+    let bad = |piece: &str| SqlError::new("22007", format!("invalid value \"{value}\" for \"{piece}\""));
+    let (mut year, mut month, mut day, mut hour, mut minute, mut second, mut us) = (1i64, 1, 1, 0, 0, 0, 0);
+    let (mut pm, mut twelve) = (None, false);
+    let mut rest = value.trim_start();
+    for (piece, is_field, _) in cut(picture) {
+        if !is_field {
+            rest = rest.strip_prefix(&piece).unwrap_or_else(|| {
+                // Any separator stands for any other.
+                rest.strip_prefix(|c: char| !c.is_alphanumeric()).unwrap_or(rest)
+            });
+            continue;
+        }
+        rest = rest.trim_start();
+        let mut take = |width: usize| -> Result<i64> {
+            let end = rest.bytes().take(width).take_while(u8::is_ascii_digit).count();
+            let (digits, tail) = rest.split_at(end);
+            rest = tail;
+            digits.parse().map_err(|_| bad(&piece))
+        };
+        match piece.as_str() {
+            "YYYY" => year = take(4)?,
+            "YY" => {
+                let short = take(2)?;
+                year = if short < 70 { 2000 + short } else { 1900 + short };
+            }
+            "MM" => month = take(2)?,
+            "DD" => day = take(2)?,
+            "HH24" => hour = take(2)?,
+            "HH12" | "HH" => {
+                hour = take(2)?;
+                twelve = true;
+            }
+            "MI" => minute = take(2)?,
+            "SS" => second = take(2)?,
+            "MS" => us = take(3)? * 1000,
+            "US" => us = take(6)?,
+            "AM" | "PM" | "am" | "pm" => {
+                pm = Some(rest.get(..2).is_some_and(|half| half.eq_ignore_ascii_case("pm")));
+                rest = rest.get(2..).unwrap_or("");
+            }
+            "Mon" | "MON" | "mon" | "Month" | "MONTH" | "month" => {
+                let long = piece.len() > 3;
+                let found = MONTHS.iter().position(|name| {
+                    let name = if long { name } else { &name[..3] };
+                    rest.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name))
+                });
+                let at = found.ok_or_else(|| bad(&piece))?;
+                month = at as i64 + 1;
+                rest = &rest[if long { MONTHS[at].len() } else { 3 }..];
+            }
+            _ => return Err(unsupported(picture)),
+        }
+    }
+    if twelve {
+        hour = hour % 12 + if pm == Some(true) { 12 } else { 0 };
+    }
+    let fits = (1..=12).contains(&month)
+        && day >= 1
+        && day <= days_in_month(year, month)
+        && hour < 24
+        && minute < 60
+        && second < 60;
+    if !fits {
+        return Err(SqlError::new("22008", format!("date/time field value out of range: \"{value}\"")));
+    }
+    Ok(days_from_civil(year, month, day) * DAY_US + ((hour * 60 + minute) * 60 + second) * 1_000_000 + us)
+}
+
+pub(super) const TABLE: &[ScalarFunction] = &[
+    pure("evesql_to_char", 4, to_char),
+    pure("evesql_to_date", 3, |args| {
+        if strict(args) {
+            return Ok(Value::Null);
+        }
+        Ok(Value::Integer(read(string(args[0])?, string(args[1])?)?.div_euclid(DAY_US)))
+    }),
+    pure("evesql_to_timestamp", 3, |args| {
+        if strict(args) {
+            return Ok(Value::Null);
+        }
+        Ok(Value::Integer(read(string(args[0])?, string(args[1])?)? - integer(args[2])? * 1_000_000))
+    }),
+    pure("evesql_to_number", 2, |args| {
+        if strict(args) {
+            return Ok(Value::Null);
+        }
+        let kept: String = string(args[0])?.chars().filter(|c| c.is_ascii_digit() || matches!(c, '.' | '-')).collect();
+        Ok(Value::Blob(Numeric::parse(&kept)?.encode().into()))
+    }),
+];

@@ -1,0 +1,812 @@
+//! Function calls: scalar ones by their signatures, aggregates and window functions, and those that
+//! depend on the session, the clock or a sequence.
+
+use super::coerce::{Context, castable};
+use super::names::{fold, parts};
+use super::signatures::{SIGNATURES, Signature};
+use super::typed::{Typed, literal_sql};
+use super::{Result, Translator};
+use crate::catalog::Object;
+use crate::dialect::types::PgType;
+use crate::transaction::{SqlError, Value};
+use sqlparser::ast::{
+    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
+    OrderByExpr, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
+};
+
+/// Names of aggregates.
+pub(super) fn is_aggregate(name: &str) -> bool {
+    matches!(
+        name,
+        "count"
+            | "sum"
+            | "avg"
+            | "min"
+            | "max"
+            | "string_agg"
+            | "array_agg"
+            | "bool_and"
+            | "bool_or"
+            | "every"
+            | "json_agg"
+            | "jsonb_agg"
+            | "json_object_agg"
+            | "jsonb_object_agg"
+            | "stddev"
+            | "stddev_samp"
+            | "stddev_pop"
+            | "variance"
+            | "var_samp"
+            | "var_pop"
+            | "bit_and"
+            | "bit_or"
+    )
+}
+
+/// What was written between the parentheses.
+struct Arguments {
+    exprs: Vec<Expr>,
+    star: bool,
+    distinct: bool,
+    order_by: Vec<OrderByExpr>,
+}
+
+fn arguments(function: &Function) -> Result<Arguments> {
+    let mut found = Arguments { exprs: Vec::new(), star: false, distinct: false, order_by: Vec::new() };
+    let list = match &function.args {
+        FunctionArguments::None => return Ok(found),
+        FunctionArguments::Subquery(query) => {
+            // ARRAY(SELECT ..) is told apart by its name.
+            found.exprs.push(Expr::Subquery(query.clone()));
+            return Ok(found);
+        }
+        FunctionArguments::List(list) => list,
+    };
+    found.distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
+    for arg in &list.args {
+        match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => found.exprs.push(expr.clone()),
+            FunctionArg::Unnamed(FunctionArgExpr::Wildcard) => found.star = true,
+            _ => return Err(SqlError::new("0A000", "named function arguments are not supported")),
+        }
+    }
+    for clause in &list.clauses {
+        match clause {
+            FunctionArgumentClause::OrderBy(order) => found.order_by = order.clone(),
+            _ => return Err(SqlError::new("0A000", "this function argument clause is not supported")),
+        }
+    }
+    Ok(found)
+}
+
+fn no_function(name: &str, args: &[Typed]) -> SqlError {
+    let types: Vec<String> = args.iter().map(|arg| arg.ty.sql_name()).collect();
+    SqlError::new("42883", format!("function {name}({}) does not exist", types.join(", ")))
+        .with_hint("No function matches the given name and argument types. You might need to add explicit type casts.")
+}
+
+impl Translator<'_> {
+    pub(super) fn function(&mut self, function: &Function) -> Result<Typed> {
+        let names = parts(&function.name);
+        let Some((name, schema)) = names.split_last() else {
+            return Err(SqlError::new("42601", "a function needs a name"));
+        };
+        if schema
+            .last()
+            .is_some_and(|schema| !matches!(schema.as_str(), "pg_catalog" | "public" | "information_schema"))
+        {
+            return Err(SqlError::new("42883", format!("function {} does not exist", names.join("."))));
+        }
+        if !function.within_group.is_empty() {
+            return Err(SqlError::new("0A000", "WITHIN GROUP is not supported"));
+        }
+        let args = arguments(function)?;
+        if name == "array" && matches!(function.args, FunctionArguments::Subquery(_)) {
+            return self.array_of_query(&args.exprs);
+        }
+        if is_aggregate(name) {
+            return self.aggregate(name, function, args);
+        }
+        if let Some(over) = &function.over {
+            return self.window_function(name, args, over, function);
+        }
+        if args.star || args.distinct || function.filter.is_some() {
+            return Err(SqlError::new("42809", format!("{name} is not an aggregate function")));
+        }
+        if let Some(typed) = self.special(name, &args.exprs)? {
+            return Ok(typed);
+        }
+        let mut typed = Vec::new();
+        for expr in &args.exprs {
+            let arg = self.expr(expr)?;
+            typed.push(self.parameter_type(arg));
+        }
+        self.scalar(name, typed)
+    }
+
+    /// A function of fixed argument types.
+    fn scalar(&mut self, name: &str, args: Vec<Typed>) -> Result<Typed> {
+        let Some(signature) = choose(name, &args) else {
+            // A type's name as a function is a cast.
+            if let (Some(ty), [arg]) = (PgType::by_name(name), args.as_slice())
+                && castable(arg.ty, ty).is_some()
+            {
+                return self.coerce(arg.clone(), ty, -1, Context::Explicit);
+            }
+            return Err(no_function(name, &args));
+        };
+        let mut nullable = signature.sql == "NULL" || signature.sql.contains("SELECT");
+        let mut sql = signature.sql.to_string();
+        if signature.sql.contains("pg_catalog.") {
+            self.uses_catalog = true;
+        }
+        let mut texts = Vec::new();
+        for (arg, ty) in args.into_iter().zip(signature.args) {
+            let arg = match ty {
+                &PgType::ANYARRAY if arg.ty.element().is_some() => arg,
+                &PgType::ANYARRAY => self.coerce(arg, PgType::TEXT_ARRAY, -1, Context::Implicit)?,
+                &PgType::PG_NODE_TREE => self.coerce(arg, PgType::TEXT, -1, Context::Explicit)?,
+                ty => self.coerce(arg, *ty, -1, Context::Implicit)?,
+            };
+            nullable |= arg.nullable;
+            texts.push(arg.sql);
+        }
+        for (at, text) in texts.iter().enumerate() {
+            sql = sql.replace(&format!("{{{at}}}"), text);
+        }
+        Ok(Typed::new(sql, signature.result).nullable_if(nullable))
+    }
+
+    fn array_of_query(&mut self, exprs: &[Expr]) -> Result<Typed> {
+        let [Expr::Subquery(query)] = exprs else {
+            return Err(SqlError::new("0A000", "ARRAY of this is not supported"));
+        };
+        let (sql, outputs) = self.query(query, None, true)?;
+        let [output] = outputs.as_slice() else {
+            return Err(SqlError::new("42601", "subquery must return only one column"));
+        };
+        let ty = if output.typed.ty == PgType::UNKNOWN { PgType::TEXT } else { output.typed.ty };
+        let array = ty.array().ok_or_else(|| {
+            SqlError::new("42704", format!("could not find array type for data type {}", ty.sql_name()))
+        })?;
+        let column = super::quote_name(&output.name);
+        let item = self.json_item(&Typed::new(format!("q.{column}"), ty), false);
+        Ok(Typed::new(format!("(SELECT json_group_array({item}) FROM ({sql}) AS q)"), array).not_null())
+    }
+
+    fn strict_args(&mut self, exprs: &[Expr], count: usize, name: &str) -> Result<Vec<Typed>> {
+        let mut args = Vec::new();
+        for expr in exprs {
+            let arg = self.expr(expr)?;
+            args.push(self.parameter_type(arg));
+        }
+        if args.len() == count { Ok(args) } else { Err(no_function(name, &args)) }
+    }
+
+    /// Functions with rules of their own.
+    fn special(&mut self, name: &str, exprs: &[Expr]) -> Result<Option<Typed>> {
+        let offset = self.settings.time_zone.offset_s;
+        let shift = |sql: &str| {
+            if offset == 0 { sql.to_string() } else { format!("({sql} + {})", i64::from(offset) * 1_000_000) }
+        };
+        let text = |value: &str| Typed::constant(Value::Text(value.into()), PgType::TEXT);
+        let typed = match (name, exprs) {
+            ("now" | "transaction_timestamp" | "current_timestamp" | "statement_timestamp", []) => {
+                Typed::new("evesql_now()", PgType::TIMESTAMPTZ).not_null()
+            }
+            ("clock_timestamp", []) => {
+                self.uses_system_values = true;
+                Typed::new("evesql_clock()", PgType::TIMESTAMPTZ).not_null()
+            }
+            ("localtimestamp", []) => Typed::new(shift("evesql_now()"), PgType::TIMESTAMP).not_null(),
+            ("current_date", []) => {
+                Typed::new(format!("({} / 86400000000)", shift("evesql_now()")), PgType::DATE).not_null()
+            }
+            ("localtime", []) => {
+                Typed::new(format!("({} % 86400000000)", shift("evesql_now()")), PgType::TIME).not_null()
+            }
+            ("current_user" | "session_user" | "user" | "current_role", []) => {
+                Typed { ty: PgType::NAME, ..text(&self.settings.user) }
+            }
+            ("current_database" | "current_catalog", []) => Typed { ty: PgType::NAME, ..text(&self.settings.database) },
+            ("current_schema", []) => {
+                let schema = self.settings.search_path.iter().find(|s| self.catalog.schema_oid(s).is_some());
+                match schema {
+                    Some(schema) => Typed { ty: PgType::NAME, ..text(schema) },
+                    None => Typed::constant(Value::Null, PgType::NAME),
+                }
+            }
+            ("current_schemas", [_]) => {
+                let implicit = self.strict_args(exprs, 1, name)?.remove(0);
+                let mut schemas = Vec::new();
+                if implicit.value() == Some(&Value::Integer(1)) {
+                    schemas.push(Value::Text("pg_catalog".into()));
+                }
+                schemas.extend(self.settings.search_path.iter().map(|s| Value::Text(s.as_str().into())));
+                let json = crate::dialect::codec::array_to_json(&schemas);
+                Typed::constant(Value::Text(json.into()), PgType::NAME_ARRAY)
+            }
+            ("version", []) => text(concat!("PostgreSQL 15.0 (EveSQL ", env!("CARGO_PKG_VERSION"), ")")),
+            ("pg_backend_pid", []) => {
+                self.uses_system_values = true;
+                Typed::new("evesql_system('backend_pid')", PgType::INT4).not_null()
+            }
+            ("txid_current" | "pg_current_xact_id", []) => {
+                return Err(SqlError::new("0A000", format!("{name}() is not supported")));
+            }
+            ("pg_typeof", [_]) => {
+                let arg = self.strict_args(exprs, 1, name)?.remove(0);
+                Typed::constant(Value::Integer(i64::from(arg.ty.0)), PgType::REGTYPE)
+            }
+            ("coalesce", [_, ..]) => {
+                let mut args = Vec::new();
+                for expr in exprs {
+                    args.push(self.expr(expr)?);
+                }
+                let scales: Vec<Option<u32>> = args.iter().map(|arg| arg.scale).collect();
+                let (args, ty, typmod) = self.unify(args, "COALESCE")?;
+                let nullable = args.iter().all(|arg| arg.nullable);
+                let list: Vec<String> = args.iter().map(|arg| arg.sql.clone()).collect();
+                let sql = if list.len() == 1 { list[0].clone() } else { format!("coalesce({})", list.join(", ")) };
+                let mut typed = Typed::new(sql, ty).nullable_if(nullable);
+                typed.typmod = typmod;
+                typed.scale = scales[0].filter(|scale| scales.iter().all(|s| *s == Some(*scale)));
+                typed
+            }
+            ("nullif", [_, _]) => {
+                let args = self.strict_args(exprs, 2, name)?;
+                let first = self.as_text_if_unknown(args[0].clone())?;
+                let test = self.compare("=", first.clone(), args[1].clone())?;
+                let mut typed = Typed::new(format!("iif({}, NULL, {})", test.sql, first.sql), first.ty);
+                typed.scale = first.scale;
+                typed.typmod = first.typmod;
+                typed
+            }
+            ("greatest" | "least", [_, ..]) => self.extreme(name, exprs)?,
+            ("concat" | "concat_ws", _) => {
+                let mut list = Vec::new();
+                for expr in exprs {
+                    let arg = self.expr(expr)?;
+                    list.push(self.as_text(arg)?.sql);
+                }
+                match name {
+                    "concat" if list.is_empty() => return Err(no_function(name, &[])),
+                    "concat" => {
+                        let all: Vec<String> = list.iter().map(|item| format!("ifnull({item}, '')")).collect();
+                        Typed::new(format!("({})", all.join(" || ")), PgType::TEXT).not_null()
+                    }
+                    _ => Typed::new(format!("evesql_concat_ws({})", list.join(", ")), PgType::TEXT),
+                }
+            }
+            ("format", [_, ..]) => {
+                let mut list = Vec::new();
+                for expr in exprs {
+                    let arg = self.expr(expr)?;
+                    list.push(self.as_text(arg)?.sql);
+                }
+                Typed::new(format!("evesql_format({})", list.join(", ")), PgType::TEXT)
+            }
+            ("date_trunc", [_, value]) => {
+                let field = self.expr(&exprs[0])?;
+                let value = self.expr(value)?;
+                self.date_trunc(field, value)?
+            }
+            ("date_part", [_, value]) => {
+                let field = self.expr(&exprs[0])?;
+                let field = self.literal_text(&field).ok_or_else(|| {
+                    SqlError::new("0A000", "date_part with a field that is not constant is not supported")
+                })?;
+                let value = self.expr(value)?;
+                self.extract(&field.to_lowercase(), value, false)?
+            }
+            ("timezone", [_, _]) => {
+                let mut args = self.strict_args(exprs, 2, name)?;
+                let moment = args.remove(1);
+                self.at_time_zone(moment, args.remove(0))?
+            }
+            ("to_char", [_, _]) => {
+                let mut args = self.strict_args(exprs, 2, name)?;
+                let picture = self.coerce(args.remove(1), PgType::TEXT, -1, Context::Implicit)?;
+                let value = args.remove(0);
+                if !(value.ty.is_number()
+                    || matches!(value.ty, PgType::DATE | PgType::TIMESTAMP | PgType::TIMESTAMPTZ | PgType::INTERVAL))
+                {
+                    return Err(no_function(name, &[value, picture]));
+                }
+                Typed::new(
+                    format!("evesql_to_char({}, {}, {}, {offset})", value.sql, picture.sql, value.ty.0),
+                    PgType::TEXT,
+                )
+            }
+            ("to_date" | "to_timestamp", [_, _]) => {
+                let mut args = self.strict_args(exprs, 2, name)?;
+                let picture = self.coerce(args.remove(1), PgType::TEXT, -1, Context::Implicit)?;
+                let value = self.coerce(args.remove(0), PgType::TEXT, -1, Context::Implicit)?;
+                let ty = if name == "to_date" { PgType::DATE } else { PgType::TIMESTAMPTZ };
+                Typed::new(format!("evesql_{name}({}, {}, {offset})", value.sql, picture.sql), ty)
+            }
+            ("age", [_, _]) => {
+                let mut args = self.strict_args(exprs, 2, name)?;
+                let other = self.coerce(args.remove(1), PgType::TIMESTAMP, -1, Context::Explicit)?;
+                let value = self.coerce(args.remove(0), PgType::TIMESTAMP, -1, Context::Explicit)?;
+                Typed::new(format!("evesql_age({}, {})", value.sql, other.sql), PgType::INTERVAL)
+            }
+            ("nextval" | "currval" | "setval", [_, ..]) => self.sequence_function(name, exprs)?,
+            ("lastval", []) => {
+                self.uses_system_values = true;
+                Typed::new("evesql_lastval()", PgType::INT8)
+            }
+            ("array_to_string", [_, _] | [_, _, _]) => {
+                let mut args = Vec::new();
+                for expr in exprs {
+                    args.push(self.expr(expr)?);
+                }
+                let array = match args[0].ty.element() {
+                    Some(_) => args[0].clone(),
+                    None => self.coerce(args[0].clone(), PgType::TEXT_ARRAY, -1, Context::Implicit)?,
+                };
+                let mut list = vec![array.sql.clone(), array.ty.0.to_string()];
+                for arg in args.into_iter().skip(1) {
+                    list.push(self.coerce(arg, PgType::TEXT, -1, Context::Implicit)?.sql);
+                }
+                Typed::new(format!("evesql_array_to_string({})", list.join(", ")), PgType::TEXT)
+            }
+            ("array_position", [_, _]) => {
+                let args = self.strict_args(exprs, 2, name)?;
+                let element = args[0].ty.element().ok_or_else(|| no_function(name, &args))?;
+                let item = self.coerce(args[1].clone(), element, -1, Context::Explicit)?;
+                let value = self.element_sql("value", element);
+                let sql =
+                    format!("(SELECT min(key) + 1 FROM json_each({}) WHERE {value} IS {})", args[0].sql, item.sql);
+                Typed::new(sql, PgType::INT4)
+            }
+            ("array_append" | "array_cat", [_, _]) => {
+                let args = self.strict_args(exprs, 2, name)?;
+                self.binary(&sqlparser::ast::BinaryOperator::StringConcat, args[0].clone(), args[1].clone())?
+            }
+            (
+                "json_build_object" | "jsonb_build_object" | "json_build_array" | "jsonb_build_array" | "to_json"
+                | "to_jsonb" | "row_to_json",
+                _,
+            ) => self.json_build(name, exprs)?,
+            ("current_setting", [_] | [_, _]) => {
+                return Err(SqlError::new("0A000", "current_setting() is not supported").with_hint("Use SHOW."));
+            }
+            ("pg_sleep", [_]) => {
+                return Err(SqlError::new("0A000", "pg_sleep() is not supported"));
+            }
+            (
+                "generate_series"
+                | "unnest"
+                | "json_array_elements"
+                | "jsonb_array_elements"
+                | "regexp_split_to_table"
+                | "generate_subscripts",
+                _,
+            ) => {
+                return Err(SqlError::new("0A000", format!("{name}() outside of FROM is not supported")));
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(typed))
+    }
+
+    fn extreme(&mut self, name: &str, exprs: &[Expr]) -> Result<Typed> {
+        let mut args = Vec::new();
+        for expr in exprs {
+            args.push(self.expr(expr)?);
+        }
+        let scales: Vec<Option<u32>> = args.iter().map(|arg| arg.scale).collect();
+        let (args, ty, typmod) = self.unify(args, &name.to_uppercase())?;
+        if args.len() == 1 {
+            return Ok(args[0].clone());
+        }
+        // SQLite's max(a, b) is NULL if one is; ours skip them.
+        let keys: Vec<String> = args.iter().map(|arg| arg.sql.clone()).collect();
+        let mut typed = Typed::new(format!("evesql_{name}({})", keys.join(", ")), ty)
+            .nullable_if(args.iter().all(|arg| arg.nullable));
+        typed.typmod = typmod;
+        typed.scale = scales[0].filter(|scale| scales.iter().all(|s| *s == Some(*scale)));
+        Ok(typed)
+    }
+
+    fn json_build(&mut self, name: &str, exprs: &[Expr]) -> Result<Typed> {
+        let ty = if name.contains("jsonb") { PgType::JSONB } else { PgType::JSON };
+        let mut list = Vec::new();
+        for expr in exprs {
+            let arg = self.expr(expr)?;
+            let arg = self.as_text_if_unknown(arg)?;
+            list.push(arg.sql.clone());
+            list.push(arg.ty.0.to_string());
+        }
+        let offset = self.settings.time_zone.offset_s;
+        let kind = match name {
+            "json_build_object" | "jsonb_build_object" => "object",
+            "json_build_array" | "jsonb_build_array" => "array",
+            "row_to_json" => return Err(SqlError::new("0A000", "row_to_json() is not supported")),
+            _ => "value",
+        };
+        list.insert(0, offset.to_string());
+        list.insert(0, i32::from(ty == PgType::JSONB).to_string());
+        Ok(Typed::new(format!("evesql_json_build_{kind}({})", list.join(", ")), ty))
+    }
+
+    fn sequence_function(&mut self, name: &str, exprs: &[Expr]) -> Result<Typed> {
+        let first = self.expr(&exprs[0])?;
+        let first = self.coerce(first, PgType::REGCLASS, -1, Context::Explicit)?;
+        let Some(Value::Integer(oid)) = first.value() else {
+            return Err(SqlError::new(
+                "0A000",
+                format!("{name}() of a sequence that is not constant is not supported"),
+            ));
+        };
+        match self.catalog.object(*oid as u32) {
+            Some(Object::Sequence(_)) => {}
+            Some(object) => {
+                return Err(SqlError::new("42809", format!("\"{}\" is not a sequence", object.full_name().1)));
+            }
+            None => return Err(SqlError::new("42P01", format!("relation with OID {oid} does not exist"))),
+        }
+        let oid = *oid;
+        match (name, exprs) {
+            ("nextval", [_]) => Ok(Typed::new(format!("evesql_nextval({oid})"), PgType::INT8).not_null()),
+            ("currval", [_]) => {
+                self.uses_system_values = true;
+                Ok(Typed::new(format!("evesql_currval({oid})"), PgType::INT8).not_null())
+            }
+            ("setval", [_, value] | [_, value, _]) => {
+                let value = self.expr(value)?;
+                let value = self.coerce(value, PgType::INT8, -1, Context::Implicit)?;
+                let called = match exprs.get(2) {
+                    Some(called) => {
+                        let called = self.expr(called)?;
+                        self.condition(called, "setval")?.sql
+                    }
+                    None => "1".into(),
+                };
+                Ok(Typed::new(format!("evesql_setval({oid}, {}, {called})", value.sql), PgType::INT8))
+            }
+            _ => Err(no_function(name, &[first])),
+        }
+    }
+
+    pub(super) fn extract(&mut self, field: &str, value: Typed, exact: bool) -> Result<Typed> {
+        let value = self.parameter_type(value);
+        let value = if value.ty == PgType::UNKNOWN {
+            self.coerce(value, PgType::TIMESTAMPTZ, -1, Context::Implicit)?
+        } else {
+            value
+        };
+        if !matches!(value.ty, PgType::DATE | PgType::TIMESTAMP | PgType::TIMESTAMPTZ | PgType::TIME | PgType::INTERVAL)
+        {
+            return Err(SqlError::new(
+                "42883",
+                format!("function pg_catalog.extract(unknown, {}) does not exist", value.ty.sql_name()),
+            ));
+        }
+        let offset = self.settings.time_zone.offset_s;
+        let (name, ty) = if exact { ("evesql_extract", PgType::NUMERIC) } else { ("evesql_date_part", PgType::FLOAT8) };
+        let field = super::typed::quote_text(field);
+        Ok(Typed::new(format!("{name}({field}, {}, {}, {offset})", value.sql, value.ty.0), ty)
+            .nullable_if(value.nullable))
+    }
+
+    fn date_trunc(&mut self, field: Typed, value: Typed) -> Result<Typed> {
+        let field = self.coerce(field, PgType::TEXT, -1, Context::Implicit)?;
+        let value = self.parameter_type(value);
+        let ty = match value.ty {
+            PgType::TIMESTAMP | PgType::TIMESTAMPTZ | PgType::INTERVAL => value.ty,
+            PgType::DATE | PgType::UNKNOWN => PgType::TIMESTAMPTZ,
+            ty => {
+                return Err(SqlError::new(
+                    "42883",
+                    format!("function date_trunc(text, {}) does not exist", ty.sql_name()),
+                ));
+            }
+        };
+        let value = self.coerce(value, ty, -1, Context::Implicit)?;
+        let offset = if ty == PgType::TIMESTAMPTZ { self.settings.time_zone.offset_s } else { 0 };
+        let nullable = value.nullable || field.nullable;
+        Ok(Typed::new(format!("evesql_date_trunc({}, {}, {}, {offset})", field.sql, value.sql, ty.0), ty)
+            .nullable_if(nullable))
+    }
+
+    pub(super) fn at_time_zone(&mut self, moment: Typed, zone: Typed) -> Result<Typed> {
+        let moment = self.parameter_type(moment);
+        let ty = match moment.ty {
+            PgType::TIMESTAMP | PgType::TIMESTAMPTZ => moment.ty,
+            PgType::DATE | PgType::UNKNOWN => PgType::TIMESTAMPTZ,
+            ty => {
+                return Err(SqlError::new(
+                    "42883",
+                    format!("function pg_catalog.timezone(unknown, {}) does not exist", ty.sql_name()),
+                ));
+            }
+        };
+        let moment = self.coerce(moment, ty, -1, Context::Implicit)?;
+        let zone = self.coerce(zone, PgType::TEXT, -1, Context::Implicit)?;
+        let (direction, result) =
+            if ty == PgType::TIMESTAMP { (-1, PgType::TIMESTAMPTZ) } else { (1, PgType::TIMESTAMP) };
+        if let Some(Value::Text(name)) = zone.value() {
+            // `+03` in Postgres' POSIX sense is west of Greenwich; names are not.
+            let parsed = crate::dialect::datetime::TimeZone::parse(name)?;
+            let posix = name.starts_with(['+', '-']);
+            let us = i64::from(parsed.offset_s) * 1_000_000 * direction * if posix { -1 } else { 1 };
+            let sql =
+                if us == 0 { moment.sql } else { format!("({} + {})", moment.sql, literal_sql(&Value::Integer(us))) };
+            return Ok(Typed::new(sql, result).nullable_if(moment.nullable));
+        }
+        Ok(Typed::new(format!("evesql_at_time_zone({}, {}, {direction})", moment.sql, zone.sql), result))
+    }
+
+    fn aggregate(&mut self, name: &str, function: &Function, args: Arguments) -> Result<Typed> {
+        let scope = self.scopes.len().checked_sub(1);
+        let allowed = scope.is_some_and(|level| self.scopes[level].aggregates_allowed || function.over.is_some());
+        let Some(level) = scope.filter(|_| allowed) else {
+            let clause = scope.map_or("this context", |level| self.scopes[level].clause);
+            return Err(SqlError::new("42803", format!("aggregate functions are not allowed in {clause}")));
+        };
+        let window = function.over.is_some();
+        if !window && self.scopes[level].inside_aggregate {
+            return Err(SqlError::new("42803", "aggregate function calls cannot be nested"));
+        }
+        let before = self.scopes[level].inside_aggregate;
+        self.scopes[level].inside_aggregate = before || !window;
+        let result = self.aggregate_inside(name, function, args);
+        self.scopes[level].inside_aggregate = before;
+        let mut typed = result?;
+        if let Some(over) = &function.over {
+            typed.sql = format!("{} OVER {}", typed.sql, self.over(over)?);
+        }
+        if typed.sql.starts_with("sum(") || window {
+            typed.sql = format!("({})", typed.sql);
+        }
+        Ok(typed)
+    }
+
+    fn aggregate_inside(&mut self, name: &str, function: &Function, args: Arguments) -> Result<Typed> {
+        let mut typed = Vec::new();
+        for expr in &args.exprs {
+            let arg = self.expr(expr)?;
+            let arg = self.parameter_type(arg);
+            typed.push(self.as_text_if_unknown(arg)?);
+        }
+        let filter = match &function.filter {
+            Some(filter) => {
+                let condition = self.expr(filter)?;
+                format!(" FILTER (WHERE {})", self.condition(condition, "FILTER")?.sql)
+            }
+            None => String::new(),
+        };
+        let order = self.order_terms(&args.order_by)?;
+        let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
+        let distinct = if args.distinct { "DISTINCT " } else { "" };
+        let make =
+            |call: &str, list: &str, ty: PgType| Typed::new(format!("{call}({distinct}{list}{order}){filter}"), ty);
+        if args.star {
+            return match name {
+                "count" => Ok(make("count", "*", PgType::INT8).not_null()),
+                _ => Err(no_function(name, &[])),
+            };
+        }
+        let wrong = |typed: &[Typed]| no_function(name, typed);
+        let first = typed.first().cloned().ok_or_else(|| wrong(&[]))?;
+        let key = if args.distinct { self.sort_key(&first) } else { first.sql.clone() };
+        let one = typed.len() == 1;
+        Ok(match (name, first.ty) {
+            ("count", _) if one => make("count", &key, PgType::INT8).not_null(),
+            ("sum", PgType::INT2 | PgType::INT4) if one => make("sum", &key, PgType::INT8),
+            ("sum", PgType::INT8) if one => {
+                let mut sum = make("evesql_sum_int8", &key, PgType::NUMERIC);
+                sum.scale = Some(0);
+                sum
+            }
+            ("sum", PgType::NUMERIC) if one => {
+                let mut sum = make("evesql_sum_numeric", &key, PgType::NUMERIC);
+                sum.scale = first.scale;
+                sum
+            }
+            ("sum" | "avg", PgType::FLOAT4 | PgType::FLOAT8) if one => {
+                let ty = if name == "sum" { first.ty } else { PgType::FLOAT8 };
+                make(&format!("evesql_{name}_float8"), &key, ty)
+            }
+            ("sum" | "avg", PgType::INTERVAL) if one => {
+                make(&format!("evesql_{name}_interval"), &key, PgType::INTERVAL)
+            }
+            ("avg", ty) if one && ty.is_integer() => make("evesql_avg_int", &key, PgType::NUMERIC),
+            ("avg", PgType::NUMERIC) if one => make("evesql_avg_numeric", &key, PgType::NUMERIC),
+            ("min" | "max", PgType::BOOL | PgType::UUID | PgType::JSON | PgType::JSONB) if one => {
+                return Err(wrong(&typed));
+            }
+            ("min" | "max", _) if one => {
+                // varchar and name have no minimum of their own.
+                let ty = if matches!(first.ty, PgType::VARCHAR | PgType::NAME) { PgType::TEXT } else { first.ty };
+                let mut result = make(name, &first.sql, ty);
+                result.scale = first.scale;
+                // Shown padded, as the stored values are.
+                result.typmod = if first.ty == PgType::BPCHAR { first.typmod } else { -1 };
+                result
+            }
+            ("bool_and" | "every", PgType::BOOL) if one => make("min", &key, PgType::BOOL),
+            ("bool_or", PgType::BOOL) if one => make("max", &key, PgType::BOOL),
+            ("string_agg", _) if typed.len() == 2 => {
+                let value = self.coerce(typed[0].clone(), PgType::TEXT, -1, Context::Implicit)?;
+                let separator = self.coerce(typed[1].clone(), PgType::TEXT, -1, Context::Implicit)?;
+                if args.distinct {
+                    // SQLite takes one argument with DISTINCT.
+                    return Err(SqlError::new("0A000", "string_agg(DISTINCT ..) is not supported"));
+                }
+                make("group_concat", &format!("{}, {}", value.sql, separator.sql), PgType::TEXT)
+            }
+            ("array_agg", ty) if one => {
+                let array = ty.array().ok_or_else(|| wrong(&typed))?;
+                let item = self.json_item(&first, false);
+                // Of no rows it is NULL, not an empty array.
+                let call = make("json_group_array", &item, array);
+                Typed { sql: format!("nullif({}, '[]')", call.sql), ..call }
+            }
+            ("json_agg" | "jsonb_agg", _) if one => {
+                let ty = if name == "json_agg" { PgType::JSON } else { PgType::JSONB };
+                let binary = i32::from(ty == PgType::JSONB);
+                let offset = self.settings.time_zone.offset_s;
+                let item = format!("evesql_json_build_value({binary}, {offset}, {}, {})", first.sql, first.ty.0);
+                make("evesql_json_agg", &format!("{item}, {binary}"), ty)
+            }
+            ("stddev" | "stddev_samp" | "stddev_pop" | "variance" | "var_samp" | "var_pop", ty)
+                if one && ty.is_float() =>
+            {
+                let call = match name {
+                    "stddev" => "stddev_samp",
+                    "variance" => "var_samp",
+                    other => other,
+                };
+                make(&format!("evesql_{call}"), &key, PgType::FLOAT8)
+            }
+            ("bit_and" | "bit_or", ty) if one && ty.is_integer() => make(&format!("evesql_{name}"), &key, ty),
+            ("json_object_agg" | "jsonb_object_agg", _) => {
+                return Err(SqlError::new("0A000", format!("{name}() is not supported")));
+            }
+            ("stddev" | "stddev_samp" | "stddev_pop" | "variance" | "var_samp" | "var_pop", ty) if ty.is_number() => {
+                return Err(SqlError::new("0A000", format!("{name}() of {} is not supported", ty.sql_name()))
+                    .with_hint("Cast the argument to double precision."));
+            }
+            _ => return Err(wrong(&typed)),
+        })
+    }
+
+    fn window_function(
+        &mut self,
+        name: &str,
+        args: Arguments,
+        over: &WindowType,
+        function: &Function,
+    ) -> Result<Typed> {
+        if function.filter.is_some() {
+            return Err(SqlError::new("0A000", "FILTER is not implemented for non-aggregate window functions"));
+        }
+        let mut typed = Vec::new();
+        for expr in &args.exprs {
+            let arg = self.expr(expr)?;
+            let arg = self.parameter_type(arg);
+            typed.push(self.as_text_if_unknown(arg)?);
+        }
+        let (ty, nullable) = match (name, typed.len()) {
+            ("row_number" | "rank" | "dense_rank", 0) => (PgType::INT8, false),
+            ("percent_rank" | "cume_dist", 0) => (PgType::FLOAT8, false),
+            ("ntile", 1) => (PgType::INT4, false),
+            ("first_value" | "last_value", 1) | ("lag" | "lead", 1..=3) | ("nth_value", 2) => (typed[0].ty, true),
+            _ => return Err(no_function(name, &typed)),
+        };
+        for at in 1..typed.len().min(2) {
+            typed[at] = self.coerce(typed[at].clone(), PgType::INT4, -1, Context::Implicit)?;
+        }
+        if typed.len() == 3 {
+            typed[2] = self.coerce(typed[2].clone(), ty, -1, Context::Implicit)?;
+        }
+        let list: Vec<String> = typed.iter().map(|arg| arg.sql.clone()).collect();
+        let over = self.over(over)?;
+        let mut result = Typed::new(format!("({name}({}) OVER {over})", list.join(", ")), ty).nullable_if(nullable);
+        if nullable && let Some(first) = typed.first() {
+            result.typmod = first.typmod;
+            result.scale = if typed.len() < 3 { first.scale } else { None };
+        }
+        Ok(result)
+    }
+
+    fn over(&mut self, over: &WindowType) -> Result<String> {
+        match over {
+            WindowType::NamedWindow(name) => {
+                let name = fold(name);
+                if !self.scopes.last().is_some_and(|scope| scope.windows.contains(&name)) {
+                    return Err(SqlError::new("42704", format!("window \"{name}\" does not exist")));
+                }
+                Ok(super::quote_name(&name))
+            }
+            WindowType::WindowSpec(spec) => Ok(format!("({})", self.window(spec)?)),
+        }
+    }
+
+    /// What stands between the parentheses of OVER and WINDOW.
+    pub(super) fn window(&mut self, spec: &WindowSpec) -> Result<String> {
+        let mut clauses = Vec::new();
+        if let Some(name) = &spec.window_name {
+            clauses.push(super::quote_name(&fold(name)));
+        }
+        if !spec.partition_by.is_empty() {
+            let mut keys = Vec::new();
+            for expr in &spec.partition_by {
+                let key = self.expr(expr)?;
+                keys.push(self.sort_key(&key));
+            }
+            clauses.push(format!("PARTITION BY {}", keys.join(", ")));
+        }
+        let order = self.order_terms(&spec.order_by)?;
+        if !order.is_empty() {
+            clauses.push(format!("ORDER BY {}", order.join(", ")));
+        }
+        if let Some(frame) = &spec.window_frame {
+            let units = match frame.units {
+                WindowFrameUnits::Rows => "ROWS",
+                WindowFrameUnits::Range => "RANGE",
+                WindowFrameUnits::Groups => "GROUPS",
+            };
+            let offsets = |bound: &WindowFrameBound| {
+                matches!(bound, WindowFrameBound::Preceding(Some(_)) | WindowFrameBound::Following(Some(_)))
+            };
+            let by_value =
+                units == "RANGE" && (offsets(&frame.start_bound) || frame.end_bound.as_ref().is_some_and(offsets));
+            if by_value {
+                return Err(SqlError::new("0A000", "RANGE with an offset is not supported"));
+            }
+            let start = self.frame_bound(&frame.start_bound)?;
+            clauses.push(match &frame.end_bound {
+                Some(end) => format!("{units} BETWEEN {start} AND {}", self.frame_bound(end)?),
+                None => format!("{units} {start}"),
+            });
+        }
+        Ok(clauses.join(" "))
+    }
+
+    fn frame_bound(&mut self, bound: &WindowFrameBound) -> Result<String> {
+        let mut offset = |expr: &Expr| -> Result<String> {
+            let typed = self.expr(expr)?;
+            Ok(self.coerce(typed, PgType::INT8, -1, Context::Implicit)?.sql)
+        };
+        Ok(match bound {
+            WindowFrameBound::CurrentRow => "CURRENT ROW".into(),
+            WindowFrameBound::Preceding(None) => "UNBOUNDED PRECEDING".into(),
+            WindowFrameBound::Following(None) => "UNBOUNDED FOLLOWING".into(),
+            WindowFrameBound::Preceding(Some(expr)) => format!("{} PRECEDING", offset(expr)?),
+            WindowFrameBound::Following(Some(expr)) => format!("{} FOLLOWING", offset(expr)?),
+        })
+    }
+}
+
+/// The first signature that takes these types: as they are, or else by implicit conversion.
+fn choose(name: &str, args: &[Typed]) -> Option<&'static Signature> {
+    let of_name = || SIGNATURES.iter().filter(|s| s.name == name && s.args.len() == args.len());
+    let any_array =
+        |want: PgType, have: PgType| want == PgType::ANYARRAY && (have.element().is_some() || have == PgType::UNKNOWN);
+    let exact = |s: &&Signature| {
+        s.args.iter().zip(args).all(|(want, have)| {
+            *want == have.ty || any_array(*want, have.ty) || have.ty == PgType::UNKNOWN && want.is_text()
+        })
+    };
+    let implicit = |s: &&Signature| {
+        s.args.iter().zip(args).all(|(want, have)| {
+            any_array(*want, have.ty)
+                || castable(have.ty, *want) == Some(Context::Implicit) && *want != PgType::ANYARRAY
+                || *want == PgType::PG_NODE_TREE
+                || (want.is_text() && have.ty.is_text())
+        })
+    };
+    let all_known = args.iter().all(|arg| arg.ty != PgType::UNKNOWN);
+    // Integers prefer double precision where Postgres does: power, sqrt, ceil, floor, round, trunc.
+    let integers =
+        all_known && args.iter().any(|arg| arg.ty.is_integer()) && args.iter().all(|arg| arg.ty.is_integer());
+    of_name()
+        .find(exact)
+        .or_else(|| of_name().filter(|s| integers && s.args.iter().all(|ty| ty.is_integer())).find(implicit))
+        .or_else(|| of_name().filter(|s| integers && s.args.first() == Some(&PgType::FLOAT8)).find(implicit))
+        .or_else(|| of_name().find(implicit))
+}

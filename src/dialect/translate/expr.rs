@@ -1,0 +1,736 @@
+//! Expressions.
+
+use super::coerce::Context;
+use super::names::{fold, parts};
+use super::typed::{Literal, Target, Targets, Typed};
+use super::{Result, Translator};
+use crate::dialect::codec::array_to_json;
+use crate::dialect::numeric::Numeric;
+use crate::dialect::types::PgType;
+use crate::transaction::{SqlError, Value};
+use sqlparser::ast::{
+    AccessExpr, BinaryOperator, CaseWhen, CeilFloorKind, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, Subscript, TrimWhereField, UnaryOperator,
+    Value as Constant,
+};
+
+fn unsupported<T>(what: &str) -> Result<T> {
+    Err(SqlError::new("0A000", format!("{what} is not supported")))
+}
+
+fn boolean(sql: String) -> Typed {
+    Typed::new(sql, PgType::BOOL)
+}
+
+/// A call as if it had been written: for syntax that is a function in disguise.
+fn call(name: &str, args: Vec<Expr>) -> Function {
+    Function {
+        name: ObjectName::from(vec![Ident::new("pg_catalog"), Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect(),
+            clauses: Vec::new(),
+        }),
+        within_group: Vec::new(),
+        filter: None,
+        null_treatment: None,
+        over: None,
+    }
+}
+
+impl Translator<'_> {
+    /// Translates an expression; its value is within its type's range.
+    pub(super) fn expr(&mut self, expr: &Expr) -> Result<Typed> {
+        Ok(self.raw(expr)?.settled())
+    }
+
+    /// As [`Self::expr`], but integers may leave their range: for columns that check it themselves.
+    pub(super) fn raw(&mut self, expr: &Expr) -> Result<Typed> {
+        if let Some(typed) = self.group_key(expr) {
+            return Ok(typed);
+        }
+        let typed = match expr {
+            Expr::BinaryOp { .. } => self.chain(expr),
+            other => self.one(other),
+        };
+        typed.map_err(|error| match expr {
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) | Expr::Function(_) => {
+                self.at(error, expr)
+            }
+            _ => error,
+        })
+    }
+
+    /// A chain of operators leans to the left, as deep as it is long: walked in a loop.
+    fn chain(&mut self, expr: &Expr) -> Result<Typed> {
+        let mut stack = Vec::new();
+        let mut leaf = expr;
+        while let Expr::BinaryOp { left, op, right } = leaf {
+            stack.push((op, right.as_ref(), leaf));
+            leaf = left;
+            if let Some(typed) = self.group_key(leaf) {
+                return self.fold_chain(stack, typed);
+            }
+        }
+        let first = match (leaf, stack.last()) {
+            (Expr::Tuple(left), Some((op, Expr::Tuple(right), _))) => {
+                let typed = self.rows(left, op, right)?;
+                stack.pop();
+                typed
+            }
+            _ => self.raw(leaf)?,
+        };
+        self.fold_chain(stack, first)
+    }
+
+    fn fold_chain(&mut self, mut stack: Vec<(&BinaryOperator, &Expr, &Expr)>, first: Typed) -> Result<Typed> {
+        let mut left = first;
+        while let Some((op, right, _)) = stack.pop() {
+            let right = self.raw(right)?.settled();
+            left = self.binary(op, left.settled(), right)?;
+        }
+        Ok(left)
+    }
+
+    /// `(a, b) < (c, d)`
+    fn rows(&mut self, left: &[Expr], op: &BinaryOperator, right: &[Expr]) -> Result<Typed> {
+        let sign = super::operators::comparison(op)
+            .ok_or_else(|| SqlError::new("0A000", format!("operator {op} on rows is not supported")))?;
+        if left.len() != right.len() {
+            return Err(SqlError::new("42601", "unequal number of entries in row expressions"));
+        }
+        let (mut a, mut b, mut nullable) = (Vec::new(), Vec::new(), false);
+        for (x, y) in left.iter().zip(right) {
+            let (x, y) = (self.expr(x)?, self.expr(y)?);
+            let (ty, _) = self.common_type(&[&x, &y], "row")?;
+            let (x, y) = (self.coerce(x, ty, -1, Context::Implicit)?, self.coerce(y, ty, -1, Context::Implicit)?);
+            nullable |= x.nullable || y.nullable;
+            let (x, y) = self.aligned(&x, &y, sign)?;
+            a.push(x);
+            b.push(y);
+        }
+        Ok(boolean(format!("(({}) {sign} ({}))", a.join(", "), b.join(", "))).nullable_if(nullable))
+    }
+
+    fn group_key(&self, expr: &Expr) -> Option<Typed> {
+        let scope = self.scopes.last()?;
+        if scope.inside_aggregate {
+            return None;
+        }
+        scope.grouped.as_ref()?.iter().find(|key| key.expr == *expr).map(|key| key.typed.clone())
+    }
+
+    fn one(&mut self, expr: &Expr) -> Result<Typed> {
+        match expr {
+            Expr::Identifier(ident) => self.identifier(ident),
+            Expr::CompoundIdentifier(idents) => {
+                let names: Vec<String> = idents.iter().map(fold).collect();
+                match names.split_last() {
+                    Some((name, qualifier)) => self.qualified_column(qualifier, name),
+                    None => unsupported("an empty name"),
+                }
+            }
+            Expr::Nested(inner) => self.raw(inner),
+            Expr::Value(value) => self.value(&value.value),
+            Expr::TypedString(typed) => {
+                let (ty, typmod) = self.data_type(&typed.data_type)?;
+                let literal = self.value(&typed.value.value)?;
+                self.coerce(literal, ty, typmod, Context::Explicit)
+            }
+            Expr::Interval(interval) => self.interval(interval),
+            Expr::Cast { expr, data_type, .. } => {
+                let (ty, typmod) = self.data_type(data_type)?;
+                // ARRAY[]::int[] has no other type to go by.
+                if let (Expr::Array(array), Some(element)) = (expr.as_ref(), ty.element()) {
+                    return self.array(&array.elem, Some(element));
+                }
+                let inner = self.expr(expr)?;
+                self.coerce(inner, ty, typmod, Context::Explicit)
+            }
+            Expr::UnaryOp { op, expr } => self.unary(op, expr),
+            Expr::IsNull(inner) | Expr::IsNotNull(inner) => {
+                let word = if matches!(expr, Expr::IsNull(_)) { "IS NULL" } else { "IS NOT NULL" };
+                let inner = self.expr(inner)?;
+                let inner = self.as_text_if_unknown(inner)?;
+                Ok(boolean(format!("({} {word})", inner.sql)).not_null())
+            }
+            Expr::IsTrue(inner) => self.truth(inner, "IS TRUE"),
+            Expr::IsNotTrue(inner) => self.truth(inner, "IS NOT TRUE"),
+            Expr::IsFalse(inner) => self.truth(inner, "IS FALSE"),
+            Expr::IsNotFalse(inner) => self.truth(inner, "IS NOT FALSE"),
+            Expr::IsUnknown(inner) => self.truth(inner, "IS NULL"),
+            Expr::IsNotUnknown(inner) => self.truth(inner, "IS NOT NULL"),
+            Expr::IsDistinctFrom(a, b) => {
+                let (a, b) = (self.expr(a)?, self.expr(b)?);
+                self.distinct_from(a, b, false)
+            }
+            Expr::IsNotDistinctFrom(a, b) => {
+                let (a, b) = (self.expr(a)?, self.expr(b)?);
+                self.distinct_from(a, b, true)
+            }
+            Expr::Between { expr, negated, low, high } => {
+                let (value, low, high) = (self.expr(expr)?, self.expr(low)?, self.expr(high)?);
+                let first = self.compare(">=", value.clone(), low)?;
+                let second = self.compare("<=", self.parameter_type(value), high)?;
+                let nullable = first.nullable || second.nullable;
+                let not = if *negated { "NOT " } else { "" };
+                Ok(boolean(format!("({not}({} AND {}))", first.sql, second.sql)).nullable_if(nullable))
+            }
+            Expr::InList { expr, list, negated } => self.in_list(expr, list, *negated),
+            Expr::InSubquery { expr, subquery, negated } => self.in_subquery(expr, subquery, *negated),
+            Expr::InUnnest { .. } => unsupported("IN UNNEST"),
+            Expr::AnyOp { left, compare_op, right, .. } => self.quantified(left, compare_op, right, true),
+            Expr::AllOp { left, compare_op, right } => self.quantified(left, compare_op, right, false),
+            Expr::Like { negated, any: false, expr, pattern, escape_char } => {
+                self.like_expr(expr, pattern, escape_char.as_deref(), false, *negated)
+            }
+            Expr::ILike { negated, any: false, expr, pattern, escape_char } => {
+                self.like_expr(expr, pattern, escape_char.as_deref(), true, *negated)
+            }
+            Expr::SimilarTo { negated, expr, pattern, escape_char: None } => {
+                let (value, pattern) = (self.expr(expr)?, self.expr(pattern)?);
+                let value = self.coerce(value, PgType::TEXT, -1, Context::Implicit)?;
+                let pattern = self.coerce(pattern, PgType::TEXT, -1, Context::Implicit)?;
+                let not = if *negated { "NOT " } else { "" };
+                Ok(boolean(format!("({not}evesql_similar({}, {}))", value.sql, pattern.sql)))
+            }
+            Expr::Case { operand, conditions, else_result, .. } => {
+                self.case(operand.as_deref(), conditions, else_result.as_deref())
+            }
+            Expr::Exists { subquery, negated } => {
+                let (sql, _) = self.subquery(subquery)?;
+                let not = if *negated { "NOT " } else { "" };
+                Ok(boolean(format!("({not}EXISTS ({sql}))")).not_null())
+            }
+            Expr::Subquery(query) => {
+                let (sql, mut outputs) = self.subquery(query)?;
+                if outputs.len() != 1 {
+                    return Err(SqlError::new("42601", "subquery must return only one column"));
+                }
+                let output = outputs.remove(0).typed;
+                Ok(Typed {
+                    sql: format!("({sql})"),
+                    nullable: true,
+                    column: None,
+                    literal: None,
+                    param: None,
+                    checked: None,
+                    ..output
+                })
+            }
+            Expr::Function(function) => self.function(function),
+            Expr::Array(array) => self.array(&array.elem, None),
+            Expr::CompoundFieldAccess { root, access_chain } => self.subscript(root, access_chain),
+            Expr::Extract { field, expr, .. } => {
+                let value = self.expr(expr)?;
+                self.extract(&field_name(field), value, true)
+            }
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                let (moment, zone) = (self.expr(timestamp)?, self.expr(time_zone)?);
+                self.at_time_zone(moment, zone)
+            }
+            Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => {
+                self.function(&call("ceil", vec![*expr.clone()]))
+            }
+            Expr::Floor { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => {
+                self.function(&call("floor", vec![*expr.clone()]))
+            }
+            Expr::Position { expr, r#in } => self.function(&call("strpos", vec![*r#in.clone(), *expr.clone()])),
+            Expr::Substring { expr, substring_from, substring_for, .. } => {
+                let mut args = vec![*expr.clone()];
+                match (substring_from, substring_for) {
+                    (Some(from), None) => args.push(*from.clone()),
+                    (from, Some(length)) => {
+                        let one = Expr::Value(Constant::Number("1".into(), false).with_empty_span());
+                        args.push(from.as_deref().cloned().unwrap_or(one));
+                        args.push(*length.clone());
+                    }
+                    (None, None) => {}
+                }
+                self.function(&call("substring", args))
+            }
+            Expr::Trim { expr, trim_where, trim_what, trim_characters } => {
+                let name = match trim_where {
+                    Some(TrimWhereField::Leading) => "ltrim",
+                    Some(TrimWhereField::Trailing) => "rtrim",
+                    _ => "btrim",
+                };
+                let mut args = vec![*expr.clone()];
+                args.extend(trim_what.as_deref().cloned());
+                args.extend(trim_characters.iter().flatten().cloned());
+                self.function(&call(name, args))
+            }
+            Expr::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
+                let mut args = vec![*expr.clone(), *overlay_what.clone(), *overlay_from.clone()];
+                args.extend(overlay_for.as_deref().cloned());
+                self.function(&call("overlay", args))
+            }
+            Expr::Collate { expr, collation } => {
+                let names = parts(collation);
+                match names.last().map(String::as_str) {
+                    Some("C" | "POSIX" | "default" | "ucs_basic" | "en_US" | "en_US.utf8" | "C.UTF-8") => {
+                        self.expr(expr)
+                    }
+                    other => unsupported(&format!("collation \"{}\"", other.unwrap_or(""))),
+                }
+            }
+            Expr::Tuple(items) if items.len() == 1 => self.expr(&items[0]),
+            Expr::Tuple(_) => unsupported("a row as a value"),
+            Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) => unsupported("GROUPING SETS"),
+            other => unsupported(&format!("the expression {other}")),
+        }
+    }
+
+    fn identifier(&mut self, ident: &Ident) -> Result<Typed> {
+        let name = fold(ident);
+        if ident.quote_style.is_none() {
+            // Functions that are called without parentheses.
+            let plain = match name.as_str() {
+                "current_timestamp" | "current_date" | "localtimestamp" | "current_time" | "localtime"
+                | "current_user" | "session_user" | "user" | "current_role" | "current_catalog" | "current_schema" => {
+                    Some(name.as_str())
+                }
+                _ => None,
+            };
+            if let Some(plain) = plain {
+                return self.function(&call(plain, Vec::new()));
+            }
+            if name == "default" {
+                return Err(SqlError::new("42601", "DEFAULT is not allowed in this context"));
+            }
+        }
+        self.column(&name)
+    }
+
+    fn value(&mut self, value: &Constant) -> Result<Typed> {
+        let open = |text: &str| -> Typed {
+            let mut typed = Typed::new(super::typed::quote_text(text), PgType::UNKNOWN).not_null();
+            typed.literal = Some(Literal::Unknown(text.to_string()));
+            typed
+        };
+        match value {
+            Constant::Number(digits, _) => number(digits),
+            Constant::SingleQuotedString(text)
+            | Constant::EscapedStringLiteral(text)
+            | Constant::UnicodeStringLiteral(text)
+            | Constant::NationalStringLiteral(text) => Ok(open(text)),
+            Constant::DollarQuotedString(text) => Ok(open(&text.value)),
+            Constant::Boolean(truth) => Ok(Typed::constant(Value::Integer(i64::from(*truth)), PgType::BOOL)),
+            Constant::Null => Ok(Typed::constant(Value::Null, PgType::UNKNOWN)),
+            Constant::Placeholder(name) => self.parameter(name),
+            Constant::HexStringLiteral(_) | Constant::SingleQuotedByteStringLiteral(_) => unsupported("a bit string"),
+            other => unsupported(&format!("the literal {other}")),
+        }
+    }
+
+    fn interval(&mut self, interval: &sqlparser::ast::Interval) -> Result<Typed> {
+        let value = self.expr(&interval.value)?;
+        let Some(mut text) = self.literal_text(&value) else { return unsupported("INTERVAL of an expression") };
+        if let Some(field) = &interval.leading_field {
+            text = format!("{text} {}", field_name(field));
+        }
+        if interval.last_field.is_some() {
+            return unsupported("INTERVAL with a range of fields");
+        }
+        let parsed = crate::dialect::datetime::Interval::parse(&text)?;
+        Ok(Typed::constant(Value::Blob(parsed.encode().into()), PgType::INTERVAL))
+    }
+
+    fn truth(&mut self, expr: &Expr, test: &str) -> Result<Typed> {
+        let inner = self.expr(expr)?;
+        let inner = self.condition(inner, test)?;
+        Ok(boolean(format!("({} {test})", inner.sql)).not_null())
+    }
+
+    fn unary(&mut self, op: &UnaryOperator, expr: &Expr) -> Result<Typed> {
+        let inner = self.expr(expr)?;
+        let inner = self.parameter_type(inner);
+        match op {
+            UnaryOperator::Not => {
+                let inner = self.condition(inner, "NOT")?;
+                Ok(boolean(format!("(NOT {})", inner.sql)).nullable_if(inner.nullable))
+            }
+            UnaryOperator::Plus => Ok(inner),
+            UnaryOperator::Minus => {
+                // The smallest integer is written as minus something that is one too large.
+                if let (PgType::NUMERIC, Some(Value::Blob(bytes))) = (inner.ty, inner.value()) {
+                    let number = Numeric::decode(bytes)?.negate();
+                    if inner.scale == Some(0) && number == Numeric::from(i64::MIN) && matches!(expr, Expr::Value(_)) {
+                        return Ok(Typed::constant(Value::Integer(i64::MIN), PgType::INT8));
+                    }
+                    return Ok(Typed::constant(Value::Blob(number.encode().into()), PgType::NUMERIC));
+                }
+                if let Some(Value::Integer(number)) = inner.value()
+                    && let Some(negative) = number.checked_neg()
+                {
+                    let ty = if inner.ty == PgType::INT8 && negative == i64::from(i32::MIN) {
+                        PgType::INT4
+                    } else {
+                        inner.ty
+                    };
+                    return Ok(Typed::constant(Value::Integer(negative), ty));
+                }
+                let ty = inner.ty;
+                let nullable = inner.nullable;
+                match ty {
+                    PgType::NUMERIC => {
+                        let scale = inner.scale;
+                        Ok(Typed {
+                            scale,
+                            ..Typed::new(format!("evesql_numeric_neg({})", inner.sql), ty).nullable_if(nullable)
+                        })
+                    }
+                    PgType::INTERVAL => Ok(Typed::new(format!("evesql_interval_mul({}, -1.0)", inner.sql), ty)),
+                    _ if ty.is_float() => Ok(Typed::new(format!("(-{})", inner.sql), ty).nullable_if(nullable)),
+                    _ if ty.is_integer() => {
+                        let zero = Typed::constant(Value::Integer(0), ty);
+                        self.binary(&BinaryOperator::Minus, zero, inner)
+                    }
+                    PgType::UNKNOWN => {
+                        let zero = Typed::constant(Value::Integer(0), PgType::INT4);
+                        self.binary(&BinaryOperator::Minus, zero, inner)
+                    }
+                    _ => Err(SqlError::new("42883", format!("operator does not exist: - {}", ty.sql_name()))),
+                }
+            }
+            UnaryOperator::BitwiseNot if inner.ty.is_integer() => {
+                Ok(Typed::new(format!("(~{})", inner.sql), inner.ty).nullable_if(inner.nullable))
+            }
+            UnaryOperator::PGAbs => self.function(&call("abs", vec![expr.clone()])),
+            UnaryOperator::PGSquareRoot => self.function(&call("sqrt", vec![expr.clone()])),
+            UnaryOperator::PGCubeRoot => self.function(&call("cbrt", vec![expr.clone()])),
+            other => unsupported(&format!("operator {other}")),
+        }
+    }
+
+    fn in_list(&mut self, expr: &Expr, list: &[Expr], negated: bool) -> Result<Typed> {
+        let word = if negated { "NOT IN" } else { "IN" };
+        if let Expr::Tuple(left) = expr {
+            let eq = BinaryOperator::Eq;
+            let mut tests = Vec::new();
+            for item in list {
+                let Expr::Tuple(right) = item else { return unsupported("IN with a row and no row") };
+                tests.push(self.rows(left, &eq, right)?.sql);
+            }
+            let not = if negated { "NOT " } else { "" };
+            return Ok(boolean(format!("({not}({}))", tests.join(" OR "))));
+        }
+        let value = self.expr(expr)?;
+        let mut items = Vec::new();
+        for item in list {
+            items.push(self.expr(item)?);
+        }
+        let mut all = vec![self.parameter_type(value)];
+        all.append(&mut items);
+        let nullable = all.iter().any(|item| item.nullable);
+        // Against one type each: as `=` would bring it to.
+        let mut sides = Vec::new();
+        let simple = |ty: PgType| ty.is_integer() || ty.is_oid_like();
+        let (ty, _) = self.common_type(&all.iter().collect::<Vec<_>>(), "IN")?;
+        let scale = all[0].scale.filter(|_| all[0].ty == PgType::NUMERIC);
+        for item in all {
+            let typed =
+                if simple(item.ty) && simple(ty) { item } else { self.coerce(item, ty, -1, Context::Implicit)? };
+            sides.push(match ty {
+                PgType::NUMERIC if scale.is_none() || typed.scale != scale => {
+                    format!("evesql_numeric_align({}, {})", typed.sql, scale.unwrap_or(0))
+                }
+                PgType::INTERVAL => format!("evesql_interval_key({})", typed.sql),
+                PgType::JSON => return Err(super::operators::no_operator("=", ty, ty)),
+                _ => typed.sql,
+            });
+        }
+        Ok(boolean(format!("({} {word} ({}))", sides[0], sides[1..].join(", "))).nullable_if(nullable))
+    }
+
+    fn in_subquery(&mut self, expr: &Expr, query: &sqlparser::ast::Query, negated: bool) -> Result<Typed> {
+        let word = if negated { "NOT IN" } else { "IN" };
+        let left: Vec<&Expr> = match expr {
+            Expr::Tuple(items) => items.iter().collect(),
+            other => vec![other],
+        };
+        let mut values = Vec::new();
+        for item in left {
+            let typed = self.expr(item)?;
+            values.push(self.parameter_type(typed));
+        }
+        let (_, outputs) = self.dry(|this| this.subquery(query))?;
+        if outputs.len() != values.len() {
+            let few = if outputs.len() > values.len() { "many" } else { "few" };
+            return Err(SqlError::new("42601", format!("subquery has too {few} columns")));
+        }
+        let mut targets = Vec::new();
+        let mut sides = Vec::new();
+        for (value, output) in values.into_iter().zip(&outputs) {
+            let (ty, _) = self.common_type(&[&value, &output.typed], "IN")?;
+            let same_form = |a: PgType| a == ty || (a.is_integer() && ty.is_integer()) || (a.is_text() && ty.is_text());
+            let value = if same_form(value.ty) { value } else { self.coerce(value, ty, -1, Context::Implicit)? };
+            targets.push(if same_form(output.typed.ty) {
+                None
+            } else {
+                Some(Target { ty, typmod: -1, align: false, column: None })
+            });
+            let aligned_already = value.scale.is_some() && value.scale == output.typed.scale;
+            if ty == PgType::INTERVAL || (ty == PgType::NUMERIC && !aligned_already) {
+                return unsupported("IN with a subquery over numeric without a fixed scale");
+            }
+            sides.push(value.sql);
+        }
+        let (sql, _) = self.subquery_with(query, Some(&targets))?;
+        let left = if sides.len() == 1 { sides.remove(0) } else { format!("({})", sides.join(", ")) };
+        Ok(boolean(format!("({left} {word} ({sql}))")))
+    }
+
+    /// `x op ANY (array or subquery)`
+    fn quantified(&mut self, left: &Expr, op: &BinaryOperator, right: &Expr, any: bool) -> Result<Typed> {
+        let right = match right {
+            Expr::Nested(inner) => inner,
+            other => other,
+        };
+        let equal = matches!(op, BinaryOperator::Eq);
+        if let Expr::Subquery(query) = right {
+            return match (any, op) {
+                (true, BinaryOperator::Eq) => self.in_subquery(left, query, false),
+                (false, BinaryOperator::NotEq) => self.in_subquery(left, query, true),
+                _ => unsupported(&format!("{op} {} with a subquery", if any { "ANY" } else { "ALL" })),
+            };
+        }
+        if let Expr::Array(array) = right
+            && !array.elem.is_empty()
+            && ((any && equal) || (!any && matches!(op, BinaryOperator::NotEq)))
+        {
+            return self.in_list(left, &array.elem, !any);
+        }
+        let value = self.expr(left)?;
+        let value = self.parameter_type(value);
+        let array = self.expr(right)?;
+        let array = self.parameter_type(array);
+        let wanted = match array.ty.element() {
+            Some(_) => array.ty,
+            None if array.ty == PgType::UNKNOWN => {
+                let element = if value.ty == PgType::VARCHAR { PgType::TEXT } else { value.ty };
+                let element = if element == PgType::UNKNOWN { PgType::TEXT } else { element };
+                element
+                    .array()
+                    .ok_or_else(|| SqlError::new("42809", "op ANY/ALL (array) requires array on right side"))?
+            }
+            None => return Err(SqlError::new("42809", "op ANY/ALL (array) requires array on right side")),
+        };
+        let array = self.coerce(array, wanted, -1, Context::Implicit)?;
+        let element = wanted.element().unwrap_or(PgType::TEXT);
+        let item = self.element_sql("value", element);
+        if let (Some(Value::Text(json)), true) = (array.value(), any && equal) {
+            // A constant array is a list.
+            let items = crate::dialect::codec::array_from_json(json, element)?;
+            let mut tests = Vec::new();
+            for item in items {
+                tests.push(self.compare("=", value.clone(), Typed::constant(item, element))?.sql);
+            }
+            let sql = if tests.is_empty() { "0".to_string() } else { format!("({})", tests.join(" OR ")) };
+            return Ok(boolean(sql));
+        }
+        let each = Typed::new(item, element);
+        if any && equal {
+            let number_apart = |ty: PgType| matches!(ty, PgType::NUMERIC | PgType::INTERVAL);
+            let plain = value.ty == element
+                || (value.ty.is_integer() && element.is_integer())
+                || (value.ty.is_text() && element.is_text())
+                || value.ty.is_oid_like();
+            if plain && !number_apart(element) {
+                return Ok(boolean(format!("({} IN (SELECT {} FROM json_each({})))", value.sql, each.sql, array.sql)));
+            }
+        }
+        let test = self.compare(&op.to_string(), value, each)?;
+        let list = format!("(SELECT {} AS r FROM json_each({}))", test.sql, array.sql);
+        // Three-valued: one that decides decides; else NULL if any is NULL.
+        let (pick, decides, otherwise) = if any { ("max", 1, 0) } else { ("min", 0, 1) };
+        Ok(boolean(format!(
+            "(SELECT CASE WHEN {} IS NULL THEN NULL WHEN {pick}(r) = {decides} THEN {decides} \
+             WHEN count(*) > count(r) THEN NULL ELSE {otherwise} END FROM {list})",
+            array.sql
+        )))
+    }
+
+    /// An element that json_each gave, in stored form.
+    pub(super) fn element_sql(&self, value: &str, element: PgType) -> String {
+        match element.storage() {
+            crate::dialect::types::Storage::Blob => format!("unhex({value})"),
+            crate::dialect::types::Storage::Real => format!("CAST({value} AS REAL)"),
+            _ => value.to_string(),
+        }
+    }
+
+    fn like_expr(
+        &mut self,
+        expr: &Expr,
+        pattern: &Expr,
+        escape: Option<&Expr>,
+        fold: bool,
+        negated: bool,
+    ) -> Result<Typed> {
+        let (value, pattern) = (self.expr(expr)?, self.expr(pattern)?);
+        let escape = escape.map(|escape| self.expr(escape)).transpose()?;
+        let value = self.parameter_type(value);
+        if value.ty != PgType::UNKNOWN && !value.ty.is_text() {
+            return Err(super::operators::no_operator("~~", value.ty, pattern.ty));
+        }
+        self.like(value, pattern, escape, fold, negated)
+    }
+
+    fn case(&mut self, operand: Option<&Expr>, conditions: &[CaseWhen], otherwise: Option<&Expr>) -> Result<Typed> {
+        let operand = operand.map(|operand| self.expr(operand)).transpose()?;
+        let mut tests = Vec::new();
+        let mut results = Vec::new();
+        for when in conditions {
+            let condition = self.expr(&when.condition)?;
+            tests.push(match &operand {
+                Some(operand) => self.compare("=", operand.clone(), condition)?.sql,
+                None => self.condition(condition, "CASE/WHEN")?.sql,
+            });
+            results.push(self.expr(&when.result)?);
+        }
+        let has_else = otherwise.is_some();
+        if let Some(otherwise) = otherwise {
+            results.push(self.expr(otherwise)?);
+        }
+        let scales: Vec<Option<u32>> = results.iter().map(|r| r.scale).collect();
+        let (results, ty, typmod) = self.unify(results, "CASE")?;
+        let nullable = !has_else || results.iter().any(|result| result.nullable);
+        let mut sql = String::from("CASE");
+        for (test, result) in tests.iter().zip(&results) {
+            sql += &format!(" WHEN {test} THEN {}", result.sql);
+        }
+        if has_else {
+            sql += &format!(" ELSE {}", results.last().map_or("NULL", |result| &result.sql));
+        }
+        let mut typed = Typed::new(format!("({sql} END)"), ty).nullable_if(nullable);
+        typed.typmod = typmod;
+        typed.scale = scales.first().copied().flatten().filter(|scale| scales.iter().all(|s| *s == Some(*scale)));
+        Ok(typed)
+    }
+
+    pub(super) fn array(&mut self, items: &[Expr], element: Option<PgType>) -> Result<Typed> {
+        let mut all = Vec::new();
+        for item in items {
+            let typed = match item {
+                Expr::Array(inner) => self.array(&inner.elem, element)?,
+                other => self.expr(other)?,
+            };
+            all.push(typed);
+        }
+        let nested = all.first().is_some_and(|item| item.ty.element().is_some());
+        let element = match element {
+            Some(element) => element,
+            None if all.is_empty() => {
+                return Err(SqlError::new("42P18", "cannot determine type of empty array")
+                    .with_hint("Explicitly cast to the desired type, for example ARRAY[]::integer[]."));
+            }
+            None => self.common_type(&all.iter().collect::<Vec<_>>(), "ARRAY")?.0,
+        };
+        let (element, array) = match nested {
+            true => (element.array().filter(|_| element.element().is_none()).unwrap_or(element), element),
+            false => (element, element),
+        };
+        let array = if array.element().is_some() { Some(array) } else { array.array() };
+        let array = array.ok_or_else(|| {
+            SqlError::new("42704", format!("could not find array type for data type {}", element.sql_name()))
+        })?;
+        let mut converted = Vec::new();
+        for item in all {
+            converted.push(self.coerce(item, if nested { array } else { element }, -1, Context::Implicit)?);
+        }
+        let values: Option<Vec<Value>> = converted.iter().map(|item| item.value().cloned()).collect();
+        if let (Some(values), false) = (&values, nested) {
+            return Ok(Typed::constant(Value::Text(array_to_json(values).into()), array));
+        }
+        let items: Vec<String> = converted.iter().map(|item| self.json_item(item, nested)).collect();
+        Ok(Typed::new(format!("json_array({})", items.join(", ")), array).not_null())
+    }
+
+    /// A value as an argument of json_array: bytes as hexadecimal digits, inner arrays as JSON.
+    pub(super) fn json_item(&self, item: &Typed, nested: bool) -> String {
+        match item.ty.storage() {
+            _ if nested => format!("json({})", item.sql),
+            crate::dialect::types::Storage::Blob => format!("lower(hex({}))", item.sql),
+            _ => item.sql.clone(),
+        }
+    }
+
+    fn subscript(&mut self, root: &Expr, chain: &[AccessExpr]) -> Result<Typed> {
+        // `a.b[1]` comes as a chain of names first.
+        let mut names = Vec::new();
+        let mut rest = chain;
+        if let Expr::Identifier(first) = root {
+            names.push(first.clone());
+            while let Some((AccessExpr::Dot(Expr::Identifier(next)), tail)) = rest.split_first() {
+                names.push(next.clone());
+                rest = tail;
+            }
+        }
+        let mut typed = match names.len() {
+            0 => self.expr(root)?,
+            1 => self.expr(root)?,
+            _ => self.expr(&Expr::CompoundIdentifier(names))?,
+        };
+        for access in rest {
+            let AccessExpr::Subscript(Subscript::Index { index }) = access else {
+                return unsupported("an array slice or a field of a row");
+            };
+            let element = typed.ty.element().ok_or_else(|| {
+                SqlError::new(
+                    "42804",
+                    format!("cannot subscript type {} because it does not support subscripting", typed.ty.sql_name()),
+                )
+            })?;
+            let zero_based = matches!(typed.ty, PgType::INT2VECTOR | PgType::OIDVECTOR);
+            let index = self.expr(index)?;
+            let index = self.coerce(index, PgType::INT4, -1, Context::Implicit)?;
+            let shift = i32::from(!zero_based);
+            let sql = format!("json_extract({}, '$[' || ({} - {shift}) || ']')", typed.sql, index.sql);
+            typed = Typed::new(self.element_sql(&sql, element), element);
+        }
+        Ok(typed)
+    }
+
+    /// A query inside an expression, seeing the columns around it.
+    pub(super) fn subquery(&mut self, query: &sqlparser::ast::Query) -> Result<(String, Vec<super::typed::Output>)> {
+        self.subquery_with(query, None)
+    }
+
+    pub(super) fn subquery_with(
+        &mut self,
+        query: &sqlparser::ast::Query,
+        targets: Targets<'_>,
+    ) -> Result<(String, Vec<super::typed::Output>)> {
+        self.query(query, targets, false)
+    }
+}
+
+/// A number as Postgres types it: the first of int4, int8, numeric that holds it.
+fn number(digits: &str) -> Result<Typed> {
+    let plain: String = digits.chars().filter(|c| *c != '_').collect();
+    if let Some(hex) = plain.strip_prefix("0x").or_else(|| plain.strip_prefix("0X")) {
+        let value = i64::from_str_radix(hex, 16).map_err(|_| SqlError::new("22003", "integer out of range"))?;
+        return Ok(integer(value));
+    }
+    if let (Ok(value), true) = (plain.parse::<i64>(), plain.bytes().all(|b| b.is_ascii_digit())) {
+        return Ok(integer(value));
+    }
+    let value = Numeric::parse(&plain)?;
+    Ok(Typed::constant(Value::Blob(value.encode().into()), PgType::NUMERIC))
+}
+
+fn integer(value: i64) -> Typed {
+    let ty = if i32::try_from(value).is_ok() { PgType::INT4 } else { PgType::INT8 };
+    Typed::constant(Value::Integer(value), ty)
+}
+
+/// A field of EXTRACT or INTERVAL in lower case.
+pub(super) fn field_name(field: &DateTimeField) -> String {
+    match field {
+        DateTimeField::Custom(ident) => ident.value.to_lowercase(),
+        other => other.to_string().to_lowercase(),
+    }
+}

@@ -1,0 +1,315 @@
+//! Typing and translation. One [`Translator`] per statement walks the tree once; expressions come out as
+//! SQLite text with their Postgres type ([`typed::Typed`]).
+
+mod calls;
+mod coerce;
+mod copy;
+mod ddl;
+mod dml;
+mod expr;
+mod from;
+mod names;
+mod operators;
+mod select;
+mod signatures;
+mod table_ddl;
+mod typed;
+
+pub(super) use names::type_by_name;
+pub(super) use typed::quote_name;
+
+use super::parse::{Ast, Parsed, Places};
+use super::prepared::{Kind, Locking, Notice, OutputColumn, Prepared, Tag};
+use super::settings::Settings;
+use super::types::PgType;
+use super::utility::Utility;
+use crate::catalog::Catalog;
+use crate::transaction::{SqlError, Value};
+use sqlparser::ast::{Ident, Spanned, Statement};
+use sqlparser::tokenizer::Location;
+use std::collections::BTreeSet;
+use typed::{Cte, Output, Scope, Typed};
+
+type Result<T> = std::result::Result<T, SqlError>;
+
+/// Parameters that a statement can have: SQLite's limit.
+const PARAMS_MAX: usize = 32_766;
+
+/// The work on one statement.
+pub(super) struct Translator<'a> {
+    catalog: &'a Catalog,
+    settings: &'a Settings,
+    places: Places<'a>,
+    /// Types of the parameters, as far as known.
+    params: Vec<Option<PgType>>,
+    /// Query levels, outermost first.
+    scopes: Vec<Scope>,
+    ctes: Vec<Cte>,
+    locking: Vec<Locking>,
+    notices: Vec<Notice>,
+    uses_system_values: bool,
+    uses_catalog: bool,
+    /// Tables and views that are named.
+    reads: BTreeSet<u32>,
+    /// Views being expanded, against those that contain themselves.
+    views: Vec<u32>,
+    names_made: u32,
+    /// Queries translated so far.
+    queries: u32,
+    /// OVERRIDING SYSTEM VALUE.
+    overriding: bool,
+}
+
+impl<'a> Translator<'a> {
+    pub(super) fn new(
+        whole: &'a str,
+        catalog: &'a Catalog,
+        param_oids: &[u32],
+        settings: &'a Settings,
+    ) -> Result<Self> {
+        let mut params = Vec::new();
+        for oid in param_oids {
+            params.push(match PgType(*oid) {
+                PgType(0) | PgType::UNKNOWN => None,
+                ty if ty.is_known() => Some(ty),
+                PgType(oid) => return Err(SqlError::new("42704", format!("type with OID {oid} does not exist"))),
+            });
+        }
+        Ok(Translator {
+            catalog,
+            settings,
+            places: Places::new(whole),
+            params,
+            scopes: Vec::new(),
+            ctes: Vec::new(),
+            locking: Vec::new(),
+            notices: Vec::new(),
+            uses_system_values: false,
+            uses_catalog: false,
+            reads: BTreeSet::new(),
+            views: Vec::new(),
+            names_made: 0,
+            queries: 0,
+            overriding: false,
+        })
+    }
+
+    /// A name that no client can have chosen.
+    fn fresh(&mut self, prefix: &str) -> String {
+        self.names_made += 1;
+        format!("{prefix}:{}", self.names_made)
+    }
+
+    /// Puts the position of a piece of the tree into an error.
+    fn at(&self, error: SqlError, node: &impl Spanned) -> SqlError {
+        self.at_place(error, node.span().start)
+    }
+
+    /// As [`Self::at`], for a name alone.
+    fn at_name(&self, error: SqlError, name: &Ident) -> SqlError {
+        self.at_place(error, name.span.start)
+    }
+
+    fn at_place(&self, error: SqlError, place: Location) -> SqlError {
+        // Inside a view the places are those of another text.
+        if error.position.is_some() || !self.views.is_empty() {
+            return error;
+        }
+        SqlError { position: self.places.position(place), ..error }
+    }
+
+    fn statement(&mut self, statement: &Statement) -> Result<Prepared> {
+        match statement {
+            Statement::Query(query) => self.query_statement(query),
+            Statement::Insert(insert) => self.insert(insert),
+            Statement::Update(update) => self.update(update),
+            Statement::Delete(delete) => self.delete(delete),
+            Statement::Truncate(truncate) => self.truncate(truncate),
+            other => self.ddl(other),
+        }
+    }
+
+    fn query_statement(&mut self, query: &sqlparser::ast::Query) -> Result<Prepared> {
+        let (sql, outputs) = self.top_query(query)?;
+        let columns = self.output_columns(outputs)?;
+        self.finish(Kind::Select, vec![sql], columns, Tag::Select, true)
+    }
+
+    /// Result columns for RowDescription; what is still of unknown type becomes text.
+    fn output_columns(&mut self, outputs: Vec<Output>) -> Result<Vec<OutputColumn>> {
+        Ok(outputs
+            .into_iter()
+            .map(|Output { name, typed }| {
+                let (table_oid, column_number) = typed.column.unwrap_or((0, 0));
+                let ty = if typed.ty == PgType::UNKNOWN { PgType::TEXT } else { typed.ty };
+                OutputColumn { name, ty, typmod: typed.typmod, table_oid, column_number }
+            })
+            .collect())
+    }
+
+    fn finish(
+        &mut self,
+        kind: Kind,
+        sql: Vec<String>,
+        columns: Vec<OutputColumn>,
+        tag: Tag,
+        read_only: bool,
+    ) -> Result<Prepared> {
+        let mut params = Vec::with_capacity(self.params.len());
+        for (at, ty) in self.params.iter().enumerate() {
+            params.push(ty.ok_or_else(|| {
+                SqlError::new("42P18", format!("could not determine data type of parameter ${}", at + 1))
+            })?);
+        }
+        Ok(Prepared {
+            kind,
+            sql: sql.into_iter().map(Into::into).collect(),
+            params,
+            columns,
+            read_only,
+            locking: std::mem::take(&mut self.locking),
+            uses_system_values: self.uses_system_values,
+            uses_catalog: self.uses_catalog,
+            tag,
+            changes_schema: false,
+            notices: std::mem::take(&mut self.notices),
+        })
+    }
+
+    /// The statement has no result and changes nothing.
+    fn nothing(&mut self, kind: Kind, tag: Tag) -> Result<Prepared> {
+        self.finish(kind, Vec::new(), Vec::new(), tag, true)
+    }
+
+    /// Constant value of an expression without columns and parameters.
+    fn constant(&mut self, expr: &sqlparser::ast::Expr, ty: PgType) -> Result<Value> {
+        let typed = self.expr(expr)?;
+        let typed = self.coerce(typed, ty, -1, coerce::Context::Assignment)?;
+        typed.value().cloned().ok_or_else(|| SqlError::new("0A000", "only a constant is supported here"))
+    }
+}
+
+pub(super) fn prepare(parsed: &Parsed, catalog: &Catalog, param_oids: &[u32], settings: &Settings) -> Result<Prepared> {
+    let mut translator = Translator::new(&parsed.whole, catalog, param_oids, settings)?;
+    match &parsed.ast {
+        Ast::Empty => translator.nothing(Kind::Empty, Tag::Fixed("")),
+        Ast::Sql(statement) => translator.statement(statement),
+        Ast::Utility(utility) => prepare_utility(translator, utility, param_oids),
+    }
+}
+
+fn prepare_utility(mut translator: Translator<'_>, utility: &Utility, param_oids: &[u32]) -> Result<Prepared> {
+    let (catalog, settings) = (translator.catalog, translator.settings);
+    match utility {
+        Utility::Copy { source, to, format } => translator.copy(source, *to, format),
+        Utility::Explain { analyze, json, statement } => {
+            if *analyze {
+                return Err(SqlError::new("0A000", "EXPLAIN ANALYZE is not supported"));
+            }
+            if *json {
+                return Err(SqlError::new("0A000", "EXPLAIN (FORMAT JSON) is not supported"));
+            }
+            let inner = prepare(statement, catalog, param_oids, settings)?;
+            let Some(last) = inner.sql.last().filter(|_| !matches!(inner.kind, Kind::Ddl)) else {
+                return Err(SqlError::new("0A000", "EXPLAIN of this statement is not supported"));
+            };
+            let sql = format!("EXPLAIN QUERY PLAN {last}");
+            let column = OutputColumn {
+                name: "QUERY PLAN".into(),
+                ty: PgType::TEXT,
+                typmod: -1,
+                table_oid: 0,
+                column_number: 0,
+            };
+            translator.params = inner.params.iter().map(|ty| Some(*ty)).collect();
+            translator.finish(Kind::Explain, vec![sql], vec![column], Tag::Fixed("EXPLAIN"), true)
+        }
+        Utility::Vacuum { analyze: true, tables } => translator.analyze(tables, "VACUUM"),
+        Utility::Vacuum { tables, .. } => {
+            for table in tables {
+                translator.user_table_named(table)?;
+            }
+            translator.nothing(Kind::Nothing, Tag::Fixed("VACUUM"))
+        }
+        Utility::Analyze(tables) => translator.analyze(tables, "ANALYZE"),
+        Utility::Checkpoint => translator.nothing(Kind::Nothing, Tag::Fixed("CHECKPOINT")),
+        Utility::Ignored(tag) => translator.nothing(Kind::Nothing, Tag::Fixed(tag)),
+        Utility::Lock { tables, .. } => {
+            for table in tables {
+                translator.user_table_named(table)?;
+            }
+            translator.nothing(Kind::Utility(utility.clone()), Tag::Fixed("LOCK TABLE"))
+        }
+        other => translator.nothing(Kind::Utility(other.clone()), Tag::Fixed(utility_tag(other))),
+    }
+}
+
+fn utility_tag(utility: &Utility) -> &'static str {
+    match utility {
+        Utility::Begin(_) => "BEGIN",
+        Utility::Commit { .. } => "COMMIT",
+        Utility::Rollback { .. } | Utility::RollbackTo(_) => "ROLLBACK",
+        Utility::Savepoint(_) => "SAVEPOINT",
+        Utility::Release(_) => "RELEASE",
+        Utility::Set { .. } | Utility::SetTransaction { .. } => "SET",
+        Utility::Show(_) => "SHOW",
+        Utility::Reset(_) => "RESET",
+        Utility::Discard(_) => "DISCARD ALL",
+        Utility::Prepare { .. } => "PREPARE",
+        Utility::Execute { .. } => "EXECUTE",
+        Utility::Deallocate(None) => "DEALLOCATE ALL",
+        Utility::Deallocate(Some(_)) => "DEALLOCATE",
+        Utility::Declare { .. } => "DECLARE CURSOR",
+        Utility::Fetch { move_only: true, .. } => "MOVE",
+        Utility::Fetch { .. } => "FETCH",
+        Utility::Close(None) => "CLOSE CURSOR ALL",
+        Utility::Close(Some(_)) => "CLOSE CURSOR",
+        Utility::Listen(_) => "LISTEN",
+        Utility::Unlisten(_) => "UNLISTEN",
+        Utility::Notify { .. } => "NOTIFY",
+        _ => "",
+    }
+}
+
+/// Values of the arguments of EXECUTE for parameters of these types.
+pub(super) fn execute_arguments(
+    arguments: &[String],
+    types: &[PgType],
+    catalog: &Catalog,
+    settings: &Settings,
+) -> Result<Vec<Value>> {
+    if arguments.len() != types.len() {
+        return Err(SqlError::new("42601", "wrong number of parameters for prepared statement").with_detail(format!(
+            "Expected {} parameters but got {}.",
+            types.len(),
+            arguments.len()
+        )));
+    }
+    arguments
+        .iter()
+        .zip(types)
+        .map(|(text, ty)| {
+            let expr = super::parse::parse_expression(text)?;
+            Translator::new(text, catalog, &[], settings)?.constant(&expr, *ty)
+        })
+        .collect()
+}
+
+impl Translator<'_> {
+    /// The text of a parameter, and its type if it has one.
+    fn parameter(&mut self, placeholder: &str) -> Result<Typed> {
+        let number: usize = placeholder
+            .strip_prefix('$')
+            .and_then(|digits| digits.parse().ok())
+            .filter(|number| (1..=PARAMS_MAX).contains(number))
+            .ok_or_else(|| SqlError::new("42P02", format!("there is no parameter {placeholder}")))?;
+        if self.params.len() < number {
+            self.params.resize(number, None);
+        }
+        let mut typed = Typed::new(format!("?{number}"), self.params[number - 1].unwrap_or(PgType::UNKNOWN));
+        if self.params[number - 1].is_none() {
+            typed.param = Some(number - 1);
+        }
+        Ok(typed)
+    }
+}

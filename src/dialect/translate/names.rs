@@ -1,0 +1,465 @@
+//! Names: of relations through CTEs, the search path and the system schemas; of columns through the
+//! scopes; of objects in `regclass` and its relatives; of types.
+
+use super::typed::{Column, Typed};
+use super::{Result, Translator};
+use crate::catalog::{Object, Table, View, system};
+use crate::dialect::types::{PgType, numeric_typmod_of};
+use crate::transaction::SqlError;
+use sqlparser::ast::{
+    ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, Ident, ObjectName, ObjectNamePart, TimezoneInfo,
+};
+use std::sync::Arc;
+
+/// An identifier as Postgres reads it: folded to lower case unless quoted.
+pub(super) fn fold(ident: &Ident) -> String {
+    match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None => ident.value.to_lowercase(),
+    }
+}
+
+/// The parts of a dotted name.
+pub(super) fn parts(name: &ObjectName) -> Vec<String> {
+    name.0
+        .iter()
+        .map(|part| match part {
+            ObjectNamePart::Identifier(ident) => fold(ident),
+            ObjectNamePart::Function(function) => fold(&function.name),
+        })
+        .collect()
+}
+
+/// What a relation's name means.
+pub(super) enum Found {
+    /// Index into the WITH queries.
+    Cte(usize),
+    /// A table.
+    Table(Arc<Table>),
+    /// A view.
+    View(Arc<View>),
+    /// A system relation.
+    System(&'static Table),
+}
+
+pub(super) fn hidden_name(name: &str) -> bool {
+    name.starts_with("evesql_") || name.starts_with("sqlite_")
+}
+
+fn permission(name: &str) -> SqlError {
+    SqlError::new("42501", format!("permission denied for table {name}"))
+}
+
+impl Translator<'_> {
+    /// Schema (if named) and name of `[database.][schema.]name`.
+    pub(super) fn qualified(&self, parts: &[String]) -> Result<(Option<String>, String)> {
+        match parts {
+            [name] => Ok((None, name.clone())),
+            [schema, name] => Ok((Some(schema.clone()), name.clone())),
+            [database, schema, name] if *database == self.settings.database => Ok((Some(schema.clone()), name.clone())),
+            [_, _, _] => Err(SqlError::new(
+                "0A000",
+                format!("cross-database references are not implemented: \"{}\"", parts.join(".")),
+            )),
+            _ => Err(SqlError::new("42601", format!("improper relation name: {}", parts.join(".")))),
+        }
+    }
+
+    fn find_object(&self, schema: Option<&str>, name: &str) -> Option<Object> {
+        match schema {
+            Some(schema) => self.catalog.named(schema, name).cloned(),
+            None => self.settings.search_path.iter().find_map(|schema| self.catalog.named(schema, name)).cloned(),
+        }
+    }
+
+    fn find_system(&self, schema: Option<&str>, name: &str) -> Option<&'static Table> {
+        match schema {
+            Some(schema) => system::relation(schema, name),
+            None => system::relation("pg_catalog", name)
+                .or_else(|| self.settings.search_path.iter().find_map(|schema| system::relation(schema, name))),
+        }
+    }
+
+    /// What a name in a FROM clause means.
+    pub(super) fn find_relation(&mut self, name: &ObjectName) -> Result<Found> {
+        let parts = parts(name);
+        let (schema, name) = self.qualified(&parts)?;
+        if schema.is_none()
+            && let Some(at) = self.ctes.iter().rposition(|cte| cte.name == name)
+        {
+            return Ok(Found::Cte(at));
+        }
+        if let Some(table) = self.find_system(schema.as_deref(), &name) {
+            self.uses_catalog = true;
+            return Ok(Found::System(table));
+        }
+        if hidden_name(&name) {
+            return Err(permission(&name));
+        }
+        match self.find_object(schema.as_deref(), &name) {
+            Some(Object::Table(table)) if table.name == name => {
+                self.reads.insert(table.oid);
+                Ok(Found::Table(table))
+            }
+            Some(Object::View(view)) => {
+                self.reads.insert(view.oid);
+                Ok(Found::View(view))
+            }
+            Some(Object::Sequence(_)) => {
+                Err(SqlError::new("0A000", format!("selecting from sequence \"{name}\" is not supported")))
+            }
+            _ => Err(self.no_relation(schema.as_deref(), &name)),
+        }
+    }
+
+    pub(super) fn no_relation(&self, schema: Option<&str>, name: &str) -> SqlError {
+        if let Some(schema) = schema {
+            if self.catalog.schema_oid(schema).is_none() {
+                return SqlError::new("42P01", format!("relation \"{schema}.{name}\" does not exist"));
+            }
+            if matches!(schema, "pg_catalog" | "information_schema") {
+                return SqlError::new("0A000", format!("system relation \"{schema}.{name}\" is not supported"));
+            }
+            return SqlError::new("42P01", format!("relation \"{schema}.{name}\" does not exist"));
+        }
+        SqlError::new("42P01", format!("relation \"{name}\" does not exist"))
+    }
+
+    /// The table that a statement changes.
+    pub(super) fn user_table(&mut self, name: &ObjectName) -> Result<Arc<Table>> {
+        self.user_table_named(&parts(name)).map_err(|error| self.at(error, name))
+    }
+
+    pub(super) fn user_table_named(&mut self, parts: &[String]) -> Result<Arc<Table>> {
+        let (schema, name) = self.qualified(parts)?;
+        if hidden_name(&name) {
+            return Err(permission(&name));
+        }
+        match self.find_object(schema.as_deref(), &name) {
+            Some(Object::Table(table)) if table.name == name => {
+                self.reads.insert(table.oid);
+                Ok(table)
+            }
+            Some(Object::View(_)) => {
+                Err(SqlError::new("0A000", format!("changing the view \"{name}\" is not supported")))
+            }
+            Some(Object::Sequence(_)) => Err(SqlError::new("42809", format!("\"{name}\" is not a table"))),
+            _ if self.find_system(schema.as_deref(), &name).is_some() => {
+                Err(SqlError::new("42501", format!("permission denied: \"{name}\" is a system catalog")))
+            }
+            _ => Err(self.no_relation(schema.as_deref(), &name)),
+        }
+    }
+
+    /// Schema in which an object of this name is to be made.
+    pub(super) fn creation_schema(&self, parts: &[String]) -> Result<(String, String)> {
+        let (schema, name) = self.qualified(parts)?;
+        if hidden_name(&name) {
+            return Err(SqlError::new("42501", format!("the name \"{name}\" is reserved"))
+                .with_hint("Names that begin with evesql_ or sqlite_ belong to the system."));
+        }
+        let schema = match schema {
+            Some(schema) => schema,
+            None => self
+                .settings
+                .search_path
+                .iter()
+                .find(|schema| self.catalog.schema_oid(schema).is_some() && *schema != "pg_catalog")
+                .cloned()
+                .ok_or_else(|| SqlError::new("3F000", "no schema has been selected to create in"))?,
+        };
+        if matches!(schema.as_str(), "pg_catalog" | "information_schema") {
+            return Err(SqlError::new("42501", format!("permission denied for schema {schema}")));
+        }
+        if self.catalog.schema_oid(&schema).is_none() {
+            return Err(SqlError::new("3F000", format!("schema \"{schema}\" does not exist")));
+        }
+        Ok((schema, name))
+    }
+
+    /// Looks an unqualified column up, innermost query first.
+    pub(super) fn column(&mut self, name: &str) -> Result<Typed> {
+        for level in (0..self.scopes.len()).rev() {
+            let scope = &self.scopes[level];
+            let merged = scope.merged.iter().filter(|column| column.name == name);
+            let mut found: Vec<(Option<u32>, &Column)> = merged.map(|column| (None, column)).collect();
+            if found.is_empty() {
+                for relation in &scope.relations {
+                    let matching = relation.columns.iter().filter(|column| column.name == name && !column.hidden);
+                    found.extend(matching.map(|column| (relation.table, column)));
+                }
+            }
+            match found.as_slice() {
+                [] => {}
+                [(table, column)] => {
+                    let (table, typed) = (*table, column.typed.clone());
+                    return self.in_group(level, table, name, typed);
+                }
+                _ => return Err(SqlError::new("42702", format!("column reference \"{name}\" is ambiguous"))),
+            }
+        }
+        if self.scopes.iter().any(|scope| scope.relations.iter().any(|relation| relation.alias == name)) {
+            return Err(SqlError::new("0A000", format!("the whole row \"{name}\" as a value is not supported")));
+        }
+        Err(SqlError::new("42703", format!("column \"{name}\" does not exist")))
+    }
+
+    /// Looks `relation.column` up.
+    pub(super) fn qualified_column(&mut self, qualifier: &[String], name: &str) -> Result<Typed> {
+        for level in (0..self.scopes.len()).rev() {
+            let Some(relation) = self.relation_at(level, qualifier) else { continue };
+            let found = relation.columns.iter().find(|column| column.name == name);
+            return match found.map(|column| (relation.table, column.typed.clone())) {
+                Some((table, typed)) => self.in_group(level, table, &format!("{}.{name}", qualifier.join(".")), typed),
+                None => Err(SqlError::new(
+                    "42703",
+                    format!("column {}.{name} does not exist", qualifier.last().map_or("", String::as_str)),
+                )),
+            };
+        }
+        Err(SqlError::new(
+            "42P01",
+            format!("missing FROM-clause entry for table \"{}\"", qualifier.last().map_or("", String::as_str)),
+        ))
+    }
+
+    pub(super) fn relation_at(&self, level: usize, qualifier: &[String]) -> Option<&super::typed::Relation> {
+        let (schema, alias) = match qualifier {
+            [alias] => (None, alias),
+            [.., schema, alias] => (Some(schema), alias),
+            [] => return None,
+        };
+        self.scopes[level]
+            .relations
+            .iter()
+            .find(|relation| relation.alias == *alias && (schema.is_none() || relation.schema.as_ref() == schema))
+    }
+
+    /// A column outside of aggregates must be fixed within a group.
+    fn in_group(&self, level: usize, table: Option<u32>, name: &str, typed: Typed) -> Result<Typed> {
+        let scope = &self.scopes[level];
+        let Some(keys) = &scope.grouped else { return Ok(typed) };
+        let fixed = scope.inside_aggregate
+            || keys.iter().any(|key| key.typed.sql == typed.sql)
+            || table.is_some_and(|oid| scope.fixed_tables.contains(&oid));
+        if fixed {
+            return Ok(typed);
+        }
+        Err(SqlError::new(
+            "42803",
+            format!("column \"{name}\" must appear in the GROUP BY clause or be used in an aggregate function"),
+        ))
+    }
+
+    /// OID of an object named by text, for `'t'::regclass` and its relatives.
+    pub(super) fn named_oid(&mut self, text: &str, ty: PgType) -> Result<i64> {
+        if let Ok(oid) = text.trim().parse::<u32>() {
+            return Ok(i64::from(oid));
+        }
+        if text == "-" {
+            return Ok(0);
+        }
+        let parts = split_name(text);
+        let missing = |code: &str, what: &str| SqlError::new(code, format!("{what} \"{text}\" does not exist"));
+        match ty {
+            PgType::REGCLASS => {
+                let (schema, name) = self.qualified(&parts)?;
+                if let Some(table) = self.find_system(schema.as_deref(), &name) {
+                    return Ok(i64::from(table.oid));
+                }
+                match self.find_object(schema.as_deref(), &name) {
+                    Some(Object::Table(table)) if table.name != name => {
+                        let index = table.indexes.iter().find(|index| index.name == name);
+                        Ok(index.map_or(0, |index| i64::from(index.oid)))
+                    }
+                    Some(object) => Ok(i64::from(object.oid())),
+                    None => Err(missing("42P01", "relation")),
+                }
+            }
+            PgType::REGTYPE => {
+                let parsed = type_by_name(text).ok_or_else(|| missing("42704", "type"))?;
+                Ok(i64::from(parsed.0))
+            }
+            PgType::REGNAMESPACE => {
+                let name = parts.last().map_or("", String::as_str);
+                self.catalog.schema_oid(name).map(i64::from).ok_or_else(|| missing("3F000", "schema"))
+            }
+            PgType::REGROLE => Ok(10),
+            _ => Err(SqlError::new("0A000", format!("reading {} from text is not supported", ty.sql_name()))),
+        }
+    }
+
+    /// SQLite text for the name of an object whose OID an expression gives.
+    pub(super) fn object_name_sql(&mut self, sql: &str, ty: PgType) -> Result<String> {
+        let (relation, column) = match ty {
+            PgType::REGCLASS => ("pg_class", "relname"),
+            PgType::REGNAMESPACE => ("pg_namespace", "nspname"),
+            PgType::REGROLE => ("pg_roles", "rolname"),
+            PgType::REGPROC | PgType::REGPROCEDURE => ("pg_proc", "proname"),
+            PgType::REGTYPE => return Ok(format!("evesql_format_type({sql}, NULL)")),
+            _ => return Ok(format!("CAST({sql} AS TEXT)")),
+        };
+        self.uses_catalog = true;
+        let alias = super::quote_name(&self.fresh("o"));
+        Ok(format!(
+            "iif({sql} = 0, '-', ifnull((SELECT {alias}.{column} FROM pg_catalog.{relation} AS {alias} WHERE {alias}.oid = {sql}), CAST({sql} AS TEXT)))"
+        ))
+    }
+
+    /// SQLite text for the OID of the object that an expression names.
+    pub(super) fn object_oid_sql(&mut self, sql: &str, ty: PgType) -> Result<String> {
+        let (relation, column) = match ty {
+            PgType::REGCLASS => ("pg_class", "relname"),
+            PgType::REGNAMESPACE => ("pg_namespace", "nspname"),
+            PgType::REGROLE => ("pg_roles", "rolname"),
+            PgType::REGTYPE => return Ok(format!("evesql_to_regtype({sql})")),
+            _ => return Err(SqlError::new("0A000", format!("reading {} from text is not supported", ty.sql_name()))),
+        };
+        self.uses_catalog = true;
+        let alias = super::quote_name(&self.fresh("o"));
+        Ok(format!(
+            "(SELECT {alias}.oid FROM pg_catalog.{relation} AS {alias} WHERE {alias}.{column} = {sql} OR CAST({alias}.oid AS TEXT) = {sql})"
+        ))
+    }
+
+    /// A type as SQL names it, with its modifier.
+    pub(super) fn data_type(&self, data_type: &DataType) -> Result<(PgType, i32)> {
+        data_type_of(data_type)
+    }
+}
+
+/// The parts of a dotted name in text, unquoted and folded.
+pub(super) fn split_name(text: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut quoted = false;
+    for c in text.trim().chars() {
+        match c {
+            '"' => quoted = !quoted,
+            '.' if !quoted => parts.push(String::new()),
+            c => {
+                let last = parts.len() - 1;
+                if quoted { parts[last].push(c) } else { parts[last].extend(c.to_lowercase()) }
+            }
+        }
+    }
+    parts
+}
+
+/// The type that text names: `int4`, `pg_catalog.int4`, `character varying(10)`, `text[]`.
+pub(in crate::dialect) fn type_by_name(text: &str) -> Option<PgType> {
+    let lower = text.trim().to_ascii_lowercase();
+    let plain = lower.strip_prefix("pg_catalog.").unwrap_or(&lower);
+    if let Some(element) = plain.strip_suffix("[]") {
+        return type_by_name(element)?.array();
+    }
+    if plain == "\"char\"" {
+        return Some(PgType::CHAR);
+    }
+    let base = match plain.split_once('(') {
+        Some((base, rest)) => format!("{}{}", base.trim(), rest.split_once(')').map_or("", |(_, tail)| tail)),
+        None => plain.to_string(),
+    };
+    let base = base.trim().trim_matches('"').to_string();
+    if base == "char" { Some(PgType::BPCHAR) } else { PgType::by_name(&base) }
+}
+
+fn length(length: &Option<CharacterLength>, default: i32, name: &str) -> Result<i32> {
+    match length {
+        None | Some(CharacterLength::Max) => Ok(default),
+        Some(CharacterLength::IntegerLength { length, .. }) => match i32::try_from(*length) {
+            Ok(0) => Err(SqlError::new("22023", format!("length for type {name} must be at least 1"))),
+            Ok(length) if length <= 10_485_760 => Ok(length + 4),
+            _ => Err(SqlError::new("22023", format!("length for type {name} cannot exceed 10485760"))),
+        },
+    }
+}
+
+fn numeric(info: &ExactNumberInfo) -> Result<(PgType, i32)> {
+    let (precision, scale) = match info {
+        ExactNumberInfo::None => return Ok((PgType::NUMERIC, -1)),
+        ExactNumberInfo::Precision(precision) => (*precision, 0),
+        ExactNumberInfo::PrecisionAndScale(precision, scale) => (*precision, *scale),
+    };
+    if !(1..=1000).contains(&precision) {
+        return Err(SqlError::new("22023", format!("NUMERIC precision {precision} must be between 1 and 1000")));
+    }
+    if !(-1000..=1000).contains(&scale) {
+        return Err(SqlError::new("22023", format!("NUMERIC scale {scale} must be between -1000 and 1000")));
+    }
+    Ok((PgType::NUMERIC, numeric_typmod_of(precision as i32, scale as i32)))
+}
+
+fn time_typmod(precision: &Option<u64>) -> i32 {
+    precision.map_or(-1, |precision| precision.min(6) as i32)
+}
+
+/// A type as the parser read it.
+pub(super) fn data_type_of(data_type: &DataType) -> Result<(PgType, i32)> {
+    let zoned = |zone: &TimezoneInfo| matches!(zone, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz);
+    let unsupported = || SqlError::new("0A000", format!("type {data_type} is not supported"));
+    Ok(match data_type {
+        DataType::Character(n) | DataType::Char(n) => (PgType::BPCHAR, length(n, 5, "character")?),
+        DataType::CharacterVarying(n) | DataType::CharVarying(n) | DataType::Varchar(n) | DataType::Nvarchar(n) => {
+            (PgType::VARCHAR, length(n, -1, "varchar")?)
+        }
+        DataType::Text => (PgType::TEXT, -1),
+        DataType::Uuid => (PgType::UUID, -1),
+        DataType::Bytea => (PgType::BYTEA, -1),
+        DataType::Numeric(info) | DataType::Decimal(info) | DataType::Dec(info) => numeric(info)?,
+        DataType::Int2(_) | DataType::SmallInt(_) => (PgType::INT2, -1),
+        DataType::Int(_) | DataType::Int4(_) | DataType::Integer(_) => (PgType::INT4, -1),
+        DataType::Int8(_) | DataType::BigInt(_) => (PgType::INT8, -1),
+        DataType::Float4 | DataType::Real => (PgType::FLOAT4, -1),
+        DataType::Float(ExactNumberInfo::Precision(bits)) if *bits <= 24 => (PgType::FLOAT4, -1),
+        DataType::Float(_) | DataType::Float8 | DataType::Double(_) | DataType::DoublePrecision => (PgType::FLOAT8, -1),
+        DataType::Bool | DataType::Boolean => (PgType::BOOL, -1),
+        DataType::Date => (PgType::DATE, -1),
+        DataType::Time(precision, zone) if !zoned(zone) => (PgType::TIME, time_typmod(precision)),
+        DataType::Timestamp(precision, zone) => {
+            (if zoned(zone) { PgType::TIMESTAMPTZ } else { PgType::TIMESTAMP }, time_typmod(precision))
+        }
+        DataType::Interval { .. } => (PgType::INTERVAL, -1),
+        DataType::JSON => (PgType::JSON, -1),
+        DataType::JSONB => (PgType::JSONB, -1),
+        DataType::Regclass => (PgType::REGCLASS, -1),
+        DataType::Array(
+            ArrayElemTypeDef::SquareBracket(element, _)
+            | ArrayElemTypeDef::Qualified(element, _)
+            | ArrayElemTypeDef::Parenthesis(element)
+            | ArrayElemTypeDef::AngleBracket(element),
+        ) => {
+            let (element, typmod) = data_type_of(element)?;
+            // An array of arrays is an array of more dimensions: one type.
+            let array = if element.element().is_some() { Some(element) } else { element.array() };
+            (array.ok_or_else(unsupported)?, typmod)
+        }
+        DataType::Custom(name, modifiers) => {
+            let quoted_char = matches!(name.0.last(), Some(ObjectNamePart::Identifier(i)) if i.quote_style.is_some() && i.value == "char");
+            let parts = parts(name);
+            let last = parts.last().map_or("", String::as_str);
+            match last {
+                "serial" | "serial4" => return Ok((PgType::INT4, -1)),
+                "bigserial" | "serial8" => return Ok((PgType::INT8, -1)),
+                "smallserial" | "serial2" => return Ok((PgType::INT2, -1)),
+                _ => {}
+            }
+            let ty = match last {
+                "char" if quoted_char => PgType::CHAR,
+                "char" => PgType::BPCHAR,
+                "timetz" | "money" | "xml" => return Err(unsupported()),
+                name => PgType::by_name(name)
+                    .ok_or_else(|| SqlError::new("42704", format!("type \"{}\" does not exist", parts.join("."))))?,
+            };
+            let number = modifiers.first().and_then(|text| text.parse::<u64>().ok());
+            let typmod = match (ty, number) {
+                (PgType::VARCHAR | PgType::BPCHAR, Some(n)) => {
+                    length(&Some(CharacterLength::IntegerLength { length: n, unit: None }), -1, last)?
+                }
+                (PgType::TIMESTAMP | PgType::TIMESTAMPTZ, precision) => time_typmod(&precision),
+                _ => -1,
+            };
+            (ty, typmod)
+        }
+        _ => return Err(unsupported()),
+    })
+}

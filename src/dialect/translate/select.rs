@@ -1,0 +1,1034 @@
+//! Queries: SELECT with all its clauses, set operations, VALUES, WITH.
+
+use super::coerce::Context;
+use super::names::{fold, parts};
+use super::typed::{Cte, GroupKey, Output, Scope, Target, Targets, Typed};
+use super::{Result, Translator, quote_name};
+use crate::dialect::prepared::{LockWait, Locking};
+use crate::dialect::types::PgType;
+use crate::transaction::{SqlError, Value};
+use sqlparser::ast::{
+    CteAsMaterialized, Distinct, Expr, GroupByExpr, LimitClause, LockType, NamedWindowExpr, NonBlock, OrderByExpr,
+    OrderByKind, OrderByOptions, OrderBySort, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
+    SetOperator, SetQuantifier, Value as Constant, Values, WildcardAdditionalOptions, With,
+};
+
+/// Queries translated for one statement, dry runs included: nested ones are run dry more than once.
+const QUERIES_MAX: u32 = 20_000;
+
+fn unsupported<T>(what: &str) -> Result<T> {
+    Err(SqlError::new("0A000", format!("{what} is not supported")))
+}
+
+/// How a query stands among others.
+struct Shape<'t> {
+    targets: Targets<'t>,
+    /// Columns need names that are all different.
+    named: bool,
+    order: Vec<OrderByExpr>,
+    limit: String,
+}
+
+impl Translator<'_> {
+    /// The query of a whole statement.
+    pub(super) fn top_query(&mut self, query: &Query) -> Result<(String, Vec<Output>)> {
+        let (sql, outputs) = self.query(query, None, false)?;
+        // Parameters and strings that are still of no type become text.
+        let open = outputs.iter().any(|output| output.typed.param.is_some());
+        let named = outputs.iter().any(|output| output.typed.ty.is_oid_like() && output.typed.ty != PgType::OID);
+        if !open && !named {
+            return Ok((sql, outputs));
+        }
+        for output in &outputs {
+            if let Some(at) = output.typed.param {
+                self.params[at].get_or_insert(PgType::TEXT);
+            }
+        }
+        if !named {
+            return Ok((sql, outputs));
+        }
+        // regclass and its relatives show as names.
+        let (sql, unique) = self.query(query, None, true)?;
+        let mut list = Vec::new();
+        for output in &unique {
+            let column = format!("q.{}", quote_name(&output.name));
+            let ty = output.typed.ty;
+            list.push(if ty.is_oid_like() && ty != PgType::OID { self.object_name_sql(&column, ty)? } else { column });
+        }
+        Ok((format!("SELECT {} FROM ({sql}) AS q", list.join(", ")), outputs))
+    }
+
+    /// Translates to learn the types, and leaves no trace.
+    pub(super) fn dry<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let (params, scopes, ctes) = (self.params.clone(), self.scopes.len(), self.ctes.len());
+        let (locking, views) = (self.locking.len(), self.views.len());
+        let result = work(self);
+        self.params = params;
+        self.scopes.truncate(scopes);
+        self.ctes.truncate(ctes);
+        self.locking.truncate(locking);
+        self.views.truncate(views);
+        result
+    }
+
+    pub(super) fn query(&mut self, query: &Query, targets: Targets<'_>, named: bool) -> Result<(String, Vec<Output>)> {
+        self.queries += 1;
+        if self.queries > QUERIES_MAX {
+            return Err(SqlError::new("54001", "statement is too complex"));
+        }
+        if !query.pipe_operators.is_empty() || query.for_clause.is_some() {
+            return unsupported("this form of query");
+        }
+        let ctes = self.ctes.len();
+        let with = match &query.with {
+            Some(with) => self.with_clause(with)?,
+            None => String::new(),
+        };
+        let result = self.query_body(query, targets, named);
+        self.ctes.truncate(ctes);
+        let (sql, outputs) = result?;
+        Ok((format!("{with}{sql}"), outputs))
+    }
+
+    fn query_body(&mut self, query: &Query, targets: Targets<'_>, named: bool) -> Result<(String, Vec<Output>)> {
+        let order = match query.order_by.as_ref().map(|order| &order.kind) {
+            None => Vec::new(),
+            Some(OrderByKind::Expressions(terms)) => terms.clone(),
+            Some(OrderByKind::All(_)) => return unsupported("ORDER BY ALL"),
+        };
+        let limit = self.limit(query)?;
+        let bare = order.is_empty() && limit.is_empty() && query.locks.is_empty();
+        let shape = Shape { targets, named, order, limit };
+        match query.body.as_ref() {
+            SetExpr::Query(inner) if bare => self.query(inner, targets, named),
+            SetExpr::Select(select) => self.select(select, shape, query),
+            SetExpr::Values(values) if bare && !named => self.values(values, targets),
+            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+                unsupported("a data-modifying statement in WITH")
+            }
+            _ if !query.locks.is_empty() => unsupported("FOR UPDATE with UNION, INTERSECT, EXCEPT or VALUES"),
+            body => self.set_operation(body, shape),
+        }
+    }
+
+    fn limit(&mut self, query: &Query) -> Result<String> {
+        let (mut limit, mut offset) = (None, None);
+        match &query.limit_clause {
+            None => {}
+            Some(LimitClause::LimitOffset { limit: l, offset: o, limit_by }) => {
+                if !limit_by.is_empty() {
+                    return unsupported("LIMIT BY");
+                }
+                limit = l.as_ref();
+                offset = o.as_ref().map(|o| &o.value);
+            }
+            Some(LimitClause::OffsetCommaLimit { .. }) => {
+                return Err(SqlError::new("42601", "LIMIT #,# syntax is not supported")
+                    .with_hint("Use separate LIMIT and OFFSET clauses."));
+            }
+        }
+        let one = Expr::Value(Constant::Number("1".into(), false).with_empty_span());
+        if let Some(fetch) = &query.fetch {
+            if fetch.with_ties || fetch.percent {
+                return unsupported("FETCH FIRST WITH TIES");
+            }
+            limit = Some(fetch.quantity.as_ref().unwrap_or(&one));
+        }
+        let limit = limit.map(|limit| self.row_count(limit, "LIMIT")).transpose()?;
+        let offset = offset.map(|offset| self.row_count(offset, "OFFSET")).transpose()?;
+        Ok(match (limit, offset) {
+            (None, None) => String::new(),
+            (Some(limit), None) => format!(" LIMIT {limit}"),
+            (limit, Some(offset)) => format!(" LIMIT {} OFFSET {offset}", limit.unwrap_or_else(|| "-1".into())),
+        })
+    }
+
+    fn row_count(&mut self, expr: &Expr, clause: &'static str) -> Result<String> {
+        self.scopes.push(Scope { clause, ..Scope::default() });
+        let typed = self.expr(expr).and_then(|typed| self.coerce(typed, PgType::INT8, -1, Context::Assignment));
+        self.scopes.pop();
+        let typed = typed?;
+        let none = if clause == "LIMIT" { "-1" } else { "0" };
+        Ok(match typed.value() {
+            Some(Value::Null) => none.into(),
+            Some(Value::Integer(number)) if *number >= 0 => number.to_string(),
+            Some(Value::Integer(_)) if clause == "LIMIT" => {
+                return Err(SqlError::new("2201W", "LIMIT must not be negative"));
+            }
+            Some(_) => return Err(SqlError::new("2201X", "OFFSET must not be negative")),
+            None => format!("evesql_{}({})", clause.to_lowercase(), typed.sql),
+        })
+    }
+
+    fn with_clause(&mut self, with: &With) -> Result<String> {
+        let mut list = Vec::new();
+        for cte in &with.cte_tables {
+            let name = fold(&cte.alias.name);
+            let given: Vec<String> = cte.alias.columns.iter().map(|column| fold(&column.name)).collect();
+            let sql_name =
+                if self.ctes.iter().any(|other| other.name == name) { self.fresh(&name) } else { name.clone() };
+            let named = |outputs: Vec<Output>| -> Vec<Output> {
+                let mut all: Vec<Output> = Vec::new();
+                for (at, output) in outputs.into_iter().enumerate() {
+                    let mut shown = given.get(at).cloned().unwrap_or(output.name);
+                    if all.iter().any(|other| other.name == shown) {
+                        shown = format!("{shown}:dup{at}");
+                    }
+                    let ty = if output.typed.ty == PgType::UNKNOWN { PgType::TEXT } else { output.typed.ty };
+                    let typed = Typed { ty, literal: None, param: None, checked: None, ..output.typed };
+                    all.push(Output { name: shown, typed });
+                }
+                all
+            };
+            let mut known = false;
+            if with.recursive
+                && let SetExpr::SetOperation { left, .. } = cte.query.body.as_ref()
+            {
+                let outer_with = cte.query.with.is_some();
+                let shape = Shape { targets: None, named: false, order: Vec::new(), limit: String::new() };
+                if !outer_with {
+                    let first = self.dry(|this| this.set_operation(left, shape))?.1;
+                    let columns = named(first).into_iter().map(|mut output| {
+                        output.typed.nullable = true;
+                        output.typed.scale = None;
+                        output.typed.range = super::typed::type_range(output.typed.ty);
+                        output.typed.column = None;
+                        output
+                    });
+                    let columns = columns.collect();
+                    self.ctes.push(Cte { name: name.clone(), sql_name: sql_name.clone(), columns });
+                    known = true;
+                }
+            }
+            let (sql, outputs) = self.query(&cte.query, None, false)?;
+            if given.len() > outputs.len() {
+                return Err(SqlError::new(
+                    "42P10",
+                    format!(
+                        "WITH query \"{name}\" has {} columns available but {} columns specified",
+                        outputs.len(),
+                        given.len()
+                    ),
+                ));
+            }
+            for output in &outputs {
+                if let Some(at) = output.typed.param {
+                    self.params[at].get_or_insert(PgType::TEXT);
+                }
+            }
+            let columns = named(outputs);
+            let names: Vec<String> = columns.iter().map(|column| quote_name(&column.name)).collect();
+            let hint = match cte.materialized {
+                Some(CteAsMaterialized::Materialized) => "MATERIALIZED ",
+                Some(CteAsMaterialized::NotMaterialized) => "NOT MATERIALIZED ",
+                None => "",
+            };
+            list.push(format!("{}({}) AS {hint}({sql})", quote_name(&sql_name), names.join(", ")));
+            if !known {
+                self.ctes.push(Cte { name, sql_name, columns });
+            }
+        }
+        Ok(format!("WITH {}{} ", if with.recursive { "RECURSIVE " } else { "" }, list.join(", ")))
+    }
+
+    /// UNION and its relatives, and whatever needs a query around it.
+    fn set_operation(&mut self, body: &SetExpr, shape: Shape<'_>) -> Result<(String, Vec<Output>)> {
+        let mut leaves: Vec<(&'static str, &SetExpr)> = Vec::new();
+        let mut rest = body;
+        while let SetExpr::SetOperation { left, op, set_quantifier, right } = rest {
+            let all = matches!(set_quantifier, SetQuantifier::All);
+            if !matches!(set_quantifier, SetQuantifier::All | SetQuantifier::Distinct | SetQuantifier::None) {
+                return unsupported("BY NAME");
+            }
+            let word = match (op, all) {
+                (SetOperator::Union, true) => "UNION ALL",
+                (SetOperator::Union, false) => "UNION",
+                (SetOperator::Intersect, false) => "INTERSECT",
+                (SetOperator::Except, false) => "EXCEPT",
+                (op, _) => return unsupported(&format!("{op} ALL")),
+            };
+            leaves.push((word, right));
+            rest = left;
+        }
+        leaves.push(("", rest));
+        leaves.reverse();
+        let mut found: Vec<Vec<Output>> = Vec::new();
+        for (_, leaf) in &leaves {
+            let outputs = self.dry(|this| this.leaf(leaf, None, false))?.1;
+            if found.first().is_some_and(|first| first.len() != outputs.len()) {
+                let word = leaves[found.len()].0.split(' ').next().unwrap_or("UNION");
+                return Err(SqlError::new("42601", format!("each {word} query must have the same number of columns")));
+            }
+            found.push(outputs);
+        }
+        let distinct = leaves.iter().any(|(word, _)| !word.is_empty() && *word != "UNION ALL");
+        let mut targets = Vec::new();
+        let mut outputs = Vec::new();
+        for at in 0..found[0].len() {
+            let column: Vec<&Typed> = found.iter().map(|outputs| &outputs[at].typed).collect();
+            let (ty, typmod) = self.common_type(
+                &column,
+                leaves.get(1).map_or("UNION", |leaf| leaf.0.split(' ').next().unwrap_or("UNION")),
+            )?;
+            let given = shape.targets.and_then(|targets| targets[at].clone());
+            let scale = column[0].scale.filter(|scale| column.iter().all(|typed| typed.scale == Some(*scale)));
+            let align = distinct && ty == PgType::NUMERIC && scale.is_none();
+            let mut typed = Typed::new("", ty).nullable_if(column.iter().any(|typed| typed.nullable));
+            typed.typmod = typmod;
+            typed.scale = if align { None } else { scale };
+            outputs.push(Output { name: found[0][at].name.clone(), typed });
+            targets.push(Some(given.unwrap_or(Target { ty, typmod: -1, align, column: None })));
+        }
+        let mut sql = String::new();
+        let mut names = Vec::new();
+        for (at, (word, leaf)) in leaves.iter().enumerate() {
+            if at > 0 {
+                sql += &format!(" {word} ");
+            }
+            let (text, leaf_outputs) = self.leaf(leaf, Some(&targets), shape.named && at == 0)?;
+            if at == 0 {
+                names = leaf_outputs.into_iter().map(|output| output.name).collect();
+            }
+            sql += &text;
+        }
+        if shape.named {
+            outputs.iter_mut().zip(names).for_each(|(output, name)| output.name = name);
+        }
+        for (output, target) in outputs.iter_mut().zip(&targets) {
+            if let Some(target) = target {
+                output.typed.ty = target.ty;
+            }
+        }
+        sql += &self.order_by_outputs(&shape.order, &outputs)?;
+        sql += &shape.limit;
+        Ok((sql, outputs))
+    }
+
+    /// One side of a set operation, as SQLite takes it: a plain SELECT or VALUES.
+    fn leaf(&mut self, leaf: &SetExpr, targets: Targets<'_>, named: bool) -> Result<(String, Vec<Output>)> {
+        let shape = |targets| Shape { targets, named, order: Vec::new(), limit: String::new() };
+        match leaf {
+            SetExpr::Select(select) => {
+                let query = Query {
+                    with: None,
+                    body: Box::new(SetExpr::Values(Values {
+                        explicit_row: false,
+                        value_keyword: false,
+                        rows: Vec::new(),
+                    })),
+                    order_by: None,
+                    limit_clause: None,
+                    fetch: None,
+                    locks: Vec::new(),
+                    for_clause: None,
+                    settings: None,
+                    format_clause: None,
+                    pipe_operators: Vec::new(),
+                };
+                self.select(select, shape(targets), &query)
+            }
+            SetExpr::Values(values) => {
+                let (sql, outputs) = self.values(values, targets)?;
+                Ok((format!("SELECT * FROM ({sql})"), outputs))
+            }
+            SetExpr::Query(query) => {
+                let (sql, outputs) = self.query(query, targets, named)?;
+                Ok((format!("SELECT * FROM ({sql})"), outputs))
+            }
+            SetExpr::SetOperation { .. } => {
+                let (sql, outputs) = self.set_operation(leaf, shape(targets))?;
+                Ok((format!("SELECT * FROM ({sql})"), outputs))
+            }
+            SetExpr::Table(table) => {
+                let name = table.table_name.clone().unwrap_or_default();
+                let schema = table.schema_name.as_ref().map_or(String::new(), |schema| format!("{schema}."));
+                let query = crate::dialect::parse::parse_query(&format!("SELECT * FROM {schema}{name}"))?;
+                self.query(&query, targets, named)
+            }
+            _ => unsupported("a data-modifying statement in WITH"),
+        }
+    }
+
+    fn order_by_outputs(&mut self, terms: &[OrderByExpr], outputs: &[Output]) -> Result<String> {
+        let mut list = Vec::new();
+        for term in terms {
+            let at = output_position(&term.expr, outputs)?.ok_or_else(|| {
+                SqlError::new("0A000", "invalid UNION/INTERSECT/EXCEPT ORDER BY clause")
+                    .with_detail("Only result column names can be used, not expressions or functions.")
+            })?;
+            let typed = &outputs[at].typed;
+            if typed.ty == PgType::INTERVAL || typed.ty == PgType::NUMERIC && typed.scale.is_none() {
+                return unsupported("ordering a set operation by this type");
+            }
+            list.push(order_term(&(at + 1).to_string(), typed.nullable, &term.options)?);
+        }
+        Ok(if list.is_empty() { String::new() } else { format!(" ORDER BY {}", list.join(", ")) })
+    }
+
+    pub(super) fn values(&mut self, values: &Values, targets: Targets<'_>) -> Result<(String, Vec<Output>)> {
+        let width = values.rows.first().map_or(0, |row| row.content.len());
+        let mut rows: Vec<Vec<Typed>> = Vec::new();
+        self.scopes.push(Scope { clause: "VALUES", ..Scope::default() });
+        let result = (|| {
+            for row in &values.rows {
+                if row.content.len() != width {
+                    return Err(SqlError::new("42601", "VALUES lists must all be the same length"));
+                }
+                let row: Result<Vec<Typed>> = row.content.iter().map(|expr| self.expr(expr)).collect();
+                rows.push(row?);
+            }
+            Ok(())
+        })();
+        self.scopes.pop();
+        result?;
+        let mut outputs = Vec::new();
+        for at in 0..width {
+            let column: Vec<&Typed> = rows.iter().map(|row| &row[at]).collect();
+            let (ty, typmod) = self.common_type(&column, "VALUES")?;
+            let target = targets.and_then(|targets| targets[at].clone());
+            let mut typed = Typed::new("", target.as_ref().map_or(ty, |target| target.ty));
+            typed.nullable = column.iter().any(|typed| typed.nullable);
+            typed.typmod = typmod;
+            typed.scale = column[0].scale.filter(|scale| column.iter().all(|other| other.scale == Some(*scale)));
+            outputs.push(Output { name: format!("column{}", at + 1), typed });
+            for row in &mut rows {
+                let value = row[at].clone();
+                row[at] = match &target {
+                    Some(target) => self.to_target(value, target)?,
+                    None => self.coerce(value, ty, -1, Context::Implicit)?,
+                };
+            }
+        }
+        let list: Vec<String> = rows
+            .iter()
+            .map(|row| format!("({})", row.iter().map(|typed| typed.sql.as_str()).collect::<Vec<_>>().join(", ")))
+            .collect();
+        Ok((format!("VALUES {}", list.join(", ")), outputs))
+    }
+
+    fn to_target(&mut self, typed: Typed, target: &Target) -> Result<Typed> {
+        let typed = match &target.column {
+            Some(column) => self.assign(typed, column)?,
+            None => self.coerce(typed, target.ty, target.typmod, Context::Implicit)?,
+        };
+        Ok(if target.align { self.normal_form(typed) } else { typed })
+    }
+
+    fn select(&mut self, select: &Select, shape: Shape<'_>, query: &Query) -> Result<(String, Vec<Output>)> {
+        if select.into.is_some() {
+            return unsupported("SELECT INTO");
+        }
+        if select.top.is_some()
+            || select.qualify.is_some()
+            || !select.lateral_views.is_empty()
+            || select.prewhere.is_some()
+        {
+            return unsupported("this form of SELECT");
+        }
+        let from = self.from_clause(&select.from)?;
+        self.lock_rows(query, &from.relations)?;
+        let scope = Scope { relations: from.relations, merged: from.merged, clause: "WHERE", ..Scope::default() };
+        self.scopes.push(scope);
+        let level = self.scopes.len() - 1;
+        let result = self.select_in_scope(select, shape, &from.sql, level);
+        self.scopes.truncate(level);
+        result
+    }
+
+    fn lock_rows(&mut self, query: &Query, relations: &[super::typed::Relation]) -> Result<()> {
+        for lock in &query.locks {
+            let of = lock.of.as_ref().map(parts);
+            let wait = match lock.nonblock {
+                None => LockWait::Block,
+                Some(NonBlock::Nowait) => LockWait::NoWait,
+                Some(NonBlock::SkipLocked) => LockWait::SkipLocked,
+            };
+            for relation in relations {
+                let named = of.as_ref().is_none_or(|of| of.last() == Some(&relation.alias));
+                if let (Some(table_oid), true) = (relation.table, named) {
+                    self.locking.push(Locking { table_oid, exclusive: lock.lock_type == LockType::Update, wait });
+                }
+            }
+            if let Some(of) = of.filter(|of| !relations.iter().any(|relation| of.last() == Some(&relation.alias))) {
+                return Err(SqlError::new(
+                    "42P01",
+                    format!("relation \"{}\" in FOR UPDATE clause not found in FROM clause", of.join(".")),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn select_in_scope(
+        &mut self,
+        select: &Select,
+        shape: Shape<'_>,
+        from: &str,
+        level: usize,
+    ) -> Result<(String, Vec<Output>)> {
+        let mut tail = String::new();
+        if let Some(condition) = &select.selection {
+            let typed = self.expr(condition)?;
+            let typed = self.condition(typed, "WHERE")?;
+            tail += &format!(" WHERE {}", bare(&typed.sql));
+        }
+        let items = self.expand(&select.projection)?;
+        let (keys, group_sql) = self.group_by(&select.group_by, &items, level)?;
+        let aggregated = !keys.is_empty()
+            || select.having.is_some()
+            || items.iter().any(|item| item.expr.is_some_and(has_aggregate))
+            || shape.order.iter().any(|term| has_aggregate(&term.expr));
+        if aggregated {
+            self.scopes[level].fixed_tables = self.fixed_tables(&keys, level);
+            self.scopes[level].grouped = Some(keys);
+        }
+        self.scopes[level].aggregates_allowed = true;
+        self.scopes[level].clause = "SELECT";
+        let mut windows = Vec::new();
+        for definition in &select.named_window {
+            let name = fold(&definition.0);
+            let NamedWindowExpr::WindowSpec(spec) = &definition.1 else {
+                return unsupported("a window named by a window");
+            };
+            let spec = self.window(spec)?;
+            windows.push(format!("{} AS ({spec})", quote_name(&name)));
+            self.scopes[level].windows.push(name);
+        }
+        let distinct = matches!(select.distinct, Some(Distinct::Distinct));
+        let mut outputs: Vec<Output> = Vec::new();
+        for (at, item) in items.iter().enumerate() {
+            let typed = match (&item.typed, item.expr) {
+                (Some(typed), _) => self.grouped_column(typed.clone(), &item.name)?,
+                (None, Some(expr)) => self.raw(expr)?,
+                (None, None) => return unsupported("an empty select list item"),
+            };
+            let mut typed = match shape.targets.and_then(|targets| targets.get(at)).and_then(Option::as_ref) {
+                Some(target) => self.to_target(typed, target)?,
+                None => typed.settled(),
+            };
+            // Inside a query around it, what has no type is text.
+            if shape.named || distinct {
+                typed = self.as_text_if_unknown(typed)?;
+            }
+            if distinct {
+                if typed.ty == PgType::JSON {
+                    return Err(SqlError::new("42883", "could not identify an equality operator for type json"));
+                }
+                if typed.ty == PgType::INTERVAL {
+                    return unsupported("DISTINCT of intervals");
+                }
+                typed = self.normal_form(typed);
+            }
+            outputs.push(Output { name: item.name.clone(), typed });
+        }
+        if let Some(having) = &select.having {
+            self.scopes[level].clause = "HAVING";
+            let typed = self.expr(having)?;
+            let typed = self.condition(typed, "HAVING")?;
+            if group_sql.is_empty() {
+                tail += " GROUP BY ()";
+            }
+            tail += &group_sql;
+            tail += &format!(" HAVING {}", bare(&typed.sql));
+        } else {
+            tail += &group_sql;
+        }
+        // SQLite wants GROUP BY or an aggregate with HAVING; the empty grouping is that of any aggregate.
+        tail = tail.replace(" GROUP BY ()", "");
+        if !windows.is_empty() {
+            tail += &format!(" WINDOW {}", windows.join(", "));
+        }
+        let order = self.order_of(&shape.order, &outputs, distinct)?;
+        if shape.named {
+            make_unique(&mut outputs);
+        }
+        let from = if from.is_empty() { String::new() } else { format!(" FROM {from}") };
+        if let Some(Distinct::On(on)) = &select.distinct {
+            return self.distinct_on(on, &order, outputs, &format!("{from}{tail}"), &shape);
+        }
+        let list: Vec<String> = outputs
+            .iter()
+            .map(|output| match shape.named {
+                true => format!("{} AS {}", output.typed.sql, quote_name(&output.name)),
+                false => output.typed.sql.clone(),
+            })
+            .collect();
+        let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
+        let list = if list.is_empty() { "NULL".to_string() } else { list.join(", ") };
+        let word = if distinct { "SELECT DISTINCT " } else { "SELECT " };
+        Ok((format!("{word}{list}{from}{tail}{order}{}", shape.limit), outputs))
+    }
+
+    /// The first row of each group in the order asked for.
+    fn distinct_on(
+        &mut self,
+        on: &[Expr],
+        order: &[String],
+        mut outputs: Vec<Output>,
+        tail: &str,
+        shape: &Shape<'_>,
+    ) -> Result<(String, Vec<Output>)> {
+        let mut keys = Vec::new();
+        for expr in on {
+            let key = match output_position(expr, &outputs)? {
+                Some(at) => outputs[at].typed.clone(),
+                None => self.expr(expr)?,
+            };
+            keys.push(self.sort_key(&key));
+        }
+        make_unique(&mut outputs);
+        let position = |term: &String| -> String {
+            let (key, rest) = term.split_once(' ').unwrap_or((term, ""));
+            match key.parse::<usize>() {
+                Ok(at) if at <= outputs.len() => format!("{} {rest}", outputs[at - 1].typed.sql).trim_end().to_string(),
+                _ => term.clone(),
+            }
+        };
+        let terms: Vec<String> = order.iter().map(position).collect();
+        let window_order = if terms.is_empty() { String::new() } else { format!(" ORDER BY {}", terms.join(", ")) };
+        let mut inner: Vec<String> =
+            outputs.iter().map(|output| format!("{} AS {}", output.typed.sql, quote_name(&output.name))).collect();
+        inner.push(format!("row_number() OVER (PARTITION BY {}{window_order}) AS \"n:\"", keys.join(", ")));
+        inner.push(format!("row_number() OVER ({}) AS \"o:\"", window_order.trim()));
+        let list: Vec<String> =
+            outputs.iter().map(|output| format!("d.{0} AS {0}", quote_name(&output.name))).collect();
+        let sql = format!(
+            "SELECT {} FROM (SELECT {}{tail}) AS d WHERE d.\"n:\" = 1 ORDER BY d.\"o:\"{}",
+            list.join(", "),
+            inner.join(", "),
+            shape.limit
+        );
+        if !shape.named {
+            outputs.iter_mut().for_each(|output| {
+                if let Some((plain, _)) = output.name.split_once(":dup") {
+                    output.name = plain.to_string();
+                }
+            });
+        }
+        Ok((sql, outputs))
+    }
+
+    /// A column of `*` must be fixed in a group, too.
+    fn grouped_column(&mut self, typed: Typed, name: &str) -> Result<Typed> {
+        let Some(scope) = self.scopes.last() else { return Ok(typed) };
+        let Some(keys) = &scope.grouped else { return Ok(typed) };
+        let fixed = keys.iter().any(|key| key.typed.sql == typed.sql)
+            || typed.column.is_some_and(|(oid, _)| scope.fixed_tables.contains(&oid));
+        if fixed {
+            return Ok(typed);
+        }
+        Err(SqlError::new(
+            "42803",
+            format!("column \"{name}\" must appear in the GROUP BY clause or be used in an aggregate function"),
+        ))
+    }
+
+    fn expand<'e>(&self, projection: &'e [SelectItem]) -> Result<Vec<Item<'e>>> {
+        let mut items = Vec::new();
+        for item in projection {
+            match item {
+                SelectItem::UnnamedExpr(expr) => {
+                    items.push(Item { expr: Some(expr), typed: None, name: column_name(expr) })
+                }
+                SelectItem::ExprWithAlias { expr, alias } => {
+                    items.push(Item { expr: Some(expr), typed: None, name: fold(alias) });
+                }
+                SelectItem::Wildcard(options) => {
+                    plain_wildcard(options)?;
+                    let scope = self.scopes.last();
+                    let columns = scope.iter().flat_map(|scope| {
+                        let rest = scope.relations.iter().flat_map(|r| &r.columns).filter(|c| !c.hidden);
+                        scope.merged.iter().chain(rest)
+                    });
+                    let before = items.len();
+                    items.extend(columns.map(|c| Item {
+                        expr: None,
+                        typed: Some(c.typed.clone()),
+                        name: c.name.clone(),
+                    }));
+                    if items.len() == before && scope.is_none_or(|scope| scope.relations.is_empty()) {
+                        return Err(SqlError::new("42601", "SELECT * with no tables specified is not valid"));
+                    }
+                }
+                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
+                    plain_wildcard(options)?;
+                    let qualifier = parts(name);
+                    let relation =
+                        self.relation_at(self.scopes.len().saturating_sub(1), &qualifier).ok_or_else(|| {
+                            SqlError::new(
+                                "42P01",
+                                format!("missing FROM-clause entry for table \"{}\"", qualifier.join(".")),
+                            )
+                        })?;
+                    let columns = relation.columns.iter();
+                    items.extend(columns.map(|c| Item {
+                        expr: None,
+                        typed: Some(c.typed.clone()),
+                        name: c.name.clone(),
+                    }));
+                }
+                _ => return unsupported("this select list item"),
+            }
+        }
+        Ok(items)
+    }
+
+    fn group_by(
+        &mut self,
+        group_by: &GroupByExpr,
+        items: &[Item<'_>],
+        level: usize,
+    ) -> Result<(Vec<GroupKey>, String)> {
+        let GroupByExpr::Expressions(exprs, modifiers) = group_by else { return unsupported("GROUP BY ALL") };
+        if !modifiers.is_empty() {
+            return unsupported("GROUPING SETS");
+        }
+        self.scopes[level].clause = "GROUP BY";
+        let mut keys = Vec::new();
+        let mut list = Vec::new();
+        for expr in exprs {
+            if matches!(expr, Expr::Tuple(items) if items.is_empty()) {
+                continue;
+            }
+            let position = match expr {
+                Expr::Value(value) => match &value.value {
+                    Constant::Number(digits, _) => Some(
+                        digits.parse::<usize>().ok().filter(|n| (1..=items.len()).contains(n)).ok_or_else(|| {
+                            SqlError::new("42P10", format!("GROUP BY position {digits} is not in select list"))
+                        })? - 1,
+                    ),
+                    _ => None,
+                },
+                // A column of the tables comes before a result column of that name.
+                Expr::Identifier(ident) => {
+                    let name = fold(ident);
+                    match self.dry(|this| this.column(&name)) {
+                        Ok(_) => None,
+                        Err(error) if error.code() == "42703" => items.iter().position(|item| item.name == name),
+                        Err(error) => return Err(error),
+                    }
+                }
+                _ => None,
+            };
+            let (key_expr, typed) = match position.map(|at| &items[at]) {
+                Some(Item { typed: Some(typed), .. }) => (expr.clone(), typed.clone()),
+                Some(Item { expr: Some(inner), .. }) => ((*inner).clone(), self.expr(inner)?),
+                _ => (expr.clone(), self.expr(expr)?),
+            };
+            let typed = self.as_text_if_unknown(typed)?;
+            if typed.ty == PgType::JSON {
+                return Err(SqlError::new("42883", "could not identify an equality operator for type json"));
+            }
+            if typed.ty == PgType::INTERVAL {
+                return unsupported("GROUP BY of an interval");
+            }
+            let typed = self.normal_form(typed);
+            // A number alone would be a position in SQLite.
+            list.push(if typed.literal.is_some() { "NULL".to_string() } else { typed.sql.clone() });
+            keys.push(GroupKey { expr: key_expr, typed });
+        }
+        let sql = if list.is_empty() { String::new() } else { format!(" GROUP BY {}", list.join(", ")) };
+        Ok((keys, sql))
+    }
+
+    /// Tables of which all primary key columns are grouped by.
+    fn fixed_tables(&self, keys: &[GroupKey], level: usize) -> Vec<u32> {
+        let grouped: Vec<(u32, i16)> = keys.iter().filter_map(|key| key.typed.column).collect();
+        let tables = self.scopes[level].relations.iter().filter_map(|relation| relation.table);
+        tables
+            .filter(|oid| {
+                let key = self.catalog.table(*oid).and_then(|table| table.primary_key());
+                key.is_some_and(|columns| columns.iter().all(|number| grouped.contains(&(*oid, *number))))
+            })
+            .collect()
+    }
+
+    fn order_of(&mut self, terms: &[OrderByExpr], outputs: &[Output], distinct: bool) -> Result<Vec<String>> {
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.clause = "ORDER BY";
+        }
+        let mut list = Vec::new();
+        for term in terms {
+            let (key, nullable) = match output_position(&term.expr, outputs)? {
+                Some(at) => {
+                    let typed = &outputs[at].typed;
+                    if typed.ty == PgType::JSON {
+                        return Err(SqlError::new("42883", "could not identify an ordering operator for type json"));
+                    }
+                    let key = self.sort_key(typed);
+                    (if key == typed.sql { (at + 1).to_string() } else { key }, typed.nullable)
+                }
+                None => {
+                    let typed = self.expr(&term.expr)?;
+                    if typed.literal.is_some() {
+                        continue;
+                    }
+                    let key = self.sort_key(&typed);
+                    match outputs.iter().position(|output| output.typed.sql == typed.sql) {
+                        Some(at) if key == typed.sql => ((at + 1).to_string(), typed.nullable),
+                        None if distinct => {
+                            return Err(SqlError::new(
+                                "42P10",
+                                "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+                            ));
+                        }
+                        _ => (key, typed.nullable),
+                    }
+                }
+            };
+            list.push(order_term(&key, nullable, &term.options)?);
+        }
+        Ok(list)
+    }
+
+    /// ORDER BY of a window or an aggregate: expressions only.
+    pub(super) fn order_terms(&mut self, terms: &[OrderByExpr]) -> Result<Vec<String>> {
+        let mut list = Vec::new();
+        for term in terms {
+            let typed = self.expr(&term.expr)?;
+            if typed.literal.is_some() {
+                continue;
+            }
+            list.push(order_term(&self.sort_key(&typed), typed.nullable, &term.options)?);
+        }
+        Ok(list)
+    }
+}
+
+/// An item of a select list with `*` written out.
+struct Item<'e> {
+    expr: Option<&'e Expr>,
+    typed: Option<Typed>,
+    name: String,
+}
+
+fn plain_wildcard(options: &WildcardAdditionalOptions) -> Result<()> {
+    let plain = options.opt_exclude.is_none()
+        && options.opt_except.is_none()
+        && options.opt_replace.is_none()
+        && options.opt_rename.is_none()
+        && options.opt_ilike.is_none();
+    if plain { Ok(()) } else { unsupported("an option of *") }
+}
+
+/// One key: Postgres puts NULLs last going up and first going down, SQLite the other way round.
+fn order_term(key: &str, nullable: bool, options: &OrderByOptions) -> Result<String> {
+    let descending = match &options.sort {
+        None | Some(OrderBySort::Asc) => false,
+        Some(OrderBySort::Desc) => true,
+        Some(OrderBySort::Using(_)) => return unsupported("ORDER BY USING"),
+    };
+    let nulls_first = options.nulls_first.unwrap_or(descending);
+    let mut term = key.to_string();
+    if descending {
+        term += " DESC";
+    }
+    // SQLite's own way needs no words, and an index serves it.
+    if nullable && nulls_first == descending {
+        term += if nulls_first { " NULLS FIRST" } else { " NULLS LAST" };
+    }
+    Ok(term)
+}
+
+/// Which output a name or number in ORDER BY means.
+fn output_position(expr: &Expr, outputs: &[Output]) -> Result<Option<usize>> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Constant::Number(digits, _) => match digits.parse::<usize>() {
+                Ok(number) if (1..=outputs.len()).contains(&number) => Ok(Some(number - 1)),
+                _ => Err(SqlError::new("42P10", format!("ORDER BY position {digits} is not in select list"))),
+            },
+            _ => Err(SqlError::new("42601", "non-integer constant in ORDER BY")),
+        },
+        Expr::Identifier(ident) => {
+            let name = fold(ident);
+            let mut found = outputs.iter().enumerate().filter(|(_, output)| output.name == name);
+            match (found.next(), found.next()) {
+                (Some((_, first)), Some((_, second))) if first.typed.sql != second.typed.sql => {
+                    Err(SqlError::new("42702", format!("ORDER BY \"{name}\" is ambiguous")))
+                }
+                (first, _) => Ok(first.map(|(at, _)| at)),
+            }
+        }
+        _ => Ok(None),
+    }
+}
+
+fn make_unique(outputs: &mut [Output]) {
+    for at in 0..outputs.len() {
+        let (before, rest) = outputs.split_at_mut(at);
+        if before.iter().any(|other| other.name.eq_ignore_ascii_case(&rest[0].name)) {
+            rest[0].name = format!("{}:dup{at}", rest[0].name);
+        }
+    }
+}
+
+/// Without the parentheses around the whole, where there are any.
+fn bare(sql: &str) -> &str {
+    let Some(inner) = sql.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) else { return sql };
+    let mut depth = 0i32;
+    let mut quote = None;
+    for b in inner.bytes() {
+        match (quote, b) {
+            (Some(q), b) if b == q => quote = None,
+            (Some(_), _) => {}
+            (None, b'\'' | b'"') => quote = Some(b),
+            (None, b'(') => depth += 1,
+            (None, b')') => depth -= 1,
+            _ => {}
+        }
+        if depth < 0 {
+            return sql;
+        }
+    }
+    inner
+}
+
+/// Whether an aggregate is called in an expression, subqueries and windows left out.
+pub(super) fn has_aggregate(expr: &Expr) -> bool {
+    let mut found = false;
+    walk(expr, &mut |expr| {
+        if let Expr::Function(function) = expr {
+            let name = parts(&function.name).pop().unwrap_or_default();
+            found |= function.over.is_none() && super::calls::is_aggregate(&name);
+        }
+    });
+    found
+}
+
+/// Visits an expression and its parts, but no subqueries.
+pub(super) fn walk<'e>(expr: &'e Expr, visit: &mut impl FnMut(&'e Expr)) {
+    use sqlparser::ast::{FunctionArg, FunctionArgExpr, FunctionArguments};
+    let mut stack = vec![expr];
+    while let Some(expr) = stack.pop() {
+        visit(expr);
+        match expr {
+            Expr::BinaryOp { left, right, .. } | Expr::AnyOp { left, right, .. } | Expr::AllOp { left, right, .. } => {
+                stack.extend([left.as_ref(), right])
+            }
+            Expr::Nested(e)
+            | Expr::IsNull(e)
+            | Expr::IsNotNull(e)
+            | Expr::IsTrue(e)
+            | Expr::IsNotTrue(e)
+            | Expr::IsFalse(e)
+            | Expr::IsNotFalse(e)
+            | Expr::IsUnknown(e)
+            | Expr::IsNotUnknown(e) => stack.push(e),
+            Expr::UnaryOp { expr, .. }
+            | Expr::Cast { expr, .. }
+            | Expr::Extract { expr, .. }
+            | Expr::Collate { expr, .. }
+            | Expr::Ceil { expr, .. }
+            | Expr::Floor { expr, .. }
+            | Expr::InSubquery { expr, .. } => stack.push(expr),
+            Expr::IsDistinctFrom(a, b) | Expr::IsNotDistinctFrom(a, b) => stack.extend([a.as_ref(), b]),
+            Expr::Between { expr, low, high, .. } => stack.extend([expr.as_ref(), low, high]),
+            Expr::InList { expr, list, .. } => {
+                stack.push(expr);
+                stack.extend(list);
+            }
+            Expr::Like { expr, pattern, .. }
+            | Expr::ILike { expr, pattern, .. }
+            | Expr::SimilarTo { expr, pattern, .. } => stack.extend([expr.as_ref(), pattern]),
+            Expr::AtTimeZone { timestamp, time_zone } => stack.extend([timestamp.as_ref(), time_zone]),
+            Expr::Position { expr, r#in } => stack.extend([expr.as_ref(), r#in]),
+            Expr::Substring { expr, substring_from, substring_for, .. } => {
+                stack.push(expr);
+                stack.extend(substring_from.as_deref());
+                stack.extend(substring_for.as_deref());
+            }
+            Expr::Trim { expr, trim_what, .. } => {
+                stack.push(expr);
+                stack.extend(trim_what.as_deref());
+            }
+            Expr::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
+                stack.extend([expr.as_ref(), overlay_what, overlay_from]);
+                stack.extend(overlay_for.as_deref());
+            }
+            Expr::Case { operand, conditions, else_result, .. } => {
+                stack.extend(operand.as_deref());
+                stack.extend(else_result.as_deref());
+                stack.extend(conditions.iter().flat_map(|when| [&when.condition, &when.result]));
+            }
+            Expr::Tuple(items) => stack.extend(items),
+            Expr::Array(array) => stack.extend(&array.elem),
+            Expr::CompoundFieldAccess { root, .. } => stack.push(root),
+            Expr::Function(function) => {
+                if let FunctionArguments::List(list) = &function.args {
+                    for arg in &list.args {
+                        if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = arg {
+                            stack.push(expr);
+                        }
+                    }
+                }
+                stack.extend(function.filter.as_deref());
+                if let Some(sqlparser::ast::WindowType::WindowSpec(spec)) = &function.over {
+                    stack.extend(&spec.partition_by);
+                    stack.extend(spec.order_by.iter().map(|term| &term.expr));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The name that Postgres gives a column without an alias.
+pub(super) fn column_name(expr: &Expr) -> String {
+    named(expr).unwrap_or_else(|| "?column?".into())
+}
+
+fn named(expr: &Expr) -> Option<String> {
+    let fixed = |name: &str| Some(name.to_string());
+    match expr {
+        Expr::Identifier(ident) => Some(fold(ident)),
+        Expr::CompoundIdentifier(idents) => idents.last().map(fold),
+        Expr::CompoundFieldAccess { root, access_chain } => {
+            let field = access_chain.iter().rev().find_map(|access| match access {
+                sqlparser::ast::AccessExpr::Dot(Expr::Identifier(ident)) => Some(fold(ident)),
+                _ => None,
+            });
+            field.or_else(|| named(root))
+        }
+        Expr::Nested(inner) => named(inner),
+        Expr::Collate { expr, .. } => named(expr),
+        Expr::Function(function) => parts(&function.name).pop(),
+        Expr::Cast { expr, data_type, .. } => {
+            named(expr).or_else(|| super::names::data_type_of(data_type).ok().map(|(ty, _)| ty.name()))
+        }
+        Expr::TypedString(typed) => super::names::data_type_of(&typed.data_type).ok().map(|(ty, _)| ty.name()),
+        Expr::Interval(_) => fixed("interval"),
+        Expr::Case { else_result, .. } => else_result
+            .as_deref()
+            .and_then(|expr| match expr {
+                Expr::Value(_) => None,
+                other => named(other),
+            })
+            .or_else(|| fixed("case")),
+        Expr::Exists { .. } => fixed("exists"),
+        Expr::Array(_) => fixed("array"),
+        Expr::Extract { .. } => fixed("extract"),
+        Expr::Ceil { .. } => fixed("ceil"),
+        Expr::Floor { .. } => fixed("floor"),
+        Expr::Position { .. } => fixed("position"),
+        Expr::Substring { .. } => fixed("substring"),
+        Expr::Trim { trim_where, .. } => fixed(match trim_where {
+            Some(sqlparser::ast::TrimWhereField::Leading) => "ltrim",
+            Some(sqlparser::ast::TrimWhereField::Trailing) => "rtrim",
+            _ => "btrim",
+        }),
+        Expr::Overlay { .. } => fixed("overlay"),
+        Expr::AtTimeZone { .. } => fixed("timezone"),
+        Expr::Tuple(_) => fixed("row"),
+        Expr::Value(value) if matches!(value.value, Constant::Boolean(_)) => fixed("bool"),
+        Expr::Subquery(query) => match query.body.as_ref() {
+            SetExpr::Select(select) => select.projection.first().and_then(|item| match item {
+                SelectItem::UnnamedExpr(expr) => named(expr),
+                SelectItem::ExprWithAlias { alias, .. } => Some(fold(alias)),
+                _ => None,
+            }),
+            _ => None,
+        },
+        _ => None,
+    }
+}

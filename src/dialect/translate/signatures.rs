@@ -1,0 +1,190 @@
+//! The scalar functions of Postgres that are known: argument types, result type, and SQLite text in which
+//! `{0}`, `{1}` are the arguments and `{*}` is all of them.
+
+use crate::dialect::types::PgType;
+
+/// One way to call a function.
+pub(super) struct Signature {
+    pub name: &'static str,
+    pub args: &'static [PgType],
+    pub result: PgType,
+    pub sql: &'static str,
+}
+
+macro_rules! signatures {
+    ($($name:literal ($($arg:ident),*) $result:ident $sql:literal;)*) => {
+        /// All signatures; of those with one name the first that fits is taken.
+        pub(super) static SIGNATURES: &[Signature] = &[$(Signature {
+            name: $name, args: &[$(PgType::$arg),*], result: PgType::$result, sql: $sql,
+        }),*];
+    };
+}
+
+signatures! {
+    // Numbers.
+    "abs" (INT2) INT2 "evesql_int2(abs({0}))";
+    "abs" (INT4) INT4 "evesql_int4(abs({0}))";
+    "abs" (INT8) INT8 "evesql_int8_abs({0})";
+    "abs" (NUMERIC) NUMERIC "evesql_numeric_abs({0})";
+    "abs" (FLOAT8) FLOAT8 "abs({0})";
+    "ceil" (NUMERIC) NUMERIC "evesql_numeric_ceil({0})";
+    "ceil" (FLOAT8) FLOAT8 "evesql_ceil({0})";
+    "ceiling" (NUMERIC) NUMERIC "evesql_numeric_ceil({0})";
+    "ceiling" (FLOAT8) FLOAT8 "evesql_ceil({0})";
+    "floor" (NUMERIC) NUMERIC "evesql_numeric_floor({0})";
+    "floor" (FLOAT8) FLOAT8 "evesql_floor({0})";
+    "round" (NUMERIC) NUMERIC "evesql_numeric_round({0}, 0)";
+    "round" (FLOAT8) FLOAT8 "evesql_rint({0})";
+    "round" (NUMERIC, INT4) NUMERIC "evesql_numeric_round({0}, {1})";
+    "trunc" (NUMERIC) NUMERIC "evesql_numeric_trunc({0}, 0)";
+    "trunc" (FLOAT8) FLOAT8 "evesql_trunc({0})";
+    "trunc" (NUMERIC, INT4) NUMERIC "evesql_numeric_trunc({0}, {1})";
+    "mod" (INT2, INT2) INT2 "evesql_int2_mod({0}, {1})";
+    "mod" (INT4, INT4) INT4 "evesql_int4_mod({0}, {1})";
+    "mod" (INT8, INT8) INT8 "evesql_int8_mod({0}, {1})";
+    "mod" (NUMERIC, NUMERIC) NUMERIC "evesql_numeric_mod({0}, {1})";
+    "div" (NUMERIC, NUMERIC) NUMERIC "evesql_numeric_trunc(evesql_numeric_div({0}, {1}), 0)";
+    "sign" (NUMERIC) NUMERIC "evesql_numeric_sign({0})";
+    "sign" (FLOAT8) FLOAT8 "CAST(sign({0}) AS REAL)";
+    "sqrt" (NUMERIC) NUMERIC "evesql_numeric_sqrt({0})";
+    "sqrt" (FLOAT8) FLOAT8 "evesql_sqrt({0})";
+    "cbrt" (FLOAT8) FLOAT8 "evesql_cbrt({0})";
+    "power" (FLOAT8, FLOAT8) FLOAT8 "evesql_power({0}, {1})";
+    "power" (NUMERIC, NUMERIC) NUMERIC "evesql_numeric_power({0}, {1})";
+    "pow" (FLOAT8, FLOAT8) FLOAT8 "evesql_power({0}, {1})";
+    "pow" (NUMERIC, NUMERIC) NUMERIC "evesql_numeric_power({0}, {1})";
+    "exp" (FLOAT8) FLOAT8 "evesql_exp({0})";
+    "ln" (FLOAT8) FLOAT8 "evesql_ln({0})";
+    "log" (FLOAT8) FLOAT8 "evesql_log10({0})";
+    "log10" (FLOAT8) FLOAT8 "evesql_log10({0})";
+    "pi" () FLOAT8 "3.141592653589793";
+    "degrees" (FLOAT8) FLOAT8 "evesql_degrees({0})";
+    "radians" (FLOAT8) FLOAT8 "evesql_radians({0})";
+    "sin" (FLOAT8) FLOAT8 "evesql_sin({0})";
+    "cos" (FLOAT8) FLOAT8 "evesql_cos({0})";
+    "tan" (FLOAT8) FLOAT8 "evesql_tan({0})";
+    "asin" (FLOAT8) FLOAT8 "evesql_asin({0})";
+    "acos" (FLOAT8) FLOAT8 "evesql_acos({0})";
+    "atan" (FLOAT8) FLOAT8 "evesql_atan({0})";
+    "atan2" (FLOAT8, FLOAT8) FLOAT8 "evesql_atan2({0}, {1})";
+    "random" () FLOAT8 "evesql_random()";
+    "gcd" (INT8, INT8) INT8 "evesql_gcd({0}, {1})";
+    "lcm" (INT8, INT8) INT8 "evesql_lcm({0}, {1})";
+    // Text.
+    "length" (TEXT) INT4 "length({0})";
+    "length" (BYTEA) INT4 "length({0})";
+    "char_length" (TEXT) INT4 "length({0})";
+    "character_length" (TEXT) INT4 "length({0})";
+    "octet_length" (TEXT) INT4 "octet_length({0})";
+    "octet_length" (BYTEA) INT4 "length({0})";
+    "bit_length" (TEXT) INT4 "(octet_length({0}) * 8)";
+    "lower" (TEXT) TEXT "evesql_lower({0})";
+    "upper" (TEXT) TEXT "evesql_upper({0})";
+    "initcap" (TEXT) TEXT "evesql_initcap({0})";
+    "substring" (TEXT, INT4) TEXT "evesql_substr({0}, {1})";
+    "substring" (TEXT, INT4, INT4) TEXT "evesql_substr({0}, {1}, {2})";
+    "substring" (TEXT, TEXT) TEXT "evesql_regex_substr({0}, {1})";
+    "substring" (BYTEA, INT4, INT4) BYTEA "evesql_substr({0}, {1}, {2})";
+    "substr" (TEXT, INT4) TEXT "evesql_substr({0}, {1})";
+    "substr" (TEXT, INT4, INT4) TEXT "evesql_substr({0}, {1}, {2})";
+    "left" (TEXT, INT4) TEXT "evesql_left({0}, {1})";
+    "right" (TEXT, INT4) TEXT "evesql_right({0}, {1})";
+    "strpos" (TEXT, TEXT) INT4 "instr({0}, {1})";
+    "btrim" (TEXT) TEXT "trim({0}, ' ')";
+    "btrim" (TEXT, TEXT) TEXT "trim({0}, {1})";
+    "ltrim" (TEXT) TEXT "ltrim({0}, ' ')";
+    "ltrim" (TEXT, TEXT) TEXT "ltrim({0}, {1})";
+    "rtrim" (TEXT) TEXT "rtrim({0}, ' ')";
+    "rtrim" (TEXT, TEXT) TEXT "rtrim({0}, {1})";
+    "lpad" (TEXT, INT4) TEXT "evesql_lpad({0}, {1}, ' ')";
+    "lpad" (TEXT, INT4, TEXT) TEXT "evesql_lpad({0}, {1}, {2})";
+    "rpad" (TEXT, INT4) TEXT "evesql_rpad({0}, {1}, ' ')";
+    "rpad" (TEXT, INT4, TEXT) TEXT "evesql_rpad({0}, {1}, {2})";
+    "repeat" (TEXT, INT4) TEXT "evesql_repeat({0}, {1})";
+    "replace" (TEXT, TEXT, TEXT) TEXT "evesql_replace({0}, {1}, {2})";
+    "translate" (TEXT, TEXT, TEXT) TEXT "evesql_translate({0}, {1}, {2})";
+    "reverse" (TEXT) TEXT "evesql_reverse({0})";
+    "split_part" (TEXT, TEXT, INT4) TEXT "evesql_split_part({0}, {1}, {2})";
+    "overlay" (TEXT, TEXT, INT4) TEXT "evesql_overlay({0}, {1}, {2}, length({1}))";
+    "overlay" (TEXT, TEXT, INT4, INT4) TEXT "evesql_overlay({0}, {1}, {2}, {3})";
+    "starts_with" (TEXT, TEXT) BOOL "evesql_starts_with({0}, {1})";
+    "ascii" (TEXT) INT4 "evesql_ascii({0})";
+    "chr" (INT4) TEXT "evesql_chr({0})";
+    "md5" (TEXT) TEXT "evesql_md5({0})";
+    "md5" (BYTEA) TEXT "evesql_md5({0})";
+    "quote_ident" (TEXT) TEXT "evesql_quote_ident({0})";
+    "quote_literal" (TEXT) TEXT "evesql_quote_literal({0})";
+    "to_hex" (INT4) TEXT "evesql_to_hex({0} & 4294967295)";
+    "to_hex" (INT8) TEXT "evesql_to_hex({0})";
+    "encode" (BYTEA, TEXT) TEXT "evesql_encode({0}, {1})";
+    "decode" (TEXT, TEXT) BYTEA "evesql_decode({0}, {1})";
+    "regexp_replace" (TEXT, TEXT, TEXT) TEXT "evesql_regex_replace({0}, {1}, {2}, '')";
+    "regexp_replace" (TEXT, TEXT, TEXT, TEXT) TEXT "evesql_regex_replace({0}, {1}, {2}, {3})";
+    "regexp_like" (TEXT, TEXT) BOOL "evesql_regex({0}, {1}, 0)";
+    "to_number" (TEXT, TEXT) NUMERIC "evesql_to_number({0}, {1})";
+    // Dates and times.
+    "make_date" (INT4, INT4, INT4) DATE "evesql_make_date({0}, {1}, {2})";
+    "make_interval" (INT4) INTERVAL "evesql_make_interval({0})";
+    "justify_days" (INTERVAL) INTERVAL "evesql_justify({0}, 1)";
+    "justify_hours" (INTERVAL) INTERVAL "evesql_justify({0}, 2)";
+    "justify_interval" (INTERVAL) INTERVAL "evesql_justify({0}, 3)";
+    "to_timestamp" (FLOAT8) TIMESTAMPTZ "evesql_to_timestamp({0})";
+    "isfinite" (DATE) BOOL "({0} NOT IN (2147483647, -2147483648))";
+    "isfinite" (TIMESTAMP) BOOL "evesql_isfinite({0})";
+    "isfinite" (TIMESTAMPTZ) BOOL "evesql_isfinite({0})";
+    // Arrays and JSON.
+    "array_length" (ANYARRAY, INT4) INT4 "evesql_array_length({0}, {1})";
+    "array_upper" (ANYARRAY, INT4) INT4 "evesql_array_length({0}, {1})";
+    "array_lower" (ANYARRAY, INT4) INT4 "iif(evesql_array_length({0}, {1}) IS NULL, NULL, 1)";
+    "cardinality" (ANYARRAY) INT4 "json_array_length({0})";
+    "string_to_array" (TEXT, TEXT) TEXT_ARRAY "evesql_string_to_array({0}, {1})";
+    "json_typeof" (JSON) TEXT "evesql_json_typeof({0})";
+    "jsonb_typeof" (JSONB) TEXT "evesql_json_typeof({0})";
+    "json_array_length" (JSON) INT4 "json_array_length({0})";
+    "jsonb_array_length" (JSONB) INT4 "json_array_length({0})";
+    // Identifiers and system functions without tables.
+    "gen_random_uuid" () UUID "unhex(gen_random_uuid(), '-')";
+    "uuid_generate_v4" () UUID "unhex(gen_random_uuid(), '-')";
+    "evesql_root" () TEXT "evesql_root()";
+    "format_type" (OID, INT4) TEXT "evesql_format_type({0}, {1})";
+    "to_regtype" (TEXT) REGTYPE "evesql_to_regtype({0})";
+    "pg_encoding_to_char" (INT4) NAME "iif({0} = 6, 'UTF8', '')";
+    "pg_get_expr" (PG_NODE_TREE, OID) TEXT "{0}";
+    "pg_get_expr" (PG_NODE_TREE, OID, BOOL) TEXT "{0}";
+    "pg_get_userbyid" (OID) NAME "'evesql'";
+    "pg_table_is_visible" (OID) BOOL "({0} IS NOT NULL)";
+    "pg_type_is_visible" (OID) BOOL "({0} IS NOT NULL)";
+    "pg_function_is_visible" (OID) BOOL "({0} IS NOT NULL)";
+    "pg_opclass_is_visible" (OID) BOOL "({0} IS NOT NULL)";
+    "pg_collation_is_visible" (OID) BOOL "({0} IS NOT NULL)";
+    "pg_relation_is_publishable" (REGCLASS) BOOL "1";
+    "pg_is_in_recovery" () BOOL "0";
+    "pg_is_other_temp_schema" (OID) BOOL "0";
+    "pg_my_temp_schema" () OID "0";
+    "pg_size_pretty" (INT8) TEXT "evesql_size_pretty({0})";
+    "pg_table_size" (REGCLASS) INT8 "0";
+    "pg_relation_size" (REGCLASS) INT8 "0";
+    "pg_total_relation_size" (REGCLASS) INT8 "0";
+    "pg_tablespace_location" (OID) TEXT "''";
+    "col_description" (OID, INT4) TEXT "(SELECT d.description FROM pg_catalog.pg_description AS d WHERE d.objoid = {0} AND d.objsubid = {1})";
+    "obj_description" (OID) TEXT "(SELECT d.description FROM pg_catalog.pg_description AS d WHERE d.objoid = {0} AND d.objsubid = 0)";
+    "obj_description" (OID, NAME) TEXT "(SELECT d.description FROM pg_catalog.pg_description AS d WHERE d.objoid = {0} AND d.objsubid = 0)";
+    "shobj_description" (OID, NAME) TEXT "NULL";
+    "pg_get_indexdef" (OID) TEXT "(SELECT d.definition FROM pg_catalog.evesql_definitions AS d WHERE d.oid = {0} AND d.part = 0)";
+    "pg_get_indexdef" (OID, INT4, BOOL) TEXT "(SELECT d.definition FROM pg_catalog.evesql_definitions AS d WHERE d.oid = {0} AND d.part = {1})";
+    "pg_get_constraintdef" (OID) TEXT "(SELECT d.definition FROM pg_catalog.evesql_definitions AS d WHERE d.oid = {0} AND d.part = 0)";
+    "pg_get_constraintdef" (OID, BOOL) TEXT "(SELECT d.definition FROM pg_catalog.evesql_definitions AS d WHERE d.oid = {0} AND d.part = 0)";
+    "pg_get_viewdef" (OID) TEXT "(SELECT d.definition FROM pg_catalog.evesql_definitions AS d WHERE d.oid = {0} AND d.part = 0)";
+    "pg_get_viewdef" (OID, BOOL) TEXT "(SELECT d.definition FROM pg_catalog.evesql_definitions AS d WHERE d.oid = {0} AND d.part = 0)";
+    "pg_get_serial_sequence" (TEXT, TEXT) TEXT "(SELECT d.definition FROM pg_catalog.evesql_definitions AS d WHERE d.name = {0} || '.' || {1})";
+    "pg_get_triggerdef" (OID, BOOL) TEXT "NULL";
+    "pg_get_functiondef" (OID) TEXT "NULL";
+    "pg_get_function_result" (OID) TEXT "NULL";
+    "pg_get_function_arguments" (OID) TEXT "NULL";
+    "pg_get_statisticsobjdef_columns" (OID) TEXT "NULL";
+    "pg_get_partkeydef" (OID) TEXT "NULL";
+    "has_table_privilege" (OID, TEXT) BOOL "1";
+    "has_table_privilege" (TEXT, TEXT) BOOL "1";
+    "has_schema_privilege" (TEXT, TEXT) BOOL "1";
+    "has_database_privilege" (TEXT, TEXT) BOOL "1";
+}
