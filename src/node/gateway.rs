@@ -41,12 +41,7 @@ fn pin(node: &RunningNode, database: &Arc<str>) -> Result<Pinned, GatewayError> 
         return Err(GatewayError::Unavailable(format!("node {} is in quarantine", node.shared.id)));
     }
     let version = state.databases.get(database).ok_or_else(|| GatewayError::NoDatabase(database.to_string()))?;
-    Ok(Pinned {
-        snapshot: version.snapshot.clone(),
-        catalog: version.catalog.clone(),
-        schema: version.schema,
-        version: version.snapshot.number(),
-    })
+    Ok(Pinned { snapshot: version.snapshot.clone(), catalog: version.catalog.clone(), schema: version.schema })
 }
 
 /// Waits for a shared read index, then for this node to have accepted that far.

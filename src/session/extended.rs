@@ -117,7 +117,7 @@ impl Session {
             });
         }
         Ok(match statement.text.parsed.utility() {
-            Some(Utility::Show(name)) => super::utility::show_columns(name),
+            Some(Utility::Show(name)) => super::set::show_columns(name),
             Some(Utility::Fetch { name, move_only: false, .. }) => {
                 self.cursors.get(name).map(|cursor| cursor.columns.clone()).unwrap_or_else(|| Rc::new([]))
             }

@@ -35,7 +35,7 @@ impl Front {
     pub fn take_view(&self, database: &Arc<str>, pinned: &Pinned) -> Result<SessionView, SqlError> {
         let pooled = self.pool.borrow_mut().get_mut(database).and_then(|views| {
             // One that stands there already needs no re-pin and keeps its cache.
-            let at = views.iter().rposition(|view| view.version() == pinned.version);
+            let at = views.iter().rposition(|view| view.stands_on(pinned));
             at.map(|at| views.swap_remove(at)).or_else(|| views.pop())
         });
         match pooled {

@@ -53,8 +53,6 @@ pub struct Pinned {
     pub catalog: Arc<Catalog>,
     /// Hash of SQLite's schema and statistics in them, as [`crate::engine::Connection::schema_hash`] gives it.
     pub schema: Hash,
-    /// Identifies the version: equal numbers of one database on one node are the same pages.
-    pub version: u64,
 }
 
 /// Why a node cannot do what a session asks.

@@ -38,7 +38,7 @@ pub struct SessionView {
     pub connection: Connection,
     /// The catalog that its pages hold now, changes of the open transaction included.
     pub catalog: Arc<Catalog>,
-    version: u64,
+    snapshot: Snapshot,
     system: SystemCatalog,
     source: Rc<SourceState>,
     interrupt: Interrupt,
@@ -69,7 +69,7 @@ impl SessionView {
         Ok(SessionView {
             connection,
             catalog: pinned.catalog.clone(),
-            version: pinned.version,
+            snapshot: pinned.snapshot.clone(),
             system,
             source,
             interrupt: Arc::new(move || handle.interrupt()),
@@ -81,20 +81,21 @@ impl SessionView {
         self.interrupt.clone()
     }
 
-    /// The version that it stands on.
-    pub fn version(&self) -> u64 {
-        self.version
+    /// Whether it stands on this version. Nodes number versions alike and keep them apart.
+    pub fn stands_on(&self, pinned: &Pinned) -> bool {
+        self.snapshot.number() == pinned.snapshot.number()
+            && Arc::ptr_eq(self.snapshot.store(), pinned.snapshot.store())
     }
 
     /// Moves to another version; no transaction may be open.
     pub fn repin(&mut self, pinned: &Pinned) -> Result<(), SqlError> {
         // The transaction before may have seen a catalog of its own making.
         self.catalog = pinned.catalog.clone();
-        if self.version == pinned.version {
+        if self.stands_on(pinned) {
             return Ok(());
         }
         self.connection.repin(&pinned.snapshot, pinned.schema).map_err(|e| client_error(e.into()))?;
-        self.version = pinned.version;
+        self.snapshot = pinned.snapshot.clone();
         self.source.snapshot.replace(pinned.snapshot.clone());
         Ok(())
     }
@@ -119,7 +120,7 @@ impl SessionView {
     /// Moves to a version, or back to the one that it stands on, without what was written.
     pub fn move_fresh(&mut self, pinned: &Pinned) -> Result<(), SqlError> {
         self.connection.repin(&pinned.snapshot, pinned.schema).map_err(|e| client_error(e.into()))?;
-        self.version = pinned.version;
+        self.snapshot = pinned.snapshot.clone();
         self.source.snapshot.replace(pinned.snapshot.clone());
         self.catalog = pinned.catalog.clone();
         Ok(())

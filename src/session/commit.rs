@@ -1,0 +1,142 @@
+//! How blocks end: savepoints, COMMIT by submitting the record, ROLLBACK.
+
+use super::block::{Block, Savepoint, conflict, serialization, text_of};
+use super::client::{Done, Failure, Session};
+use super::front::gateway_error;
+use super::gateway::{GatewayError, ReadLevel};
+use super::view::{SessionView, client_error, refine};
+use crate::transaction::{Outcome, SqlError, Transaction};
+use crate::wire::Outbox;
+
+impl Session {
+    /// SAVEPOINT.
+    pub(super) async fn savepoint(&mut self, name: &str, out: &mut Outbox) -> Done {
+        self.ensure_pinned(false, out).await?;
+        let settings = self.settings.mark();
+        let block = self.block()?;
+        block.control_recorded("SAVEPOINT", name)?;
+        block.savepoints.push(Savepoint { name: name.to_owned(), settings });
+        Ok(())
+    }
+
+    /// RELEASE.
+    pub(super) fn release_savepoint(&mut self, name: &str) -> Result<(), SqlError> {
+        let block = self.block()?;
+        let at = block.find_savepoint(name)?;
+        block.control_recorded("RELEASE", name)?;
+        block.savepoints.truncate(at);
+        Ok(())
+    }
+
+    /// ROLLBACK TO.
+    pub(super) async fn roll_back_to(&mut self, name: &str, out: &mut Outbox) -> Done {
+        let at = self.block()?.find_savepoint(name)?;
+        if self.block()?.lost {
+            self.ensure_pinned(false, out).await?;
+        }
+        let block = self.block()?;
+        block.control_recorded("ROLLBACK TO", name)?;
+        block.savepoints.truncate(at + 1);
+        let settings = block.savepoints.last().map(|savepoint| savepoint.settings.clone()).unwrap_or_default();
+        if block.schema_changed {
+            let view = block.view_mut()?;
+            view.connection.renew_schema().map_err(client_error)?;
+            view.reload_catalog()?;
+        }
+        self.settings.go_back(&settings);
+        Ok(())
+    }
+
+    /// COMMIT: submits what was recorded if anything was written. Whatever the result, the block is over.
+    pub(super) async fn commit(&mut self, out: &mut Outbox) -> Done {
+        let Some(mut block) = self.transaction.take() else { return Ok(()) };
+        let must_submit = block.wrote || self.settings.active().read_level == ReadLevel::Quorum;
+        let submitted =
+            if must_submit && !block.operations.is_empty() { self.submit_block(&mut block, out).await } else { Ok(()) };
+        if submitted.is_err() {
+            self.settings.go_back(&block.at_begin);
+        }
+        self.end_block(block);
+        match &submitted {
+            Ok(()) => self.conflicts = 0,
+            Err(Failure::Sql(error)) if error.code() == "40001" => self.conflicts += 1,
+            Err(_) => {}
+        }
+        submitted
+    }
+
+    async fn submit_block(&mut self, block: &mut Block, out: &mut Outbox) -> Done {
+        block.write_back_own_sequences()?;
+        let transaction = Transaction {
+            id: self.next_id(),
+            database: self.database.clone(),
+            catalog: block.base.as_ref().map(|base| base.version).unwrap_or_default(),
+            begun: Some(block.begun),
+            expires_at_index: 0,
+            operations: std::mem::take(&mut block.operations),
+        };
+        // The error names the statement by its text, which only the record has.
+        let texts: Vec<_> = transaction.operations.iter().map(text_of).collect();
+        out.flush_if_due().await?;
+        // What it wrote here is of no use any more: others may have the connection while this one waits.
+        if let Some(view) = block.view.take() {
+            self.return_view(view, block.schema_changed);
+        }
+        let outcome = self.front.gateway.submit(transaction).await;
+        match outcome.map_err(gateway_error)? {
+            Outcome::Committed(_) => Ok(()),
+            Outcome::Conflict { operation, row } => Err(conflict(&texts, operation, row).into()),
+            Outcome::Failed { error, .. } => {
+                let catalog = block.base.take().unwrap_or_default();
+                Err(refine(error, &catalog).into())
+            }
+            Outcome::Stale => Err(serialization("the schema was changed by another transaction").into()),
+            Outcome::Expired | Outcome::Void => Err(serialization("the transaction was not executed").into()),
+            Outcome::AlreadyDone => {
+                Err(gateway_error(GatewayError::Unknown("it was executed, its answer is gone".into())).into())
+            }
+        }
+    }
+
+    /// ROLLBACK, or a client that left: the block and its effects are gone.
+    pub(super) fn abandon(&mut self) {
+        if let Some(block) = self.transaction.take() {
+            self.settings.go_back(&block.at_begin);
+            self.end_block(block);
+        }
+    }
+
+    /// A failed block without savepoints can only end: nobody waits for it any longer.
+    pub(super) fn give_up_block(&mut self) {
+        let Some(block) = &mut self.transaction else { return };
+        if !block.savepoints.is_empty() {
+            return;
+        }
+        let (view, has_tickets) = (block.view.take(), std::mem::take(&mut block.has_tickets));
+        let schema_changed = block.schema_changed;
+        if let Some(view) = view {
+            self.return_view(view, schema_changed);
+        }
+        if has_tickets {
+            self.front.gateway.release_tickets(self.holder());
+        }
+    }
+
+    fn end_block(&mut self, mut block: Block) {
+        if let Some(view) = block.view.take() {
+            self.return_view(view, block.schema_changed);
+        }
+        if block.has_tickets {
+            self.front.gateway.release_tickets(self.holder());
+        }
+        self.settings.end_transaction();
+        self.drop_portals();
+    }
+
+    fn return_view(&self, mut view: SessionView, schema_changed: bool) {
+        match view.clean(schema_changed) {
+            Ok(()) => self.front.give_back(&self.database, view),
+            Err(error) => tracing::warn!(message = %error.message, "a connection could not be cleaned and was closed"),
+        }
+    }
+}

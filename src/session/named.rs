@@ -1,0 +1,179 @@
+//! PREPARE, EXECUTE and DEALLOCATE; DECLARE, FETCH, MOVE and CLOSE.
+
+use super::client::{Done, Session};
+use super::cursor::Cursor;
+use super::encode::{Formats, RowWriter};
+use super::utility::tagged;
+use crate::dialect::codec::decode_text;
+use crate::dialect::utility::{FetchCount, TransactionModes};
+use crate::dialect::{Parsed, PgType};
+use crate::transaction::{Answer, SqlError, Value, ValueRef};
+use crate::wire::{Outbox, message};
+use std::rc::Rc;
+
+impl Session {
+    /// PREPARE: the statement's own text is prepared again as if it had come by Parse.
+    pub(super) async fn sql_prepare(
+        &mut self,
+        name: &str,
+        types: &[sqlparser::ast::DataType],
+        statement: &Parsed,
+    ) -> Done {
+        if self.statements.contains_key(name) {
+            return Err(SqlError::new("42P05", format!("prepared statement \"{name}\" already exists")).into());
+        }
+        let mut declared = Vec::with_capacity(types.len());
+        for ty in types {
+            let written = ty.to_string().to_ascii_lowercase();
+            let bare = written.split('(').next().unwrap_or("").trim();
+            let found = match bare.strip_suffix("[]") {
+                Some(element) => PgType::by_name(element).and_then(PgType::array),
+                None => PgType::by_name(bare),
+            };
+            let found = found.ok_or_else(|| SqlError::new("42704", format!("type \"{bare}\" does not exist")))?;
+            declared.push(found.0);
+        }
+        let prepared = self.prepare_text(&statement.text, declared.into()).await?;
+        self.statements.insert(name.to_owned(), Rc::new(prepared));
+        Ok(())
+    }
+
+    pub(super) async fn sql_execute(
+        &mut self,
+        name: &str,
+        arguments: &[String],
+        formats: &Formats,
+        describe: bool,
+        out: &mut Outbox,
+    ) -> Done {
+        let statement = self.statement_named(name)?;
+        let Some(plan) = statement.plan.clone() else {
+            let text = statement.text.clone();
+            return match text.parsed.utility() {
+                Some(utility) => self.utility(utility, formats, describe, out).await,
+                None => {
+                    message::empty_query(&mut out.buffer);
+                    Ok(())
+                }
+            };
+        };
+        let types = &plan.prepared.params;
+        if arguments.len() != types.len() {
+            let text = format!("wrong number of parameters for prepared statement \"{name}\"");
+            let detail = format!("Expected {} parameters but got {}.", types.len(), arguments.len());
+            return Err(SqlError::new("42601", text).with_detail(detail).into());
+        }
+        let mut parameters = Vec::with_capacity(arguments.len());
+        for (argument, ty) in arguments.iter().zip(types) {
+            parameters.push(self.argument(argument, *ty)?);
+        }
+        self.run_planned(&statement, plan, parameters, formats, 0, describe, out).await.map(|_| ())
+    }
+
+    /// The value of EXECUTE's argument: a literal, perhaps with a cast.
+    pub(super) fn argument(&self, text: &str, ty: PgType) -> Result<Value, SqlError> {
+        let text = text.trim();
+        let bare = text.split("::").next().unwrap_or(text).trim();
+        let style = &self.settings.active().style;
+        if bare.eq_ignore_ascii_case("null") {
+            return Ok(Value::Null);
+        }
+        if let Some(inner) = bare.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+            return decode_text(inner.replace("''", "'").as_bytes(), ty, style);
+        }
+        let number = bare.trim_start_matches(['+', '-']).starts_with(|c: char| c.is_ascii_digit() || c == '.');
+        if number || bare.eq_ignore_ascii_case("true") || bare.eq_ignore_ascii_case("false") {
+            return decode_text(bare.as_bytes(), ty, style);
+        }
+        Err(SqlError::new("0A000", format!("EXECUTE takes literals only, not {text}")))
+    }
+
+    pub(super) fn deallocate(&mut self, name: Option<&str>, out: &mut Outbox) -> Done {
+        match name {
+            None => {
+                self.statements.clear();
+                tagged("DEALLOCATE ALL", out)
+            }
+            Some(name) => match self.statements.remove(name) {
+                Some(_) => tagged("DEALLOCATE", out),
+                None => Err(SqlError::new("26000", format!("prepared statement \"{name}\" does not exist")).into()),
+            },
+        }
+    }
+
+    pub(super) async fn declare(
+        &mut self,
+        name: &str,
+        binary: bool,
+        hold: bool,
+        query: &Parsed,
+        out: &mut Outbox,
+    ) -> Done {
+        let in_block = self.transaction.as_ref().is_some_and(|block| !block.implicit);
+        if !in_block && !hold {
+            return Err(SqlError::new("25P01", "DECLARE CURSOR can only be used in transaction blocks").into());
+        }
+        if self.cursors.contains_key(name) {
+            return Err(SqlError::new("42P03", format!("cursor \"{name}\" already exists")).into());
+        }
+        let statement = self.prepare_text(&query.text, Box::default()).await?;
+        let Some(mut plan) = statement.plan.clone().filter(|plan| !plan.prepared.columns.is_empty()) else {
+            return Err(SqlError::new("42601", "DECLARE CURSOR needs a query").into());
+        };
+        let own_block = self.transaction.is_none();
+        if own_block {
+            self.open_block(&TransactionModes::default(), true);
+        }
+        let answer: Answer = self.run_in_block(&statement.text, &mut plan, &statement.declared, &[], None, out).await?;
+        if own_block {
+            self.commit(out).await?;
+        }
+        let cursor = Cursor::new(plan.prepared.columns.clone().into(), &answer.rows, hold, binary);
+        self.cursors.insert(name.to_owned(), cursor);
+        tagged("DECLARE CURSOR", out)
+    }
+
+    pub(super) fn fetch(
+        &mut self,
+        name: &str,
+        count: FetchCount,
+        move_only: bool,
+        formats: &Formats,
+        describe: bool,
+        out: &mut Outbox,
+    ) -> Done {
+        let style = self.settings.active().style;
+        let cursor = self.cursors.get_mut(name);
+        let cursor = cursor.ok_or_else(|| SqlError::new("34000", format!("cursor \"{name}\" does not exist")))?;
+        let columns = cursor.columns.clone();
+        let binary = Formats::Binary;
+        let formats = if cursor.binary { &binary } else { formats };
+        let rows = cursor.fetch(count);
+        if move_only {
+            message::command_complete_count(&mut out.buffer, "MOVE", rows.len() as u64);
+            return Ok(());
+        }
+        let writer = RowWriter { columns: &columns, formats, style: &style, copy: None };
+        if describe {
+            writer.head(&mut out.buffer);
+        }
+        for row in &rows {
+            writer.row(&mut out.buffer, |column| row.get(column).map_or(ValueRef::Null, Value::as_ref))?;
+        }
+        message::command_complete_count(&mut out.buffer, "FETCH", rows.len() as u64);
+        Ok(())
+    }
+
+    pub(super) fn close_cursor(&mut self, name: Option<&str>, out: &mut Outbox) -> Done {
+        match name {
+            None => {
+                self.cursors.clear();
+                tagged("CLOSE CURSOR ALL", out)
+            }
+            Some(name) => match self.cursors.remove(name) {
+                Some(_) => tagged("CLOSE CURSOR", out),
+                None => Err(SqlError::new("34000", format!("cursor \"{name}\" does not exist")).into()),
+            },
+        }
+    }
+}

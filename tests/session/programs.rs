@@ -1,0 +1,56 @@
+//! psql and pgbench, as people run them. Passed over with a word where they are not installed.
+
+use crate::gateway::Server;
+use std::process::{Command, Output, Stdio};
+
+fn run(program: &str, server: &Server, arguments: &[&str], input: &str) -> Option<Output> {
+    use std::io::Write;
+    let port = server.port.to_string();
+    let mut command = Command::new(program);
+    command.args(["-h", "127.0.0.1", "-U", "evesql", "-p", &port]).args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut child) = command.spawn() else {
+        eprintln!("{program} is not installed: passed over");
+        return None;
+    };
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    Some(child.wait_with_output().unwrap())
+}
+
+#[test]
+fn psql_runs_a_script_with_copy_and_errors() {
+    let server = Server::start();
+    let script = "create table t(id int primary key, x int);\n\
+        \\copy t from stdin\n1\t10\n2\t20\n\\.\n\
+        begin;\nupdate t set x = 11 where id = 1;\nselect x from t where id = 1;\ncommit;\n\
+        insert into t(id, x) values (1, 1);\n\
+        \\copy t to stdout csv\n";
+    let Some(output) = run("psql", &server, &["-d", "evesql", "-X", "-q", "-At"], script) else { return };
+    let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(out, "11\n1,11\n2,20\n", "{error}");
+    assert!(error.contains("duplicate key value violates unique constraint \"t_pkey\""), "{error}");
+}
+
+#[test]
+fn pgbench_fills_its_tables_and_runs_in_every_protocol() {
+    let server = Server::start();
+    let Some(output) = run("pgbench", &server, &["-i", "-q", "evesql"], "") else { return };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for protocol in ["simple", "extended", "prepared"] {
+        let arguments = ["-M", protocol, "-c", "4", "-j", "2", "-t", "50", "evesql"];
+        let Some(output) = run("pgbench", &server, &arguments, "") else { return };
+        let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{protocol}: {error}");
+        assert!(out.contains("number of transactions actually processed: 200/200"), "{protocol}: {out}{error}");
+        assert!(out.contains("number of failed transactions: 0"), "{protocol}: {out}{error}");
+    }
+}
+
+#[test]
+#[ignore = "serves until it is stopped, to be measured by hand: EVESQL_SERVE_S=60"]
+fn serve_to_be_measured() {
+    let server = Server::start();
+    println!("port {}", server.port);
+    let seconds = std::env::var("EVESQL_SERVE_S").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
+    std::thread::sleep(std::time::Duration::from_secs(seconds));
+}

@@ -1,0 +1,166 @@
+//! Statements as drivers send them: typed parameters, binary results, COPY, cursors, cancel, time-outs.
+
+use crate::gateway::Server;
+use crate::raw::{Raw, bind, execute, message, parse, query, sync};
+use bytes::Bytes;
+use futures::{SinkExt, StreamExt};
+use std::pin::pin;
+use std::time::{Duration, Instant};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+
+async fn filled() -> (Server, tokio_postgres::Client) {
+    let server = Server::start();
+    let client = server.connect().await;
+    client.batch_execute("create table t(id int primary key, x int, name text)").await.unwrap();
+    (server, client)
+}
+
+#[tokio::test]
+async fn parameters_are_typed_from_where_they_stand_and_results_are_binary() {
+    let (_server, client) = filled().await;
+    let insert = client.prepare("insert into t(id, x, name) values ($1, $2, $3)").await.unwrap();
+    assert_eq!(insert.params(), [Type::INT4, Type::INT4, Type::TEXT]);
+    assert_eq!(client.execute(&insert, &[&1i32, &None::<i32>, &"ü"]).await.unwrap(), 1);
+    let row = client.query_one("select id, x, name from t where id = $1", &[&1i32]).await.unwrap();
+    assert_eq!((row.get::<_, i32>(0), row.get::<_, Option<i32>>(1), row.get::<_, &str>(2)), (1, None, "ü"));
+    let error = client.execute(&insert, &[&1i32, &2i32, &"again"]).await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::UNIQUE_VIOLATION));
+    assert_eq!(error.as_db_error().unwrap().constraint(), Some("t_pkey"));
+}
+
+#[tokio::test]
+async fn many_statements_of_one_client_in_flight_are_answered_in_order() {
+    let (_server, client) = filled().await;
+    let insert = client.prepare("insert into t(id, x) values ($1, $2)").await.unwrap();
+    let inserts: Vec<i32> = (0..50).collect();
+    let all = inserts.iter().map(|id| client.execute_raw(&insert, vec![*id, id * 2]));
+    for done in futures::future::join_all(all).await {
+        assert_eq!(done.unwrap(), 1);
+    }
+    let select = client.prepare("select x from t where id = $1").await.unwrap();
+    let reads = inserts.iter().map(|id| {
+        let (client, select) = (&client, &select);
+        async move { client.query_one(select, &[id]).await.unwrap().get::<_, i32>(0) }
+    });
+    assert_eq!(futures::future::join_all(reads).await, inserts.iter().map(|id| id * 2).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_large_result_streams_and_copy_moves_rows_both_ways() {
+    let (_server, mut client) = filled().await;
+    let mut lines = String::new();
+    for id in 0..5_000 {
+        lines.push_str(&format!("{id}\t{}\tname\\t{id}\n", id % 7));
+    }
+    let sink = client.copy_in("copy t from stdin").await.unwrap();
+    let mut sink = pin!(sink);
+    for piece in lines.as_bytes().chunks(10_000) {
+        sink.send(Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    assert_eq!(sink.finish().await.unwrap(), 5_000);
+    let rows = client.query("select id, name from t", &[]).await.unwrap();
+    assert_eq!(rows.len(), 5_000);
+    assert_eq!(rows[4_321].get::<_, &str>(1), "name\t4321");
+    let stream = client.copy_out("copy t to stdout").await.unwrap();
+    let bytes: Vec<Bytes> = stream.map(|piece| piece.unwrap()).collect().await;
+    assert_eq!(bytes.concat(), lines.as_bytes());
+    // Inside a block, rolled back.
+    let transaction = client.transaction().await.unwrap();
+    let sink = transaction.copy_in::<_, Bytes>("copy t(id, x) from stdin csv").await.unwrap();
+    let mut sink = pin!(sink);
+    sink.send(Bytes::from_static(b"100000,1\n100001,\n")).await.unwrap();
+    assert_eq!(sink.finish().await.unwrap(), 2);
+    transaction.rollback().await.unwrap();
+    assert!(client.query("select id from t where id = 100000", &[]).await.unwrap().is_empty());
+}
+
+#[test]
+fn copy_by_simple_query_fails_whole_and_the_session_goes_on() {
+    let server = Server::start();
+    let mut raw = Raw::connect(server.port);
+    raw.talk(&[query("create table t(id int primary key, x int)")], 1);
+    raw.send(&[query("copy t from stdin")]);
+    assert_eq!(raw.next().map(|m| m.0), Some('G'));
+    let data = [message(b'd', b"1\t1\n2\tx\n"), message(b'd', b"3\t3\n"), message(b'c', b"")];
+    assert_eq!(raw.talk(&data, 1), "E:22P02 Z:I");
+    raw.send(&[query("copy t from stdin")]);
+    raw.next();
+    assert_eq!(raw.talk(&[message(b'f', b"no more\0")], 1), "E:57014 Z:I");
+    assert_eq!(raw.talk(&[query("select count(*) from t")], 1), "T D:0 C:SELECT 1 Z:I");
+    raw.send(&[query("copy t from stdin; select count(*) from t")]);
+    raw.next();
+    let done = raw.talk(&[message(b'd', b"1\t1\n"), message(b'c', b"")], 1);
+    assert_eq!(done, "C:COPY 1 T D:1 C:SELECT 1 Z:I");
+    let extended = [parse("", "copy t from stdin"), bind("", "", &[]), execute("", 0), sync()];
+    raw.send(&extended);
+    raw.send(&[message(b'd', b"2\t1\n"), message(b'c', b""), sync()]);
+    let tags: String = raw.until_ready().iter().map(|m| m.0).collect();
+    assert_eq!(tags, "12GCZ");
+}
+
+#[test]
+fn cursors_and_sql_prepared_statements() {
+    let server = Server::start();
+    let mut raw = Raw::connect(server.port);
+    raw.talk(&[query("create table t(id int primary key, x int)")], 1);
+    raw.talk(&[query("insert into t(id, x) values (1, 10), (2, 20), (3, 30)")], 1);
+    assert_eq!(raw.talk(&[query("declare c cursor for select id from t")], 1), "E:25P01 Z:I");
+    raw.talk(&[query("begin; declare c cursor for select id from t order by id")], 1);
+    assert_eq!(raw.talk(&[query("fetch forward 2 from c")], 1), "T D:1 D:2 C:FETCH 2 Z:T");
+    assert_eq!(raw.talk(&[query("fetch all from c")], 1), "T D:3 C:FETCH 1 Z:T");
+    assert_eq!(raw.talk(&[query("close c; fetch c")], 1), "C:CLOSE CURSOR E:34000 Z:E");
+    raw.talk(&[query("rollback")], 1);
+    assert_eq!(raw.talk(&[query("prepare p as select x from t where id = $1")], 1), "C:PREPARE Z:I");
+    assert_eq!(raw.talk(&[query("execute p(2)")], 1), "T D:20 C:SELECT 1 Z:I");
+    assert_eq!(raw.talk(&[query("execute p")], 1), "E:42601 Z:I");
+    assert_eq!(raw.talk(&[query("deallocate p; execute p(1)")], 1), "C:DEALLOCATE E:26000 Z:I");
+}
+
+/// Never ends by itself.
+const ENDLESS: &str = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancel_and_statement_timeout_stop_a_long_statement() {
+    let (_server, client) = filled().await;
+    let token = client.cancel_token();
+    let begun = Instant::now();
+    let canceller = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        token.cancel_query(tokio_postgres::NoTls).await.unwrap();
+    });
+    let error = client.simple_query(ENDLESS).await.unwrap_err();
+    canceller.await.unwrap();
+    assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED));
+    assert_eq!(error.as_db_error().unwrap().message(), "canceling statement due to user request");
+    client.batch_execute("set statement_timeout = '50ms'").await.unwrap();
+    let error = client.simple_query(ENDLESS).await.unwrap_err();
+    assert_eq!(error.as_db_error().unwrap().message(), "canceling statement due to statement timeout");
+    client.batch_execute("begin; insert into t(id, x) values (1, 1); savepoint s").await.unwrap();
+    assert_eq!(client.simple_query(ENDLESS).await.unwrap_err().code(), Some(&SqlState::QUERY_CANCELED));
+    client.batch_execute("rollback to s; commit").await.unwrap();
+    let rows = client.simple_query("select id from t where id = 1").await.unwrap();
+    assert_eq!(rows.len(), 3, "description, row, tag");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn an_idle_transaction_is_ended_and_its_lock_is_free() {
+    let server = Server::start();
+    let mut raw = Raw::connect(server.port);
+    raw.talk(&[query("create table t(id int primary key, x int)")], 1);
+    raw.talk(&[query("set idle_in_transaction_session_timeout = 50; begin; lock table t")], 1);
+    let mut other = Raw::connect(server.port);
+    assert_eq!(other.talk(&[query("begin; lock table t; commit")], 1), "C:BEGIN C:LOCK TABLE C:COMMIT Z:I");
+    let last = raw.next().expect("a word");
+    assert_eq!((last.field(b'S').as_str(), last.field(b'C').as_str()), ("FATAL", "25P03"));
+}
+
+#[test]
+fn shutdown_tells_every_client() {
+    let server = Server::start();
+    let mut raw = Raw::connect(server.port);
+    drop(server);
+    assert_eq!(raw.next().expect("a word").field(b'C'), "57P01");
+    assert_eq!(raw.next(), None);
+}
