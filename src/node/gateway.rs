@@ -2,6 +2,7 @@
 
 use super::cluster::{Cluster, SubmitError, random_u64};
 use super::running::RunningNode;
+use crate::catalog::relations::{Database, Environment};
 use crate::session::ticket_desk::TicketDesk;
 use crate::session::tickets::{Holder, Key, Mode};
 use crate::session::{Gateway, GatewayError, Pinned, ReadLevel, Soon, TicketError, Waiting};
@@ -120,6 +121,14 @@ impl Gateway for ClusterGateway {
 
     fn no_tickets(&self) -> bool {
         self.tickets.is_empty()
+    }
+
+    fn environment(&self) -> Environment {
+        let state = self.cluster.home().map(|node| node.shared.accepted_state());
+        let names = state.iter().flat_map(|state| state.databases.keys());
+        // pg_database has OIDs that nothing else refers to: the order of names will do.
+        let databases = names.zip(5..).map(|(name, oid)| Database { oid, name: name.to_string() });
+        Environment { databases: databases.collect(), ..Environment::default() }
     }
 
     fn system_value(&self, database: &str, name: &str) -> Option<Value> {

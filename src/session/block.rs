@@ -120,7 +120,7 @@ impl Block {
                     self.schema_changed = true;
                     self.view_mut()?.reload_catalog()?;
                 }
-                self.wrote |= !plan.prepared.read_only;
+                self.wrote |= plan.writes;
                 if certified {
                     self.record(statement(recorded, answer.digest()))?;
                 }

@@ -31,6 +31,8 @@ pub struct Text {
 pub struct Plan {
     /// What the dialect made.
     pub prepared: Prepared,
+    /// It changes something: also a query that draws from a sequence.
+    pub writes: bool,
     /// Catalog that it holds for.
     pub catalog: Hash,
     target: OnceCell<Option<Target>>,
@@ -75,6 +77,7 @@ impl Text {
 
         let prepared = dialect::prepare(&self.parsed, catalog, declared, settings)?;
         let plan = Rc::new(Plan {
+            writes: !prepared.read_only || prepared.sql.iter().any(|sql| draws(sql)),
             target: OnceCell::new(),
             prepared,
             catalog: catalog.version,
@@ -93,6 +96,11 @@ impl Text {
     pub fn fits(plan: &Plan, catalog: &Catalog, settings: &Rc<dialect::Settings>) -> bool {
         plan.catalog == catalog.version && (Rc::ptr_eq(&plan.settings, settings) || plan.settings == *settings)
     }
+}
+
+/// Whether a translated statement moves a sequence. A text that only looks so is taken for one that does.
+fn draws(sql: &str) -> bool {
+    sql.contains("evesql_nextval(") || sql.contains("evesql_setval(")
 }
 
 /// Texts of one front thread, in two generations: what was not used while the younger one filled up goes.

@@ -178,7 +178,7 @@ impl Session {
                 return Ok(());
             }
             PortalState::Finished => {
-                if statement.plan.as_ref().is_some_and(|plan| plan.prepared.read_only) {
+                if statement.plan.as_ref().is_some_and(|plan| !plan.writes) {
                     command_complete(crate::dialect::Tag::Select, 0, &mut out.buffer);
                     return Ok(());
                 }
@@ -248,11 +248,11 @@ impl Session {
             return self.answer_in_block(statement, plan, &parameters, formats, rows_max, describe, out).await;
         }
         let asks = asks(&plan.prepared);
-        if plan.prepared.uses_catalog && !plan.prepared.read_only {
+        if plan.prepared.uses_catalog && plan.writes {
             return Err(SqlError::new("0A000", "writing what pg_catalog says is not supported").into());
         }
         let quorum = self.settings.active().read_level == super::gateway::ReadLevel::Quorum;
-        let reads = plan.prepared.read_only && (!quorum || asks);
+        let reads = !plan.writes && (!quorum || asks);
         if reads && asks {
             self.settle(out).await?;
         }
@@ -271,7 +271,7 @@ impl Session {
             self.settle(out).await?;
             return self.run_in_own_block(statement, plan, &parameters, formats, rows_max, describe, out).await;
         }
-        if self.settings.active().read_only_by_default && !plan.prepared.read_only {
+        if self.settings.active().read_only_by_default && plan.writes {
             return Err(SqlError::new("25006", "cannot change data in a read-only transaction").into());
         }
         // A translation for an older catalog would only come back as stale.

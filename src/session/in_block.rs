@@ -82,7 +82,7 @@ impl Session {
         mut rows: Option<Vec<Vec<Value>>>,
         out: &mut Outbox,
     ) -> Done<Answer> {
-        if !plan.prepared.read_only && self.block()?.read_only {
+        if plan.writes && self.block()?.read_only {
             let what = plan.prepared.tag.text(0);
             let verb = what.split(' ').next().unwrap_or("this");
             return Err(SqlError::new("25006", format!("cannot execute {verb} in a read-only transaction")).into());
@@ -98,7 +98,7 @@ impl Session {
             let block = self.block()?;
             // What only looks at server, session and catalog is an input, not an answer (rule 26); the
             // catalog is certified by its version.
-            let plain = plan.prepared.read_only && plan.prepared.locking.is_empty();
+            let plain = !plan.writes && plan.prepared.locking.is_empty();
             !plain || !(block.read_committed || asks(&plan.prepared))
         };
         if let Some(system) = self.system(&plan.prepared) {

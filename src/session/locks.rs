@@ -5,7 +5,7 @@ use super::cache::{Plan, Text};
 use super::client::{Done, Failure, Session};
 use super::gateway::{Soon, TicketError};
 use super::tickets;
-use crate::dialect::LockWait;
+use crate::dialect::{Kind, LockWait};
 use crate::transaction::{SqlError, Value};
 use crate::wire::{Outbox, Reason};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ impl Session {
         out: &mut Outbox,
     ) -> Done<bool> {
         let locking = plan.prepared.locking.first();
-        let writes = !plan.prepared.read_only;
+        let writes = plan.writes && !matches!(plan.prepared.kind, Kind::Select);
         if !writes && locking.is_none() && self.conflicts < 2 {
             return Ok(false);
         }

@@ -254,7 +254,7 @@ impl Source for SourceHandle {
         let facts = facts.as_deref();
         let number = match name {
             "clock_timestamp" => Some(state.gateway.now_us()),
-            "pid" | "pg_backend_pid" => facts.map(|facts| i64::from(facts.process)),
+            "backend_pid" => facts.map(|facts| i64::from(facts.process)),
             "lastval" => facts.and_then(|facts| facts.last.get()),
             _ => name
                 .strip_prefix("currval:")

@@ -164,3 +164,48 @@ fn shutdown_tells_every_client() {
     assert_eq!(raw.next().expect("a word").field(b'C'), "57P01");
     assert_eq!(raw.next(), None);
 }
+
+#[test]
+fn identity_numbers_are_unique_over_blocks_single_statements_and_roll_backs() {
+    let server = Server::start();
+    let mut a = Raw::connect(server.port);
+    let mut b = Raw::connect(server.port);
+    a.talk(&[query("create table t(id serial primary key, x int)")], 1);
+    assert_eq!(a.talk(&[query("insert into t(x) values (1), (2) returning id")], 1), "T D:1 D:2 C:INSERT 0 2 Z:I");
+    a.talk(&[query("begin")], 1);
+    assert_eq!(a.talk(&[query("insert into t(x) values (3) returning id")], 1), "T D:3 C:INSERT 0 1 Z:T");
+    assert_eq!(a.talk(&[query("select currval('t_id_seq')")], 1), "T D:3 C:SELECT 1 Z:T");
+    // Another session's numbers come behind those that were reserved.
+    let other = b.talk(&[query("insert into t(x) values (4) returning id")], 1);
+    assert!(other.starts_with("T D:") && other != "T D:3 C:INSERT 0 1 Z:I", "{other}");
+    assert_eq!(a.talk(&[query("commit")], 1), "C:COMMIT Z:I");
+    a.talk(&[query("begin; insert into t(x) values (5); rollback")], 1);
+    for _ in 0..40 {
+        a.talk(&[query("begin; insert into t(x) values (6); commit")], 1);
+        b.talk(&[query("insert into t(x) values (7)")], 1);
+    }
+    assert_eq!(a.talk(&[query("select count(*), count(distinct id) from t")], 1), "T D:84,84 C:SELECT 1 Z:I");
+    assert!(a.talk(&[query("select nextval('t_id_seq')")], 1).starts_with("T D:"));
+    // A sequence that the block made itself counts there, and goes on behind it.
+    let own = "begin; create table u(id serial primary key); insert into u default values; commit";
+    assert!(a.talk(&[query(own)], 1).ends_with("C:COMMIT Z:I"));
+    assert_eq!(b.talk(&[query("insert into u default values returning id")], 1), "T D:2 C:INSERT 0 1 Z:I");
+}
+
+#[test]
+fn sql_can_ask_for_session_and_catalog() {
+    let server = Server::start();
+    let mut raw = Raw::connect(server.port);
+    raw.talk(&[query("create table t(id int primary key)")], 1);
+    let found = "select relname from pg_class where relkind = 'r' and relname = 't'";
+    assert_eq!(raw.talk(&[query(found)], 1), "T D:t C:SELECT 1 Z:I");
+    let pid = raw.process;
+    assert_eq!(raw.talk(&[query("select pg_backend_pid()")], 1), format!("T D:{pid} C:SELECT 1 Z:I"));
+    // In a block that writes, what was asked is no part of the record.
+    raw.talk(&[query("begin; insert into t(id) values (1)")], 1);
+    assert_eq!(raw.talk(&[query(found)], 1), "T D:t C:SELECT 1 Z:T");
+    assert_eq!(raw.talk(&[query("commit")], 1), "C:COMMIT Z:I");
+    let root = raw.talk(&[query("select evesql_root()")], 1);
+    raw.talk(&[query("insert into t(id) values (2)")], 1);
+    assert_ne!(raw.talk(&[query("select evesql_root()")], 1), root);
+}
