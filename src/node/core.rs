@@ -423,7 +423,7 @@ impl NodeCore {
         let Ok(Command::Batch(batch)) = command.command() else { return };
         for (transaction, outcome) in batch.transactions.iter().zip(outcomes) {
             if transaction.id.incarnation == self.shared.incarnation {
-                self.shared.waiters.answer(transaction.id, outcome.clone());
+                self.shared.waiters.answer(transaction, outcome);
             }
         }
     }

@@ -6,6 +6,7 @@
 use crate::transaction::{Outcome, Transaction, TransactionId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -38,11 +39,19 @@ impl Waiters {
     /// Hands an accepted outcome to whoever waits for it; `true` if somebody did.
     ///
     /// `AlreadyDone` and `Expired` of a second submission say nothing about the first one: if the first was
-    /// executed its outcome came here earlier and the waiter is gone, so what arrives here is the truth.
-    pub fn answer(&self, id: TransactionId, outcome: Outcome) -> bool {
-        let waiter = self.waiting.lock().remove(&id);
+    /// executed its outcome came here earlier and the waiter is gone, so what arrives here is the truth. `Stale`
+    /// only counts for the translation that was submitted last: that of an earlier one may come late, from a
+    /// second submission of it or from another node.
+    pub fn answer(&self, executed: &Transaction, outcome: &Outcome) -> bool {
+        let waiter = match self.waiting.lock().entry(executed.id) {
+            Entry::Occupied(waiter) => {
+                let outdated = waiter.get().transaction.catalog != executed.catalog;
+                if *outcome == Outcome::Stale && outdated { None } else { Some(waiter.remove()) }
+            }
+            Entry::Vacant(_) => None,
+        };
         // A session that went away has no use for it; the transaction stands all the same.
-        waiter.is_some_and(|waiter| waiter.answer.send(outcome).is_ok())
+        waiter.is_some_and(|waiter| waiter.answer.send(outcome.clone()).is_ok())
     }
 
     /// Whether somebody waits for this transaction.
@@ -114,5 +123,45 @@ impl Drop for GiveUp {
         if let Some(id) = self.id {
             self.waiters.forget(id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::Hash;
+
+    fn transaction(catalog: u128) -> Transaction {
+        Transaction {
+            id: TransactionId { incarnation: 1, session: 1, sequence: 1 },
+            database: "evesql".into(),
+            catalog: Hash(catalog),
+            begun: None,
+            expires_at_index: 9,
+            operations: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_stale_outcome_of_an_earlier_translation_is_not_taken_for_the_new_one() {
+        let waiters = Waiters::default();
+        let mut first = waiters.register(Arc::new(transaction(1)));
+        assert!(waiters.answer(&transaction(1), &Outcome::Stale));
+        assert_eq!(first.try_recv(), Ok(Outcome::Stale));
+        let mut second = waiters.register(Arc::new(transaction(2)));
+        assert!(!waiters.answer(&transaction(1), &Outcome::Stale), "another node hands it out late");
+        assert!(waiters.answer(&transaction(2), &Outcome::Committed(Vec::new())));
+        assert_eq!(second.try_recv(), Ok(Outcome::Committed(Vec::new())));
+    }
+
+    #[test]
+    fn a_submission_is_answered_once_and_forgotten_when_its_session_goes() {
+        let waiters = Arc::new(Waiters::default());
+        let _receiver = waiters.register(Arc::new(transaction(1)));
+        assert!(waiters.answer(&transaction(1), &Outcome::Void));
+        assert!(!waiters.answer(&transaction(1), &Outcome::AlreadyDone));
+        let _receiver = waiters.register(Arc::new(transaction(1)));
+        drop(GiveUp::new(waiters.clone(), transaction(1).id));
+        assert!(waiters.is_empty());
     }
 }
