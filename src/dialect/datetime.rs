@@ -520,6 +520,14 @@ fn parse_interval(text: &str) -> Option<Interval> {
             at += 1;
             continue;
         }
+        // `1-2`: years and months, as the SQL standard writes them.
+        if let Some((years, months)) = word.trim_start_matches(['+', '-']).split_once('-') {
+            let (years, months): (i32, i32) = (years.parse().ok()?, months.parse().ok()?);
+            let sign = if word.starts_with('-') { -1 } else { 1 };
+            interval.months = interval.months.checked_add(sign * years.checked_mul(12)?.checked_add(months)?)?;
+            at += 1;
+            continue;
+        }
         let amount: f64 = word.parse().ok().filter(|n: &f64| n.is_finite())?;
         let unit = words.get(at + 1).map(String::as_str).unwrap_or("second");
         add_unit(&mut interval, amount, unit)?;

@@ -130,7 +130,8 @@ fn check(message: &str, catalog: &Catalog) -> SqlError {
         .and_then(|(oid, name)| Some((catalog.table(oid.parse().ok()?)?, name)))
         .filter(|(table, name)| table.constraint(name).is_some_and(|c| matches!(c.kind, ConstraintKind::Check(_))));
     let Some((table, name)) = found else {
-        return SqlError::new("23514", format!("new row violates check constraint \"{name}\""));
+        let plain = name.split_once(':').map_or(name, |(_, plain)| plain);
+        return SqlError::new("23514", format!("check constraint \"{plain}\" is violated by some row"));
     };
     let mut error =
         SqlError::new("23514", format!("new row for relation \"{}\" violates check constraint \"{name}\"", table.name));

@@ -355,9 +355,9 @@ impl Decimal {
         if self.negative {
             return Err(SqlError::new("2201F", "cannot take square root of a negative number"));
         }
-        // At least 16 significant digits, as in Postgres.
-        let root_weight = (self.weight() - 1).div_euclid(2) + 1;
-        let scale = (16 - root_weight + i64::from(root_weight <= 0)).max(i64::from(self.scale)).clamp(0, 1000) as u32;
+        // At least 16 significant digits, as Postgres counts them in groups of four.
+        let group = (self.weight() - 1).div_euclid(4);
+        let scale = (16 - ((group + 1) * 2 - 1)).max(i64::from(self.scale)).clamp(0, 1000) as u32;
         if self.is_zero() {
             return Ok(Decimal { negative: false, limbs: Vec::new(), scale });
         }
@@ -607,15 +607,13 @@ impl Numeric {
         for _ in 0..count.unsigned_abs() {
             product = product.multiply(self)?;
         }
-        let scale_of = |d: &Decimal| (16 - d.weight()).max(i64::from(base.scale)).clamp(0, 1000) as i32;
+        // At least 16 digits after the point, as in Postgres.
+        let scale = base.scale.max(16) as i32;
         let Numeric::Finite(exact) = product else { return Err(overflow()) };
         if count >= 0 {
-            let scale = scale_of(&exact);
             return Ok(Numeric::Finite(exact.rescale(scale, false)));
         }
-        let rough = Decimal::new(1, 0).divide(&exact, 1000, false)?;
-        let scale = scale_of(&rough);
-        Ok(Numeric::Finite(rough.rescale(scale, false)))
+        Ok(Numeric::Finite(Decimal::new(1, 0).divide(&exact, scale as u32, false)?))
     }
     /// Rounds (or cuts) to `scale` digits after the point.
     pub fn rescale(&self, scale: i32, cut: bool) -> Numeric {
@@ -787,6 +785,10 @@ mod tests {
             assert_eq!(result.unwrap().to_string(), *expected, "{a} {op} {b}");
         }
         assert_eq!(number("2").square_root().unwrap().to_string(), "1.414213562373095");
+        assert_eq!(number("0.0004").square_root().unwrap().to_string(), "0.02000000000000000");
+        assert_eq!(number("200000000").square_root().unwrap().to_string(), "14142.13562373095");
+        assert_eq!(number("2").power(&number("10")).unwrap().to_string(), "1024.0000000000000000");
+        assert_eq!(number("2").power(&number("-2")).unwrap().to_string(), "0.2500000000000000");
         assert_eq!(number("1").divide(&number("0")).unwrap_err().code(), "22012");
     }
 

@@ -21,6 +21,8 @@ pub struct Parsed {
     pub text: Arc<str>,
     pub(super) whole: Arc<str>,
     pub(super) ast: Ast,
+    /// INSERT .. OVERRIDING SYSTEM VALUE.
+    pub(super) overriding: bool,
 }
 
 /// What was understood.
@@ -104,13 +106,77 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>, SqlError> {
         let (Some(first), Some(last)) = (solid.first(), solid.last()) else { continue };
         let (start, end) = (places.byte(first.span.start), places.byte(last.span.end));
         let text: Arc<str> = sql.get(start..end).unwrap_or(sql).into();
-        let ast = parse_one(piece, &solid, &places)?;
-        statements.push(Parsed { text, whole: whole.clone(), ast });
+        // The parser does not know OVERRIDING; nothing else is told by it.
+        let overriding = take_overriding(&solid);
+        let rewritten = overriding.clone().or_else(|| order_sequence_options(&solid));
+        let ast = match &rewritten {
+            Some(rest) => parse_one(rest, rest, &places)?,
+            None => parse_one(piece, &solid, &places)?,
+        };
+        statements.push(Parsed { text, whole: whole.clone(), ast, overriding: overriding.is_some() });
     }
     if statements.is_empty() {
-        statements.push(Parsed { text: "".into(), whole, ast: Ast::Empty });
+        statements.push(Parsed { text: "".into(), whole, ast: Ast::Empty, overriding: false });
     }
     Ok(statements)
+}
+
+/// Options of a sequence in the order in which the parser wants them: it knows one, Postgres takes any.
+fn order_sequence_options(solid: &[TokenWithSpan]) -> Option<Vec<TokenWithSpan>> {
+    let word = |at: usize| match solid.get(at).map(|token| &token.token) {
+        Some(Token::Word(found)) if found.quote_style.is_none() => found.value.to_ascii_lowercase(),
+        _ => String::new(),
+    };
+    let create = word(0) == "create" && (word(1) == "sequence" || word(2) == "sequence");
+    let identity = (0..solid.len())
+        .find(|at| word(*at) == "identity" && matches!(solid.get(at + 1).map(|t| &t.token), Some(Token::LParen)));
+    let (start, end) = match identity {
+        Some(at) => {
+            let close = (at + 2..solid.len()).find(|i| solid[*i].token == Token::RParen)?;
+            (at + 2, close)
+        }
+        None if create => {
+            ((1..solid.len()).find(|at| rank(&word(*at), &word(at + 1)).is_some() && *at > 2)?, solid.len())
+        }
+        None => return None,
+    };
+    let mut groups: Vec<(u8, Vec<TokenWithSpan>)> = Vec::new();
+    for at in start..end {
+        let after_no = at > start && word(at - 1) == "no";
+        match rank(&word(at), &word(at + 1)).filter(|_| !after_no) {
+            Some(rank) => groups.push((rank, vec![solid[at].clone()])),
+            None => groups.last_mut()?.1.push(solid[at].clone()),
+        }
+    }
+    groups.sort_by_key(|group| group.0);
+    let middle: Vec<TokenWithSpan> = groups.into_iter().flat_map(|group| group.1).collect();
+    Some([&solid[..start], &middle, &solid[end..]].concat())
+}
+
+fn rank(word: &str, next: &str) -> Option<u8> {
+    match (word, next) {
+        ("increment", _) => Some(0),
+        ("minvalue", _) | ("no", "minvalue") => Some(1),
+        ("maxvalue", _) | ("no", "maxvalue") => Some(2),
+        ("start", _) => Some(3),
+        ("cache", _) => Some(4),
+        ("cycle", _) | ("no", "cycle") => Some(5),
+        ("owned", "by") => Some(6),
+        _ => None,
+    }
+}
+
+/// An INSERT without its OVERRIDING SYSTEM VALUE.
+fn take_overriding(solid: &[TokenWithSpan]) -> Option<Vec<TokenWithSpan>> {
+    let is = |at: usize, word: &str| match solid.get(at).map(|token| &token.token) {
+        Some(Token::Word(found)) => found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word),
+        _ => false,
+    };
+    if !is(0, "insert") {
+        return None;
+    }
+    let at = (0..solid.len()).find(|at| is(*at, "overriding") && is(at + 1, "system") && is(at + 2, "value"))?;
+    Some([&solid[..at], &solid[at + 3..]].concat())
 }
 
 fn tokenizer_message(message: &str) -> String {

@@ -216,7 +216,8 @@ impl Database {
             writeln!(out, ": {}", columns.join(", ")).unwrap();
         }
         for row in &rows {
-            let texts: Vec<String> = row
+            let shown = if matches!(prepared.kind, Kind::Explain) { &row[3..] } else { row };
+            let texts: Vec<String> = shown
                 .iter()
                 .zip(&prepared.columns)
                 .map(|(value, column)| match value {

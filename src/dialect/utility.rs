@@ -490,7 +490,7 @@ fn inner(cursor: &Cursor<'_>) -> Read<Box<Parsed>> {
         None => super::parse::Ast::Sql(Box::new(parse_sql(rest, cursor.places)?)),
     };
     let text = cursor.places.slice(first.span.start, last.span.end);
-    Ok(Box::new(Parsed { text: text.into(), whole: cursor.places.whole().into(), ast }))
+    Ok(Box::new(Parsed { text: text.into(), whole: cursor.places.whole().into(), ast, overriding: false }))
 }
 
 fn statement_names(mut cursor: Cursor<'_>, first: &str) -> Read<Option<Utility>> {

@@ -49,7 +49,8 @@ fn wrong_texts_get_the_codes_of_postgres() {
         ("x", PgType::UUID, "22P02"),
         ("{1", PgType::INT4_ARRAY, "22P02"),
         ("{", PgType::JSON, "22P02"),
-        ("1e400", PgType::FLOAT8, "22P02"),
+        ("1e400", PgType::FLOAT8, "22003"),
+        ("NaN", PgType::FLOAT8, "22P02"),
     ];
     for (input, ty, code) in cases {
         let error = decode_text(input.as_bytes(), *ty, &TextStyle::default()).unwrap_err();

@@ -166,8 +166,17 @@ pub fn decode_text(bytes: &[u8], ty: PgType, style: &TextStyle) -> Result<Value,
             }
             Value::Integer(i64::from(number as u32))
         }
-        PgType::FLOAT8 => Value::Real(parse_float(trimmed).ok_or_else(invalid)?),
-        PgType::FLOAT4 => Value::Real(f64::from(parse_float(trimmed).ok_or_else(invalid)? as f32)),
+        PgType::FLOAT8 | PgType::FLOAT4 => {
+            let out_of_range =
+                || SqlError::new("22003", format!("\"{text}\" is out of range for type {}", ty.sql_name()));
+            let wide = parse_float(trimmed).ok_or_else(invalid)?;
+            let number = if ty == PgType::FLOAT4 { f64::from(wide as f32) } else { wide };
+            let meant = trimmed.trim_start_matches(['+', '-']).starts_with(|c: char| c.is_ascii_alphabetic());
+            if number.is_infinite() && !meant {
+                return Err(out_of_range());
+            }
+            Value::Real(number)
+        }
         PgType::NUMERIC => Value::Blob(Numeric::parse(text)?.encode().into()),
         PgType::DATE => Value::Integer(datetime::parse_date(text)?),
         PgType::TIME => Value::Integer(datetime::parse_time(text)?),
@@ -245,7 +254,7 @@ fn parse_float(text: &str) -> Option<f64> {
     let body = text.trim_start_matches(['+', '-']);
     let plain = body.starts_with(|c: char| c.is_ascii_digit() || c == '.');
     let infinite = body.eq_ignore_ascii_case("infinity") || body.eq_ignore_ascii_case("inf");
-    text.parse::<f64>().ok().filter(|number| infinite || plain && number.is_finite())
+    text.parse::<f64>().ok().filter(|_| infinite || plain)
 }
 
 fn parse_uuid(text: &str) -> Option<Vec<u8>> {

@@ -1,6 +1,6 @@
 //! Conversions between types, lengths and precisions, and functions over values of any type.
 
-use super::{Arguments, Result, ScalarFunction, bytes, integer, pure, real, strict, string, text};
+use super::{Arguments, Result, ScalarFunction, bytes, integer, pure, real, string, text};
 use crate::dialect::codec::{TextStyle, decode_text, to_text};
 use crate::dialect::datetime::{DATE_INFINITY, DATE_MINUS_INFINITY, DAY_US, Interval, TIMESTAMP_INFINITY};
 use crate::dialect::numeric::Numeric;
@@ -83,7 +83,11 @@ pub(in crate::dialect) fn cast(value: ValueRef<'_>, from: PgType, to: PgType, of
             in_range(number, to)
         }
         (PgType::NUMERIC, _) if to.is_float() => {
-            let number = Numeric::decode(bytes(value)?)?.to_f64();
+            let exact = Numeric::decode(bytes(value)?)?;
+            let number = exact.to_f64();
+            if number.is_infinite() && matches!(exact, Numeric::Finite(_)) {
+                return Err(SqlError::new("22003", format!("\"{exact}\" is out of range for type {}", to.sql_name())));
+            }
             if number.is_nan() {
                 return Err(SqlError::new("0A000", "NaN is not supported in floating-point values"));
             }
@@ -210,29 +214,8 @@ fn extreme(args: &Arguments<'_>, greatest: bool) -> Result<Value> {
     Ok(best.map_or(Value::Null, ValueRef::to_value))
 }
 
-fn format_type(args: &Arguments<'_>) -> Result<Value> {
-    if args[0].is_null() {
-        return Ok(Value::Null);
-    }
-    let ty = PgType(integer(args[0])? as u32);
-    let typmod = if args[1].is_null() { -1 } else { integer(args[1])? as i32 };
-    Ok(text(match ty {
-        PgType(0) => "-".to_string(),
-        ty if !ty.is_known() => "???".to_string(),
-        ty => ty.format(typmod),
-    }))
-}
-
 pub(super) const TABLE: &[ScalarFunction] = &[
     pure("evesql_cast", 4, cast_function),
     pure("evesql_greatest", -1, |args| extreme(args, true)),
     pure("evesql_least", -1, |args| extreme(args, false)),
-    pure("evesql_format_type", 2, format_type),
-    pure("evesql_to_regtype", 1, |args| {
-        if strict(args) {
-            return Ok(Value::Null);
-        }
-        let found = crate::dialect::translate::type_by_name(string(args[0])?);
-        Ok(found.map_or(Value::Null, |ty| Value::Integer(i64::from(ty.0))))
-    }),
 ];

@@ -362,20 +362,6 @@ fn limited(args: &Arguments<'_>, kind: &str, blank_padded: bool) -> Result<Value
     super::casts::limit_length(value, length, explicit, kind, blank_padded)
 }
 
-fn size_pretty(args: &Arguments<'_>) -> Result<Value> {
-    if strict(args) {
-        return Ok(Value::Null);
-    }
-    let mut size = integer(args[0])?;
-    for unit in ["bytes", "kB", "MB", "GB", "TB"] {
-        if size.abs() < 10_240 || unit == "TB" {
-            return Ok(text(format!("{size} {unit}")));
-        }
-        size = (size + 512) / 1024;
-    }
-    Ok(text(format!("{size} PB")))
-}
-
 fn not_null(args: &Arguments<'_>) -> Result<Value> {
     let (table, column) = (string(args[0])?, string(args[1])?);
     let mut error = SqlError::new(
@@ -426,7 +412,13 @@ pub(super) const TABLE: &[ScalarFunction] =
         pure("evesql_bpchar", 3, |args| limited(args, "character", true)),
         // char(n) with its blanks, for LIKE.
         pure("evesql_pad", 2, |args| fill(&[args[0], args[1], ValueRef::Text(" ")], false)),
-        pure("evesql_size_pretty", 1, size_pretty),
+        // Raises an error of this code and text, where a row is that must not be.
+        ScalarFunction {
+            name: "evesql_raise",
+            args: 2,
+            deterministic: false,
+            f: |args| Err(SqlError::new(string(args[0])?, string(args[1])?)),
+        },
         ScalarFunction { name: "evesql_not_null", args: 2, deterministic: false, f: not_null },
     ];
 

@@ -7,6 +7,7 @@ use super::signatures::{SIGNATURES, Signature};
 use super::typed::{Typed, literal_sql};
 use super::{Result, Translator};
 use crate::catalog::Object;
+use crate::catalog::functions::{SystemFunction, system_function};
 use crate::dialect::types::PgType;
 use crate::transaction::{SqlError, Value};
 use sqlparser::ast::{
@@ -127,6 +128,9 @@ impl Translator<'_> {
     /// A function of fixed argument types.
     fn scalar(&mut self, name: &str, args: Vec<Typed>) -> Result<Typed> {
         let Some(signature) = choose(name, &args) else {
+            if let Some(function) = system_function(name) {
+                return self.system_call(function, args);
+            }
             // A type's name as a function is a cast.
             if let (Some(ty), [arg]) = (PgType::by_name(name), args.as_slice())
                 && castable(arg.ty, ty).is_some()
@@ -135,11 +139,8 @@ impl Translator<'_> {
             }
             return Err(no_function(name, &args));
         };
-        let mut nullable = signature.sql == "NULL" || signature.sql.contains("SELECT");
+        let mut nullable = false;
         let mut sql = signature.sql.to_string();
-        if signature.sql.contains("pg_catalog.") {
-            self.uses_catalog = true;
-        }
         let mut texts = Vec::new();
         for (arg, ty) in args.into_iter().zip(signature.args) {
             let arg = match ty {
@@ -155,6 +156,31 @@ impl Translator<'_> {
             sql = sql.replace(&format!("{{{at}}}"), text);
         }
         Ok(Typed::new(sql, signature.result).nullable_if(nullable))
+    }
+
+    /// A function over the catalog or the session, which only connections that read have.
+    fn system_call(&mut self, function: &SystemFunction, args: Vec<Typed>) -> Result<Typed> {
+        if !(function.required..=function.arguments.len()).contains(&args.len()) {
+            return Err(no_function(function.name, &args));
+        }
+        self.uses_catalog = true;
+        let mut list = Vec::new();
+        for (arg, oid) in args.iter().zip(function.arguments) {
+            // OIDs, their names and texts are read by the function itself.
+            let wanted = PgType(*oid);
+            let named = wanted.is_oid_like() || wanted.is_text() || wanted == PgType::PG_NODE_TREE;
+            let taken =
+                arg.ty.is_oid_like() || arg.ty.is_integer() || arg.ty.is_text() || arg.ty == PgType::PG_NODE_TREE;
+            list.push(match named && taken {
+                true => arg.sql.clone(),
+                false => {
+                    let as_text =
+                        wanted == PgType::PG_NODE_TREE || wanted.is_oid_like() && arg.unknown_text().is_some();
+                    self.coerce(arg.clone(), if as_text { PgType::TEXT } else { wanted }, -1, Context::Implicit)?.sql
+                }
+            });
+        }
+        Ok(Typed::new(format!("{}({})", super::quote_name(function.name), list.join(", ")), PgType(function.result)))
     }
 
     fn array_of_query(&mut self, exprs: &[Expr]) -> Result<Typed> {
@@ -227,12 +253,14 @@ impl Translator<'_> {
                 Typed::constant(Value::Text(json.into()), PgType::NAME_ARRAY)
             }
             ("version", []) => text(concat!("PostgreSQL 15.0 (EveSQL ", env!("CARGO_PKG_VERSION"), ")")),
-            ("pg_backend_pid", []) => {
-                self.uses_system_values = true;
-                Typed::new("evesql_system('backend_pid')", PgType::INT4).not_null()
-            }
-            ("txid_current" | "pg_current_xact_id", []) => {
-                return Err(SqlError::new("0A000", format!("{name}() is not supported")));
+            ("set_config", [_, _, _]) => {
+                let mut args = self.strict_args(exprs, 3, name)?;
+                let local = self.condition(args.remove(2), "set_config")?;
+                let value = self.coerce(args.remove(1), PgType::TEXT, -1, Context::Implicit)?;
+                let parameter = self.coerce(args.remove(0), PgType::TEXT, -1, Context::Implicit)?;
+                self.uses_catalog = true;
+                let sql = format!("set_config({}, {}, {})", parameter.sql, value.sql, local.sql);
+                Typed::new(sql, PgType::TEXT)
             }
             ("pg_typeof", [_]) => {
                 let arg = self.strict_args(exprs, 1, name)?.remove(0);
@@ -266,8 +294,7 @@ impl Translator<'_> {
             ("concat" | "concat_ws", _) => {
                 let mut list = Vec::new();
                 for expr in exprs {
-                    let arg = self.expr(expr)?;
-                    list.push(self.as_text(arg)?.sql);
+                    list.push(self.output_text(expr)?);
                 }
                 match name {
                     "concat" if list.is_empty() => return Err(no_function(name, &[])),
@@ -281,8 +308,7 @@ impl Translator<'_> {
             ("format", [_, ..]) => {
                 let mut list = Vec::new();
                 for expr in exprs {
-                    let arg = self.expr(expr)?;
-                    list.push(self.as_text(arg)?.sql);
+                    list.push(self.output_text(expr)?);
                 }
                 Typed::new(format!("evesql_format({})", list.join(", ")), PgType::TEXT)
             }
@@ -369,11 +395,10 @@ impl Translator<'_> {
                 | "to_jsonb" | "row_to_json",
                 _,
             ) => self.json_build(name, exprs)?,
-            ("current_setting", [_] | [_, _]) => {
-                return Err(SqlError::new("0A000", "current_setting() is not supported").with_hint("Use SHOW."));
-            }
-            ("pg_sleep", [_]) => {
-                return Err(SqlError::new("0A000", "pg_sleep() is not supported"));
+            // None is ever held, so there is none to give back.
+            ("pg_advisory_unlock_all", []) => Typed::constant(Value::Null, PgType::VOID),
+            _ if name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_") || name == "pg_sleep" => {
+                return Err(SqlError::new("0A000", format!("{name}() is not supported")));
             }
             (
                 "generate_series"
@@ -389,6 +414,15 @@ impl Translator<'_> {
             _ => return Ok(None),
         };
         Ok(Some(typed))
+    }
+
+    /// A value as the client would see it: a boolean is `t` there and `true` in a cast.
+    fn output_text(&mut self, expr: &Expr) -> Result<String> {
+        let arg = self.expr(expr)?;
+        if arg.ty == PgType::BOOL {
+            return Ok(format!("iif({0} IS NULL, NULL, iif({0}, 't', 'f'))", arg.sql));
+        }
+        Ok(self.as_text(arg)?.sql)
     }
 
     fn extreme(&mut self, name: &str, exprs: &[Expr]) -> Result<Typed> {
@@ -782,31 +816,29 @@ impl Translator<'_> {
     }
 }
 
-/// The first signature that takes these types: as they are, or else by implicit conversion.
+/// The signature that takes these types: as Postgres chooses, the one with most arguments as they are, then
+/// the one with most of the types that it prefers, then the first.
 fn choose(name: &str, args: &[Typed]) -> Option<&'static Signature> {
-    let of_name = || SIGNATURES.iter().filter(|s| s.name == name && s.args.len() == args.len());
-    let any_array =
-        |want: PgType, have: PgType| want == PgType::ANYARRAY && (have.element().is_some() || have == PgType::UNKNOWN);
-    let exact = |s: &&Signature| {
-        s.args.iter().zip(args).all(|(want, have)| {
-            *want == have.ty || any_array(*want, have.ty) || have.ty == PgType::UNKNOWN && want.is_text()
-        })
+    let takes = |want: PgType, have: PgType| match want {
+        PgType::ANYARRAY => have.element().is_some() || have == PgType::UNKNOWN,
+        _ => castable(have, want) == Some(Context::Implicit) || want.is_text() && have.is_text(),
     };
-    let implicit = |s: &&Signature| {
-        s.args.iter().zip(args).all(|(want, have)| {
-            any_array(*want, have.ty)
-                || castable(have.ty, *want) == Some(Context::Implicit) && *want != PgType::ANYARRAY
-                || *want == PgType::PG_NODE_TREE
-                || (want.is_text() && have.ty.is_text())
-        })
+    let score = |signature: &Signature| {
+        let pairs = || signature.args.iter().zip(args);
+        let same = pairs().filter(|(want, have)| **want == have.ty || have.ty == PgType::UNKNOWN && want.is_text());
+        let preferred =
+            pairs().filter(|(want, _)| matches!(**want, PgType::FLOAT8 | PgType::TEXT | PgType::TIMESTAMPTZ));
+        (same.count(), preferred.count())
     };
-    let all_known = args.iter().all(|arg| arg.ty != PgType::UNKNOWN);
-    // Integers prefer double precision where Postgres does: power, sqrt, ceil, floor, round, trunc.
-    let integers =
-        all_known && args.iter().any(|arg| arg.ty.is_integer()) && args.iter().all(|arg| arg.ty.is_integer());
-    of_name()
-        .find(exact)
-        .or_else(|| of_name().filter(|s| integers && s.args.iter().all(|ty| ty.is_integer())).find(implicit))
-        .or_else(|| of_name().filter(|s| integers && s.args.first() == Some(&PgType::FLOAT8)).find(implicit))
-        .or_else(|| of_name().find(implicit))
+    let mut best: Option<(&'static Signature, (usize, usize))> = None;
+    for signature in SIGNATURES.iter().filter(|s| s.name == name && s.args.len() == args.len()) {
+        if !signature.args.iter().zip(args).all(|(want, have)| takes(*want, have.ty)) {
+            continue;
+        }
+        let score = score(signature);
+        if best.is_none_or(|(_, found)| score > found) {
+            best = Some((signature, score));
+        }
+    }
+    best.map(|(signature, _)| signature)
 }

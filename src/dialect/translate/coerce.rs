@@ -98,8 +98,13 @@ impl Translator<'_> {
         }
         if let Some(text) = typed.unknown_text() {
             let style = self.settings.style();
+            let number = text.trim().parse::<u32>().is_ok();
             let value = match ty {
-                _ if ty.is_oid_like() && ty != PgType::OID => Value::Integer(self.named_oid(text, ty)?),
+                PgType::REGCLASS => Value::Integer(self.relation_oid(text)?),
+                _ if ty.is_oid_like() && ty != PgType::OID && !number => {
+                    let sql = self.object_oid_sql(&super::typed::quote_text(text), ty)?;
+                    return Ok(Typed::new(sql, ty).not_null());
+                }
                 _ => decode_text(text.as_bytes(), ty, &style)?,
             };
             let typed = Typed::constant(value, ty);
@@ -166,7 +171,7 @@ impl Translator<'_> {
             }
             (PgType::JSONB, PgType::JSON) => same_form(&mut result),
             _ if from.is_oid_like() && from != PgType::OID && is_string(ty) => {
-                result.sql = self.object_name_sql(sql, from)?;
+                result.sql = self.object_name_sql(sql, from);
             }
             _ if is_string(from) && ty.is_oid_like() && ty != PgType::OID => {
                 result.sql = self.object_oid_sql(sql, ty)?;
@@ -264,6 +269,9 @@ impl Translator<'_> {
             found = Some(match found {
                 None => ty,
                 Some(before) if before == ty => ty,
+                Some(before) if before.is_text() && ty.is_text() => {
+                    if before == PgType::CHAR || before == PgType::NAME { PgType::TEXT } else { before }
+                }
                 Some(before) if before.category() != ty.category() => {
                     return Err(SqlError::new(
                         "42804",

@@ -772,7 +772,12 @@ impl Translator<'_> {
                     continue;
                 }
                 (ObjectType::View, Some(Object::View(view))) => {
-                    self.drop_readers(&mut work, view.oid, cascade, &format!("view {plain}"), &[])?;
+                    let together: Vec<u32> = names
+                        .iter()
+                        .filter_map(|name| self.catalog.named(&view.schema, parts(name).last()?))
+                        .map(Object::oid)
+                        .collect();
+                    self.drop_readers(&mut work, view.oid, cascade, &format!("view {plain}"), &together)?;
                     work.change(Change::Remove(view.oid));
                     continue;
                 }
@@ -1119,20 +1124,6 @@ impl Translator<'_> {
         self.constrain(work, &mut new, vec![pending])?;
         if needs_rebuild {
             let columns = Self::same_columns(old, &new);
-            // A NULL must be refused, not numbered.
-            let columns: Vec<(String, String)> = columns
-                .into_iter()
-                .map(|(name, sql)| {
-                    let column = new.column(&name);
-                    let guard = column.is_some_and(|c| new.rowid == Some(c.number)) && old.rowid != new.rowid;
-                    let call = format!(
-                        "coalesce({sql}, evesql_not_null({}, {}))",
-                        super::typed::quote_text(&old.name),
-                        super::typed::quote_text(&name)
-                    );
-                    (name, if guard { call } else { sql })
-                })
-                .collect();
             return self.rebuild(work, old, &new, &columns);
         }
         if let Some(index) = new.indexes.last().cloned()
@@ -1323,6 +1314,7 @@ impl Translator<'_> {
             AlterColumnOperation::SetNotNull if old.columns[at].not_null => Ok(()),
             AlterColumnOperation::SetNotNull => {
                 new.columns[at].not_null = true;
+                work.sql.push(super::table_ddl::null_guard(old, name, &quote_name(name)));
                 work.sql.push(format!(
                     "ALTER TABLE {} ALTER COLUMN {} SET NOT NULL",
                     quote_name(&old.sqlite_name),

@@ -74,13 +74,13 @@ impl Translator<'_> {
                 return self.fold_chain(stack, typed);
             }
         }
-        let first = match (leaf, stack.last()) {
-            (Expr::Tuple(left), Some((op, Expr::Tuple(right), _))) => {
-                let typed = self.rows(left, op, right)?;
+        let rows = stack.last().and_then(|(op, right, _)| Some((row_items(leaf)?, *op, row_items(right)?)));
+        let first = match rows {
+            Some((left, op, right)) => {
                 stack.pop();
-                typed
+                self.rows(&left, op, &right)?
             }
-            _ => self.raw(leaf)?,
+            None => self.raw(leaf)?,
         };
         self.fold_chain(stack, first)
     }
@@ -705,6 +705,22 @@ impl Translator<'_> {
         targets: Targets<'_>,
     ) -> Result<(String, Vec<super::typed::Output>)> {
         self.query(query, targets, false)
+    }
+}
+
+/// The items of `(a, b)` and `ROW(a, b)`.
+fn row_items(expr: &Expr) -> Option<Vec<Expr>> {
+    match expr {
+        Expr::Tuple(items) => Some(items.clone()),
+        Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("row") => {
+            let FunctionArguments::List(list) = &function.args else { return None };
+            let item = |arg: &FunctionArg| match arg {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+                _ => None,
+            };
+            list.args.iter().map(item).collect()
+        }
+        _ => None,
     }
 }
 

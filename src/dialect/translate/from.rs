@@ -355,7 +355,7 @@ impl Translator<'_> {
     }
 
     /// The array that holds a function's rows, and the type of its elements.
-    fn set_of(&mut self, function: &str, args: &[FunctionArg]) -> Result<(String, PgType)> {
+    pub(super) fn set_of(&mut self, function: &str, args: &[FunctionArg]) -> Result<(String, PgType)> {
         let mut typed = Vec::new();
         for arg in args {
             match arg {

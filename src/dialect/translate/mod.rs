@@ -15,7 +15,6 @@ mod signatures;
 mod table_ddl;
 mod typed;
 
-pub(super) use names::type_by_name;
 pub(super) use typed::quote_name;
 
 use super::parse::{Ast, Parsed, Places};
@@ -25,7 +24,7 @@ use super::types::PgType;
 use super::utility::Utility;
 use crate::catalog::Catalog;
 use crate::transaction::{SqlError, Value};
-use sqlparser::ast::{Ident, Spanned, Statement};
+use sqlparser::ast::{Ident, SetExpr, Spanned, Statement};
 use sqlparser::tokenizer::Location;
 use std::collections::BTreeSet;
 use typed::{Cte, Output, Scope, Typed};
@@ -112,7 +111,9 @@ impl<'a> Translator<'a> {
 
     fn at_place(&self, error: SqlError, place: Location) -> SqlError {
         // Inside a view the places are those of another text.
-        if error.position.is_some() || !self.views.is_empty() {
+        // Nor does Postgres tell where a value was that did not fit.
+        let of_value = matches!(error.code(), "22001" | "22003");
+        if error.position.is_some() || of_value || !self.views.is_empty() {
             return error;
         }
         SqlError { position: self.places.position(place), ..error }
@@ -130,6 +131,17 @@ impl<'a> Translator<'a> {
     }
 
     fn query_statement(&mut self, query: &sqlparser::ast::Query) -> Result<Prepared> {
+        if let SetExpr::Insert(change) | SetExpr::Update(change) | SetExpr::Delete(change) = query.body.as_ref() {
+            let with = match &query.with {
+                Some(with) => self.with_clause(with)?,
+                None => String::new(),
+            };
+            let mut prepared = self.statement(change)?;
+            if let Some(sql) = prepared.sql.last_mut() {
+                *sql = format!("{with}{sql}").into();
+            }
+            return Ok(prepared);
+        }
         let (sql, outputs) = self.top_query(query)?;
         let columns = self.output_columns(outputs)?;
         self.finish(Kind::Select, vec![sql], columns, Tag::Select, true)
@@ -193,7 +205,10 @@ pub(super) fn prepare(parsed: &Parsed, catalog: &Catalog, param_oids: &[u32], se
     let mut translator = Translator::new(&parsed.whole, catalog, param_oids, settings)?;
     match &parsed.ast {
         Ast::Empty => translator.nothing(Kind::Empty, Tag::Fixed("")),
-        Ast::Sql(statement) => translator.statement(statement),
+        Ast::Sql(statement) => {
+            translator.overriding = parsed.overriding;
+            translator.statement(statement)
+        }
         Ast::Utility(utility) => prepare_utility(translator, utility, param_oids),
     }
 }

@@ -117,9 +117,6 @@ impl Translator<'_> {
             if self.catalog.schema_oid(schema).is_none() {
                 return SqlError::new("42P01", format!("relation \"{schema}.{name}\" does not exist"));
             }
-            if matches!(schema, "pg_catalog" | "information_schema") {
-                return SqlError::new("0A000", format!("system relation \"{schema}.{name}\" is not supported"));
-            }
             return SqlError::new("42P01", format!("relation \"{schema}.{name}\" does not exist"));
         }
         SqlError::new("42P01", format!("relation \"{name}\" does not exist"))
@@ -245,81 +242,56 @@ impl Translator<'_> {
         if fixed {
             return Ok(typed);
         }
+        let shown = typed.sql.replace('"', "");
+        let name = if shown.contains('.') { shown.as_str() } else { name };
         Err(SqlError::new(
             "42803",
             format!("column \"{name}\" must appear in the GROUP BY clause or be used in an aggregate function"),
         ))
     }
 
-    /// OID of an object named by text, for `'t'::regclass` and its relatives.
-    pub(super) fn named_oid(&mut self, text: &str, ty: PgType) -> Result<i64> {
+    /// OID of the relation that a constant names, for `'t'::regclass`.
+    pub(super) fn relation_oid(&mut self, text: &str) -> Result<i64> {
         if let Ok(oid) = text.trim().parse::<u32>() {
             return Ok(i64::from(oid));
         }
         if text == "-" {
             return Ok(0);
         }
-        let parts = split_name(text);
-        let missing = |code: &str, what: &str| SqlError::new(code, format!("{what} \"{text}\" does not exist"));
-        match ty {
-            PgType::REGCLASS => {
-                let (schema, name) = self.qualified(&parts)?;
-                if let Some(table) = self.find_system(schema.as_deref(), &name) {
-                    return Ok(i64::from(table.oid));
-                }
-                match self.find_object(schema.as_deref(), &name) {
-                    Some(Object::Table(table)) if table.name != name => {
-                        let index = table.indexes.iter().find(|index| index.name == name);
-                        Ok(index.map_or(0, |index| i64::from(index.oid)))
-                    }
-                    Some(object) => Ok(i64::from(object.oid())),
-                    None => Err(missing("42P01", "relation")),
-                }
+        let (schema, name) = self.qualified(&split_name(text))?;
+        if let Some(table) = self.find_system(schema.as_deref(), &name) {
+            return Ok(i64::from(table.oid));
+        }
+        match self.find_object(schema.as_deref(), &name) {
+            Some(Object::Table(table)) if table.name != name => {
+                let index = table.indexes.iter().find(|index| index.name == name);
+                Ok(index.map_or(0, |index| i64::from(index.oid)))
             }
-            PgType::REGTYPE => {
-                let parsed = type_by_name(text).ok_or_else(|| missing("42704", "type"))?;
-                Ok(i64::from(parsed.0))
-            }
-            PgType::REGNAMESPACE => {
-                let name = parts.last().map_or("", String::as_str);
-                self.catalog.schema_oid(name).map(i64::from).ok_or_else(|| missing("3F000", "schema"))
-            }
-            PgType::REGROLE => Ok(10),
-            _ => Err(SqlError::new("0A000", format!("reading {} from text is not supported", ty.sql_name()))),
+            Some(object) => Ok(i64::from(object.oid())),
+            None => Err(SqlError::new("42P01", format!("relation \"{text}\" does not exist"))),
         }
     }
 
     /// SQLite text for the name of an object whose OID an expression gives.
-    pub(super) fn object_name_sql(&mut self, sql: &str, ty: PgType) -> Result<String> {
-        let (relation, column) = match ty {
-            PgType::REGCLASS => ("pg_class", "relname"),
-            PgType::REGNAMESPACE => ("pg_namespace", "nspname"),
-            PgType::REGROLE => ("pg_roles", "rolname"),
-            PgType::REGPROC | PgType::REGPROCEDURE => ("pg_proc", "proname"),
-            PgType::REGTYPE => return Ok(format!("evesql_format_type({sql}, NULL)")),
-            _ => return Ok(format!("CAST({sql} AS TEXT)")),
-        };
-        self.uses_catalog = true;
-        let alias = super::quote_name(&self.fresh("o"));
-        Ok(format!(
-            "iif({sql} = 0, '-', ifnull((SELECT {alias}.{column} FROM pg_catalog.{relation} AS {alias} WHERE {alias}.oid = {sql}), CAST({sql} AS TEXT)))"
-        ))
+    pub(super) fn object_name_sql(&mut self, sql: &str, ty: PgType) -> String {
+        match ty {
+            PgType::REGCLASS | PgType::REGTYPE | PgType::REGPROC | PgType::REGNAMESPACE | PgType::REGROLE => {
+                self.uses_catalog = true;
+                format!("{}out({sql})", ty.name())
+            }
+            _ => format!("CAST({sql} AS TEXT)"),
+        }
     }
 
     /// SQLite text for the OID of the object that an expression names.
     pub(super) fn object_oid_sql(&mut self, sql: &str, ty: PgType) -> Result<String> {
-        let (relation, column) = match ty {
-            PgType::REGCLASS => ("pg_class", "relname"),
-            PgType::REGNAMESPACE => ("pg_namespace", "nspname"),
-            PgType::REGROLE => ("pg_roles", "rolname"),
-            PgType::REGTYPE => return Ok(format!("evesql_to_regtype({sql})")),
-            _ => return Err(SqlError::new("0A000", format!("reading {} from text is not supported", ty.sql_name()))),
-        };
-        self.uses_catalog = true;
-        let alias = super::quote_name(&self.fresh("o"));
-        Ok(format!(
-            "(SELECT {alias}.oid FROM pg_catalog.{relation} AS {alias} WHERE {alias}.{column} = {sql} OR CAST({alias}.oid AS TEXT) = {sql})"
-        ))
+        match ty {
+            PgType::REGCLASS | PgType::REGTYPE | PgType::REGPROC | PgType::REGNAMESPACE | PgType::REGROLE => {
+                self.uses_catalog = true;
+                Ok(format!("{}in({sql})", ty.name()))
+            }
+            _ => Err(SqlError::new("0A000", format!("reading {} from text is not supported", ty.sql_name()))),
+        }
     }
 
     /// A type as SQL names it, with its modifier.
@@ -343,24 +315,6 @@ pub(super) fn split_name(text: &str) -> Vec<String> {
         }
     }
     parts
-}
-
-/// The type that text names: `int4`, `pg_catalog.int4`, `character varying(10)`, `text[]`.
-pub(in crate::dialect) fn type_by_name(text: &str) -> Option<PgType> {
-    let lower = text.trim().to_ascii_lowercase();
-    let plain = lower.strip_prefix("pg_catalog.").unwrap_or(&lower);
-    if let Some(element) = plain.strip_suffix("[]") {
-        return type_by_name(element)?.array();
-    }
-    if plain == "\"char\"" {
-        return Some(PgType::CHAR);
-    }
-    let base = match plain.split_once('(') {
-        Some((base, rest)) => format!("{}{}", base.trim(), rest.split_once(')').map_or("", |(_, tail)| tail)),
-        None => plain.to_string(),
-    };
-    let base = base.trim().trim_matches('"').to_string();
-    if base == "char" { Some(PgType::BPCHAR) } else { PgType::by_name(&base) }
 }
 
 fn length(length: &Option<CharacterLength>, default: i32, name: &str) -> Result<i32> {

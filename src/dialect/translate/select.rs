@@ -53,7 +53,7 @@ impl Translator<'_> {
         for output in &unique {
             let column = format!("q.{}", quote_name(&output.name));
             let ty = output.typed.ty;
-            list.push(if ty.is_oid_like() && ty != PgType::OID { self.object_name_sql(&column, ty)? } else { column });
+            list.push(if ty.is_oid_like() && ty != PgType::OID { self.object_name_sql(&column, ty) } else { column });
         }
         Ok((format!("SELECT {} FROM ({sql}) AS q", list.join(", ")), outputs))
     }
@@ -160,7 +160,7 @@ impl Translator<'_> {
         })
     }
 
-    fn with_clause(&mut self, with: &With) -> Result<String> {
+    pub(super) fn with_clause(&mut self, with: &With) -> Result<String> {
         let mut list = Vec::new();
         for cte in &with.cte_tables {
             let name = fold(&cte.alias.name);
@@ -279,24 +279,36 @@ impl Translator<'_> {
             outputs.push(Output { name: found[0][at].name.clone(), typed });
             targets.push(Some(given.unwrap_or(Target { ty, typmod: -1, align, column: None })));
         }
+        // Keys that do not sort as they are stored are computed around the whole.
+        let around =
+            !shape.order.is_empty() && outputs.iter().any(|output| self.sort_key(&output.typed) != output.typed.sql);
+        let named = shape.named || around;
         let mut sql = String::new();
         let mut names = Vec::new();
         for (at, (word, leaf)) in leaves.iter().enumerate() {
             if at > 0 {
                 sql += &format!(" {word} ");
             }
-            let (text, leaf_outputs) = self.leaf(leaf, Some(&targets), shape.named && at == 0)?;
+            let (text, leaf_outputs) = self.leaf(leaf, Some(&targets), named && at == 0)?;
             if at == 0 {
                 names = leaf_outputs.into_iter().map(|output| output.name).collect();
             }
             sql += &text;
         }
+        let leaf_names: Vec<String> = names;
         if shape.named {
-            outputs.iter_mut().zip(names).for_each(|(output, name)| output.name = name);
+            outputs.iter_mut().zip(&leaf_names).for_each(|(output, name)| output.name.clone_from(name));
         }
         for (output, target) in outputs.iter_mut().zip(&targets) {
             if let Some(target) = target {
                 output.typed.ty = target.ty;
+            }
+        }
+        if around {
+            let list: Vec<String> = leaf_names.iter().map(|name| format!("u.{0} AS {0}", quote_name(name))).collect();
+            sql = format!("SELECT {} FROM ({sql}) AS u", list.join(", "));
+            for (output, name) in outputs.iter_mut().zip(&leaf_names) {
+                output.typed.sql = format!("u.{}", quote_name(name));
             }
         }
         sql += &self.order_by_outputs(&shape.order, &outputs)?;
@@ -329,6 +341,7 @@ impl Translator<'_> {
             }
             SetExpr::Values(values) => {
                 let (sql, outputs) = self.values(values, targets)?;
+                // SQLite gives these columns the same names as Postgres.
                 Ok((format!("SELECT * FROM ({sql})"), outputs))
             }
             SetExpr::Query(query) => {
@@ -357,10 +370,9 @@ impl Translator<'_> {
                     .with_detail("Only result column names can be used, not expressions or functions.")
             })?;
             let typed = &outputs[at].typed;
-            if typed.ty == PgType::INTERVAL || typed.ty == PgType::NUMERIC && typed.scale.is_none() {
-                return unsupported("ordering a set operation by this type");
-            }
-            list.push(order_term(&(at + 1).to_string(), typed.nullable, &term.options)?);
+            let key = self.sort_key(typed);
+            let key = if key == typed.sql { (at + 1).to_string() } else { key };
+            list.push(order_term(&key, typed.nullable, &term.options)?);
         }
         Ok(if list.is_empty() { String::new() } else { format!(" ORDER BY {}", list.join(", ")) })
     }
@@ -472,7 +484,8 @@ impl Translator<'_> {
             let typed = self.condition(typed, "WHERE")?;
             tail += &format!(" WHERE {}", bare(&typed.sql));
         }
-        let items = self.expand(&select.projection)?;
+        let mut items = self.expand(&select.projection)?;
+        let from = self.sets_in_list(&mut items, from)?;
         let (keys, group_sql) = self.group_by(&select.group_by, &items, level)?;
         let aggregated = !keys.is_empty()
             || select.having.is_some()
@@ -617,10 +630,54 @@ impl Translator<'_> {
         if fixed {
             return Ok(typed);
         }
+        let shown = typed.sql.replace('"', "");
+        let name = if shown.contains('.') { shown.as_str() } else { name };
         Err(SqlError::new(
             "42803",
             format!("column \"{name}\" must appear in the GROUP BY clause or be used in an aggregate function"),
         ))
+    }
+
+    /// Set-returning functions in the select list become joined rows. Several of one array go in step.
+    fn sets_in_list(&mut self, items: &mut [Item<'_>], from: &str) -> Result<String> {
+        let mut from = from.to_string();
+        let mut first: Option<(String, String)> = None;
+        for item in items {
+            let Some(Expr::Function(function)) = item.expr else { continue };
+            let name = parts(&function.name).pop().unwrap_or_default();
+            let returns_set = matches!(
+                name.as_str(),
+                "unnest"
+                    | "generate_series"
+                    | "generate_subscripts"
+                    | "json_array_elements_text"
+                    | "jsonb_array_elements_text"
+            );
+            let sqlparser::ast::FunctionArguments::List(list) = &function.args else { continue };
+            if !returns_set {
+                continue;
+            }
+            let (json, element) = self.set_of(&name, &list.args)?;
+            let array = match list.args.first() {
+                Some(arg) if matches!(name.as_str(), "unnest" | "generate_subscripts") => arg.to_string(),
+                _ => String::new(),
+            };
+            let alias = quote_name(&self.fresh("set"));
+            let comma = if from.is_empty() { "" } else { ", " };
+            match &first {
+                None => from += &format!("{comma}json_each({json}) AS {alias}"),
+                Some((leader, of)) if *of == array && !array.is_empty() => {
+                    from += &format!(" JOIN json_each({json}) AS {alias} ON {alias}.key = {leader}.key");
+                }
+                Some(_) => return unsupported("several set-returning functions in a select list"),
+            }
+            if first.is_none() {
+                first = Some((alias.clone(), array));
+            }
+            item.typed = Some(Typed::new(self.element_sql(&format!("{alias}.value"), element), element));
+            item.expr = None;
+        }
+        Ok(from)
     }
 
     fn expand<'e>(&self, projection: &'e [SelectItem]) -> Result<Vec<Item<'e>>> {

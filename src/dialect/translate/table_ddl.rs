@@ -227,6 +227,13 @@ impl Translator<'_> {
         let columns: Vec<String> = values.iter().map(|(name, _)| quote_name(name)).collect();
         let sources: Vec<&str> = values.iter().map(|(_, sql)| sql.as_str()).collect();
         let name = quote_name(&old.sqlite_name);
+        for column in new.columns.iter().filter(|column| column.not_null) {
+            if old.column_numbered(column.number).is_none_or(|before| !before.not_null)
+                && let Some((_, source)) = values.iter().find(|(name, _)| *name == column.name)
+            {
+                work.sql.push(null_guard(old, &column.name, source));
+            }
+        }
         work.sql.push(create);
         // Rows keep their numbers where the rowid shows in no column, so that indexes and order stay.
         work.sql.push(format!(
@@ -337,6 +344,16 @@ impl Translator<'_> {
         self.table_expression(expr, table, clause)?;
         Ok(expr.to_string())
     }
+}
+
+/// Raises 23502 if a column that is to be NOT NULL holds a NULL.
+pub(super) fn null_guard(table: &Table, column: &str, source: &str) -> String {
+    let message = format!("column \"{column}\" of relation \"{}\" contains null values", table.name);
+    format!(
+        "SELECT evesql_raise('23502', {}) FROM {} WHERE {source} IS NULL LIMIT 1",
+        super::typed::quote_text(&message),
+        quote_name(&table.sqlite_name)
+    )
 }
 
 /// The columns that an expression names, folded.
