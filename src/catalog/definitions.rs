@@ -80,6 +80,34 @@ fn column_list(table: &Table, columns: &[i16]) -> String {
     columns.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
+/// An expression as PostgreSQL prints it without pretty-printing: in parentheses if an operator is its
+/// outermost part.
+pub fn in_parentheses(expression: &str) -> String {
+    if has_operator(expression) { format!("({expression})") } else { expression.to_string() }
+}
+
+/// Whether an operator stands outside of all parentheses and quotes.
+fn has_operator(expression: &str) -> bool {
+    let (mut depth, mut quote) = (0, None);
+    let mut outside = String::new();
+    for c in expression.chars() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '(' | '[') => depth += 1,
+            (None, ')' | ']') => depth -= 1,
+            (None, c) if depth == 0 => outside.push(c),
+            (None, _) => {}
+        }
+    }
+    // A sign before a number is part of it.
+    let signed = outside.trim_start_matches(['-', '+']);
+    let words = ["AND", "OR", "NOT", "IS", "IN", "LIKE", "ILIKE", "BETWEEN"];
+    signed.contains(['+', '-', '*', '/', '%', '<', '>', '=', '|', '&', '~', '^', '#'])
+        || signed.split_whitespace().any(|word| words.iter().any(|keyword| word.eq_ignore_ascii_case(keyword)))
+}
+
 /// What pg_get_constraintdef prints.
 pub fn constraint_definition(source: &Source<'_>, table: &Table, constraint: &Constraint, pretty: bool) -> String {
     let columns = column_list(table, &constraint.columns);
@@ -92,7 +120,7 @@ pub fn constraint_definition(source: &Source<'_>, table: &Table, constraint: &Co
         ConstraintKind::Primary => format!("PRIMARY KEY ({columns}){}", include()),
         ConstraintKind::Unique => format!("UNIQUE ({columns}){}", include()),
         ConstraintKind::Check(expression) if pretty => format!("CHECK ({expression})"),
-        ConstraintKind::Check(expression) => format!("CHECK (({expression}))"),
+        ConstraintKind::Check(expression) => format!("CHECK ({})", in_parentheses(expression)),
         ConstraintKind::Foreign { table: referred, columns: keys, on_update, on_delete } => {
             let (name, keys) = match source.catalog.table(*referred) {
                 Some(table) => (relation_name(source, &table.schema, &table.name), column_list(table, keys)),
@@ -129,7 +157,11 @@ pub fn index_definition(source: &Source<'_>, table: &Table, index: &Index, prett
         text.push_str(&format!(" INCLUDE ({})", column_list(table, &index.include)));
     }
     if let Some(predicate) = &index.predicate {
-        text.push_str(&if pretty { format!(" WHERE {predicate}") } else { format!(" WHERE ({predicate})") });
+        text.push_str(&if pretty {
+            format!(" WHERE {predicate}")
+        } else {
+            format!(" WHERE {}", in_parentheses(predicate))
+        });
     }
     text
 }
@@ -178,6 +210,14 @@ mod tests {
     fn names_are_quoted_where_they_must_be() {
         let quoted = ["a", "_b1", "A", "1a", "select", "name", "a b", "q\"t", ""].map(quote_ident);
         assert_eq!(quoted, ["a", "_b1", "\"A\"", "\"1a\"", "\"select\"", "name", "\"a b\"", "\"q\"\"t\"", "\"\""]);
+    }
+
+    #[test]
+    fn parentheses_stand_around_operators_alone() {
+        let bare = ["0", "-1", "'a+b'::text", "now()", "nextval('a-b'::regclass)", "lower((a || b))", "\"a-b\"", "1.5"];
+        assert_eq!(bare.map(in_parentheses), bare);
+        let wrapped = ["a + b", "note IS NOT NULL", "(a) = (b)", "x in (1, 2)"];
+        assert_eq!(wrapped.map(in_parentheses), wrapped.map(|text| format!("({text})")));
     }
 
     #[test]

@@ -183,6 +183,7 @@ pub static SYSTEM_FUNCTIONS: &[SystemFunction] = &[
     over_session("inet_server_addr", &[], 0, TEXT, session::server_address),
     over_session("inet_server_port", &[], 0, INT4, session::server_port),
     over_session("pg_client_encoding", &[], 0, NAME, session::client_encoding),
+    over_session("getdatabaseencoding", &[], 0, NAME, session::client_encoding),
     over_session("pg_is_in_recovery", &[], 0, BOOL, objects::no),
     over_session("pg_is_wal_replay_paused", &[], 0, BOOL, objects::no),
     over_session("pg_my_temp_schema", &[], 0, OID, objects::zero),

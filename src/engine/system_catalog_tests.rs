@@ -1,9 +1,18 @@
 //! The attached catalogs against what PostgreSQL answered for the same schema.
 
 use super::*;
-use crate::catalog::relations::{Setting, fixture};
+use crate::catalog::relations::{Role, Setting, fixture};
+use crate::dialect;
 use crate::engine::Options;
 use crate::page_store::{PageStore, StoreOptions};
+use crate::transaction::SqlError;
+
+/// The server on which the expected answers were written down.
+fn postgres() -> Arc<Environment> {
+    let environment = Environment { database: "cat".into(), user: "postgres".into(), ..Environment::default() };
+    let owner = Role { name: "postgres".into(), ..environment.roles[0].clone() };
+    Arc::new(Environment { roles: vec![owner], ..environment })
+}
 
 fn set_up() -> (Connection, SystemCatalog, Arc<Catalog>) {
     let mut connection = Connection::in_memory(Options::default()).unwrap();
@@ -31,7 +40,7 @@ fn array_elements(text: &str) -> String {
 #[test]
 fn relations_say_what_postgres_says_of_the_same_schema() {
     let (mut connection, mut system, catalog) = set_up();
-    let environment = Arc::new(Environment { database: "cat".into(), ..Environment::default() });
+    let environment = postgres();
     let mut wrong = Vec::new();
     for case in include_str!("../../testdata/catalog/relations.txt").split("\n\n").filter(|case| case.contains("----"))
     {
@@ -135,4 +144,61 @@ fn a_view_attaches_in_a_transaction_and_keeps_the_catalogs_when_it_moves() {
         assert_eq!(connection.answer(&sql, &[], None).unwrap().rows.to_vec(), [[Value::Integer(1)]]);
         connection.repin(&snapshot, schema).unwrap();
     }
+}
+
+/// Runs a client's statement and writes its rows as psql -At does.
+fn client_answer(
+    connection: &mut Connection,
+    system: &mut SystemCatalog,
+    catalog: &Arc<Catalog>,
+    text: &str,
+) -> Result<Vec<String>, String> {
+    let refused = |error: SqlError| format!("{}: {}", error.code(), error.message);
+    let settings = dialect::Settings { user: "postgres".into(), database: "cat".into(), ..Default::default() };
+    let parsed = dialect::parse(text).map_err(refused)?.remove(0);
+    let prepared = dialect::prepare(&parsed, catalog, &[], &settings).map_err(refused)?;
+    let environment = postgres();
+    system.renew(connection, catalog, &environment, Live::default(), &prepared.sql).unwrap();
+    let answer = connection.answer(&prepared.sql, &[], None).map_err(|e| format!("{e:?}\n  {:?}", prepared.sql))?;
+    let style = dialect::codec::TextStyle::default();
+    let field = |(value, column): (&Value, &dialect::OutputColumn)| match value {
+        Value::Null => Ok(String::new()),
+        value => dialect::codec::to_text(value.as_ref(), column.ty, column.typmod, &style).map_err(refused),
+    };
+    let row = |row: &Vec<Value>| {
+        let fields: Result<Vec<String>, String> = row.iter().zip(&prepared.columns).map(field).collect();
+        fields.map(|fields| fields.join("|"))
+    };
+    answer.rows.to_vec().iter().map(row).collect()
+}
+
+#[test]
+fn statements_of_clients_answer_as_in_postgres() {
+    let (mut connection, mut system, catalog) = set_up();
+    let mut wrong = Vec::new();
+    let (mut right, mut left_out) = (0, 0);
+    for case in include_str!("../../testdata/catalog/statements.txt").split("\n\n") {
+        let (statement, expected) = case.split_once("\n----").unwrap();
+        let (title, text) = statement.trim().split_once('\n').unwrap();
+        if title.contains("0A000") {
+            left_out += 1;
+            continue;
+        }
+        let mut expected: Vec<&str> = expected.trim_start_matches('\n').lines().collect();
+        let mut answered = client_answer(&mut connection, &mut system, &catalog, text);
+        if let (false, Ok(answered)) = (text.to_lowercase().contains("order by"), &mut answered) {
+            answered.sort();
+            expected.sort();
+        }
+        match answered {
+            Ok(answered) if answered == expected => right += 1,
+            Ok(answered) => wrong.push(format!(
+                "{title}\n{text}\n  here:\n    {}\n  in PostgreSQL:\n    {}",
+                answered.join("\n    "),
+                expected.join("\n    ")
+            )),
+            Err(error) => wrong.push(format!("{title}\n{text}\n  {error}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}\n{right} right, {} wrong, {left_out} left out", wrong.join("\n\n"), wrong.len());
 }

@@ -128,7 +128,7 @@ impl Block {
             }
             Err(crate::engine::Failure::Sql(error)) => {
                 // The client sees this error; inside a savepoint the transaction may go on from it.
-                if in_savepoint && self.view()?.source_is_content() {
+                if in_savepoint && !plan.prepared.uses_catalog && self.view()?.source_is_content() {
                     self.record(statement(drawn_in_vain, error.digest()))?;
                 }
                 Err(error)

@@ -118,7 +118,7 @@ impl Session {
                 (Err(_), Some(sequence)) => self.reserve(sequence, out).await?,
                 (Err(error), None) => return Err(refine(error, &catalog).into()),
                 (Ok(answer), _) => {
-                    if plan.prepared.uses_system_values {
+                    if asks(&plan.prepared) {
                         let changes = self.block()?.view()?.take_setting_changes();
                         self.take_setting_changes(changes, out)?;
                     }

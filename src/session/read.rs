@@ -6,6 +6,7 @@ use super::client::{Done, Session};
 use super::cursor::Cursor;
 use super::encode::{Formats, RowWriter};
 use super::one_shot::command_complete;
+use super::system::asks;
 use super::view::{SessionView, client_error};
 use crate::dialect::{CopyFormat, Kind};
 use crate::transaction::{Rows, SqlError, Value};
@@ -51,7 +52,7 @@ impl Session {
             Err(error) => Err(error.into()),
         };
         self.registration.set_interrupt(None);
-        let changes = if plan.prepared.uses_system_values { view.take_setting_changes() } else { Vec::new() };
+        let changes = if asks(&plan.prepared) { view.take_setting_changes() } else { Vec::new() };
         self.front.give_back(&self.database, view);
         if result.is_ok() {
             self.take_setting_changes(changes, out)?;

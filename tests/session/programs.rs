@@ -31,6 +31,28 @@ fn psql_runs_a_script_with_copy_and_errors() {
     assert!(error.contains("duplicate key value violates unique constraint \"t_pkey\""), "{error}");
 }
 
+/// `testdata/catalog/psql.out` is what PostgreSQL 15 and its psql print for the same schema and commands.
+#[test]
+fn psql_describes_tables_as_on_postgres() {
+    let server = Server::start();
+    let arguments = ["-d", "evesql", "-X", "-q"];
+    let Some(version) = run("psql", &server, &["--version"], "") else { return };
+    if !String::from_utf8_lossy(&version.stdout).contains(" 15.") {
+        eprintln!("this psql asks otherwise than that of PostgreSQL 15: passed over");
+        return;
+    }
+    let schema = include_str!("../../testdata/catalog/schema.sql");
+    let Some(made) = run("psql", &server, &arguments, schema) else { return };
+    assert_eq!(String::from_utf8_lossy(&made.stderr), "");
+    let Some(output) = run("psql", &server, &arguments, include_str!("../../testdata/catalog/psql.in")) else { return };
+    let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let expected = include_str!("../../testdata/catalog/psql.out");
+    let wrong = expected.lines().zip(out.lines()).filter(|(expected, out)| expected != out);
+    let wrong: Vec<String> =
+        wrong.map(|(expected, out)| format!("PostgreSQL: {expected}\n      here: {out}")).collect();
+    assert!(out == expected, "{}\n{error}", wrong.join("\n"));
+}
+
 #[test]
 fn pgbench_fills_its_tables_and_runs_in_every_protocol() {
     let server = Server::start();

@@ -3,7 +3,7 @@
 use super::names::{find_relation, name_parts};
 use super::{number_at, oid_at, text, text_at, truth, truth_at};
 use crate::catalog::definitions::{
-    constraint_definition, index_column, index_definition, qualified_name, view_definition,
+    constraint_definition, in_parentheses, index_column, index_definition, qualified_name, view_definition,
 };
 use crate::catalog::relations::Source;
 use crate::catalog::{Index, Object, Table};
@@ -16,9 +16,13 @@ fn text_or_null(found: Option<String>) -> Answer {
     found.map_or(Ok(Value::Null), text)
 }
 
-/// Expressions are kept as text, so this gives back what it gets.
+/// Expressions are kept as text, so this gives back what it gets, in parentheses where PostgreSQL puts them.
 pub(super) fn expression(_: &Source<'_>, arguments: &Arguments<'_>) -> Answer {
-    text_at(arguments, 0).map_or(Ok(Value::Null), text)
+    match text_at(arguments, 0) {
+        Some(expression) if truth_at(arguments, 2) => text(expression),
+        Some(expression) => text(in_parentheses(expression)),
+        None => Ok(Value::Null),
+    }
 }
 
 pub(super) fn constraint(source: &Source<'_>, arguments: &Arguments<'_>) -> Answer {

@@ -60,7 +60,9 @@ fn class(rows: &mut Rows, class: &Class<'_>) {
         ("relowner", cell(OWNER)),
         ("relam", cell(method)),
         ("relfilenode", cell(if class.kind == 'v' { 0 } else { class.oid })),
-        ("reltuples", cell(-1.0)),
+        // What PostgreSQL has before the first ANALYZE.
+        ("relpages", cell(i64::from(class.kind == 'i'))),
+        ("reltuples", cell(if class.kind == 'i' { 0.0 } else { -1.0 })),
         ("relhasindex", cell(class.has_index)),
         ("relpersistence", cell('p')),
         ("relkind", cell(class.kind)),

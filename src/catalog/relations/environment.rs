@@ -65,14 +65,14 @@ pub struct Environment {
 
 impl Default for Environment {
     fn default() -> Self {
-        let owner = Role { oid: super::server::OWNER, name: "postgres".into(), superuser: true };
+        let owner = Role { oid: super::server::OWNER, name: "evesql".into(), superuser: true };
         Environment {
             server_version: "15.18".into(),
             version: env!("CARGO_PKG_VERSION").into(),
-            databases: vec![Database { oid: 5, name: "postgres".into() }],
+            databases: vec![Database { oid: 5, name: "postgres".into() }, Database { oid: 6, name: "evesql".into() }],
             roles: vec![owner],
-            database: "postgres".into(),
-            user: "postgres".into(),
+            database: "evesql".into(),
+            user: "evesql".into(),
             search_path: vec!["public".into()],
             backend_pid: 0,
             started_us: 0,

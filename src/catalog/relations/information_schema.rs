@@ -6,7 +6,7 @@ use super::environment::Source;
 use super::fixed::type_facts;
 use super::row::{Cell, Rows, cell, yes_no};
 use super::schema_views::owner;
-use crate::catalog::definitions::{format_type, view_definition};
+use crate::catalog::definitions::{format_type, in_parentheses, view_definition};
 use crate::catalog::{Column, Constraint, ConstraintKind, Identity, Object, PUBLIC, Sequence, Table};
 
 pub(super) fn catalog_name(source: &Source<'_>, rows: &mut Rows) {
@@ -118,6 +118,7 @@ fn column(source: &Source<'_>, names: [&String; 2], at: usize, column: &Column, 
     let sequence = column.identity.and(column.sequence).and_then(|oid| source.catalog.sequence(oid));
     let number = |of: fn(&Sequence) -> i64| cell(sequence.map(|sequence| of(sequence).to_string()));
     let default = if column.generated.is_none() { default_text(source, column) } else { None };
+    let default = default.as_deref().map(in_parentheses);
     let database = || cell(&source.environment.database);
     rows.add([
         ("table_catalog", database()),
@@ -153,7 +154,7 @@ fn column(source: &Source<'_>, names: [&String; 2], at: usize, column: &Column, 
         ("identity_minimum", number(|sequence| sequence.minimum)),
         ("identity_cycle", yes_no(sequence.is_some_and(|sequence| sequence.cycle))),
         ("is_generated", cell(if column.generated.is_some() { "ALWAYS" } else { "NEVER" })),
-        ("generation_expression", cell(column.generated.as_ref())),
+        ("generation_expression", cell(column.generated.as_deref().map(in_parentheses))),
         ("is_updatable", yes_no(in_table)),
     ]);
 }
@@ -234,7 +235,7 @@ pub(super) fn check_constraints(source: &Source<'_>, rows: &mut Rows) {
     for table in source.catalog.tables() {
         for constraint in &table.constraints {
             if let ConstraintKind::Check(expression) = &constraint.kind {
-                add(table, &constraint.name, format!("(({expression}))"));
+                add(table, &constraint.name, format!("({})", in_parentheses(expression)));
             }
         }
         for column in table.columns.iter().filter(|column| column.not_null) {

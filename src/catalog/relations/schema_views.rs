@@ -9,7 +9,7 @@ use crate::catalog::definitions::{index_definition, view_definition};
 /// Name of the user that owns all objects.
 pub(super) fn owner<'a>(source: &Source<'a>) -> &'a str {
     let owner = source.environment.roles.iter().find(|role| role.oid == super::server::OWNER);
-    owner.map_or("postgres", |role| role.name.as_str())
+    owner.map_or("evesql", |role| role.name.as_str())
 }
 
 pub(super) fn tables(source: &Source<'_>, rows: &mut Rows) {

@@ -1,6 +1,6 @@
 //! The server and its sessions: databases, users, settings, activity, and EveSQL's own relations.
 
-use super::environment::{Setting, Source};
+use super::environment::{Database, Role, Setting, Source};
 use super::fixed::{SETTINGS, field, lines};
 use super::row::{Rows, cell};
 use crate::transaction::Value;
@@ -9,6 +9,8 @@ use crate::transaction::Value;
 pub(super) const OWNER: u32 = 10;
 /// Encoding UTF8 in pg_database.
 const UTF8: i32 = 6;
+/// OID of what the session uses although the node does not list it.
+const UNLISTED: u32 = 16_100;
 const DEFAULT_TABLESPACE: u32 = 1663;
 
 pub(super) fn tablespaces(_: &Source<'_>, rows: &mut Rows) {
@@ -17,8 +19,12 @@ pub(super) fn tablespaces(_: &Source<'_>, rows: &mut Rows) {
     }
 }
 
+/// The databases, that of the session among them in any case.
 pub(super) fn databases(source: &Source<'_>, rows: &mut Rows) {
-    for database in &source.environment.databases {
+    let environment = source.environment;
+    let is_known = environment.databases.iter().any(|database| database.name == environment.database);
+    let own = Database { oid: UNLISTED, name: environment.database.clone() };
+    for database in environment.databases.iter().chain((!is_known).then_some(&own)) {
         rows.add([
             ("oid", cell(database.oid)),
             ("datname", cell(&database.name)),
@@ -34,10 +40,20 @@ pub(super) fn databases(source: &Source<'_>, rows: &mut Rows) {
     }
 }
 
+/// The users, that of the session among them in any case.
+fn all_roles(source: &Source<'_>) -> Vec<Role> {
+    let mut roles = source.environment.roles.clone();
+    let user = &source.environment.user;
+    if !roles.iter().any(|role| role.name == *user) {
+        roles.push(Role { oid: UNLISTED, name: user.clone(), superuser: true });
+    }
+    roles
+}
+
 /// pg_authid and pg_roles.
 pub(super) fn roles(source: &Source<'_>, rows: &mut Rows) {
     let hidden = if rows.table().name == "pg_roles" { Some("********") } else { None };
-    for role in &source.environment.roles {
+    for role in all_roles(source) {
         rows.add([
             ("oid", cell(role.oid)),
             ("rolname", cell(&role.name)),
@@ -56,7 +72,7 @@ pub(super) fn roles(source: &Source<'_>, rows: &mut Rows) {
 
 /// pg_user and pg_shadow.
 pub(super) fn users(source: &Source<'_>, rows: &mut Rows) {
-    for role in &source.environment.roles {
+    for role in all_roles(source) {
         rows.add([
             ("usename", cell(&role.name)),
             ("usesysid", cell(role.oid)),

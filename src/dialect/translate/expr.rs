@@ -659,6 +659,9 @@ impl Translator<'_> {
     }
 
     fn subscript(&mut self, root: &Expr, chain: &[AccessExpr]) -> Result<Typed> {
+        if let Some(field) = self.record_field(root, chain)? {
+            return Ok(field);
+        }
         // `a.b[1]` comes as a chain of names first.
         let mut names = Vec::new();
         let mut rest = chain;

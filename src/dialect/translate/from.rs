@@ -19,7 +19,7 @@ pub(super) struct Item {
     pub relations: Vec<Relation>,
     pub merged: Vec<Column>,
     /// Has a RIGHT or FULL join, whose place among its neighbours matters.
-    outer: bool,
+    pub(super) outer: bool,
 }
 
 fn unsupported<T>(what: &str) -> Result<T> {
@@ -37,6 +37,12 @@ pub(super) fn table_column(alias: &str, table: &Table, column: &crate::catalog::
     typed.nullable = !column.not_null;
     typed.column = Some((table.oid, column.number));
     Column { name: column.name.clone(), typed, hidden: false }
+}
+
+/// The system column `tableoid`.
+fn own_oid(oid: u32) -> Column {
+    let typed = Typed::constant(Value::Integer(i64::from(oid)), PgType::OID);
+    Column { name: "tableoid".into(), typed, hidden: true }
 }
 
 impl Translator<'_> {
@@ -167,7 +173,10 @@ impl Translator<'_> {
                 self.table_function(name, args, alias.as_ref(), *with_ordinality, visible)
             }
             TableFactor::UNNEST { alias, array_exprs, with_ordinality, with_offset: false, .. } => {
-                let [array] = array_exprs.as_slice() else { return unsupported("unnest() of several arrays") };
+                let [array] = array_exprs.as_slice() else {
+                    let (name, arrays) = (super::sets::in_step_name(), super::sets::several_arrays(array_exprs));
+                    return self.table_function(&name, &arrays, alias.as_ref(), *with_ordinality, visible);
+                };
                 let arg = FunctionArg::Unnamed(FunctionArgExpr::Expr(array.clone()));
                 let name = ObjectName::from(vec![sqlparser::ast::Ident::new("unnest")]);
                 self.table_function(&name, &[arg], alias.as_ref(), *with_ordinality, visible)
@@ -232,7 +241,9 @@ impl Translator<'_> {
                 (quote_name(&cte.sql_name), relation)
             }
             Found::Table(table) => {
-                let columns = table.columns.iter().map(|column| table_column(&shown, &table, column)).collect();
+                let mut columns: Vec<Column> =
+                    table.columns.iter().map(|column| table_column(&shown, &table, column)).collect();
+                columns.push(own_oid(table.oid));
                 let schema = alias.is_none().then(|| table.schema.clone());
                 (
                     quote_name(&table.sqlite_name),
@@ -240,7 +251,9 @@ impl Translator<'_> {
                 )
             }
             Found::System(table) => {
-                let columns = table.columns.iter().map(|column| table_column(&shown, table, column)).collect();
+                let mut columns: Vec<Column> =
+                    table.columns.iter().map(|column| table_column(&shown, table, column)).collect();
+                columns.push(own_oid(table.oid));
                 let schema = alias.is_none().then(|| table.schema.clone());
                 let sql = format!("{}.{}", quote_name(&table.schema), quote_name(&table.sqlite_name));
                 (sql, Relation { alias: shown.clone(), schema, table: None, columns })
@@ -337,6 +350,12 @@ impl Translator<'_> {
         visible: &[Relation],
     ) -> Result<Item> {
         let function = parts(name).pop().unwrap_or_default();
+        if super::sets::is_in_step(name) {
+            let shown = alias.map_or_else(|| "unnest".to_string(), |alias| fold(&alias.name));
+            let mut item = self.in_step(args, &shown, with_ordinality, visible)?;
+            item.relations.iter_mut().try_for_each(|relation| rename(relation, alias))?;
+            return Ok(item);
+        }
         self.scopes.push(Scope { relations: visible.to_vec(), clause: "functions in FROM", ..Scope::default() });
         let result = self.set_of(&function, args);
         self.scopes.pop();
@@ -425,7 +444,9 @@ impl Translator<'_> {
                 Ok((format!("evesql_json_texts({})", json.sql), PgType::TEXT))
             }
             ("regexp_split_to_table", _) | ("string_to_table", _) => unsupported(&format!("{function}()")),
-            ("pg_partition_ancestors", [oid]) => Ok((format!("json_array({})", oid.sql), PgType::REGCLASS)),
+            ("pg_partition_ancestors", [oid]) => {
+                Ok((format!("iif({} IS NULL, NULL, '[]')", oid.sql), PgType::REGCLASS))
+            }
             ("pg_get_keywords" | "pg_timezone_names" | "pg_show_all_settings" | "_pg_expandarray", _) => {
                 unsupported(&format!("{function}()"))
             }

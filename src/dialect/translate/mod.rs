@@ -11,6 +11,7 @@ mod from;
 mod names;
 mod operators;
 mod select;
+mod sets;
 mod signatures;
 mod table_ddl;
 mod typed;
@@ -172,6 +173,11 @@ impl<'a> Translator<'a> {
             params.push(ty.ok_or_else(|| {
                 SqlError::new("42P18", format!("could not determine data type of parameter ${}", at + 1))
             })?);
+        }
+        // Replicas have no pg_catalog: what it says of a node is no input of a change.
+        if self.uses_catalog && matches!(kind, Kind::Insert | Kind::Update | Kind::Delete) {
+            return Err(SqlError::new("0A000", "a statement that changes data cannot read the system catalogs")
+                .with_hint("Read them first, in a statement of their own."));
         }
         Ok(Prepared {
             kind,

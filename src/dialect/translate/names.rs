@@ -182,7 +182,10 @@ impl Translator<'_> {
             let mut found: Vec<(Option<u32>, &Column)> = merged.map(|column| (None, column)).collect();
             if found.is_empty() {
                 for relation in &scope.relations {
-                    let matching = relation.columns.iter().filter(|column| column.name == name && !column.hidden);
+                    let matching = relation
+                        .columns
+                        .iter()
+                        .filter(|column| column.name == name && (!column.hidden || column.is_system()));
                     found.extend(matching.map(|column| (relation.table, column)));
                 }
             }

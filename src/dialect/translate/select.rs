@@ -437,6 +437,9 @@ impl Translator<'_> {
         {
             return unsupported("this form of SELECT");
         }
+        if let Some(moved) = super::sets::moved_to_from(select) {
+            return self.select(&moved, shape, query);
+        }
         let from = self.from_clause(&select.from)?;
         self.lock_rows(query, &from.relations)?;
         let scope = Scope { relations: from.relations, merged: from.merged, clause: "WHERE", ..Scope::default() };
@@ -717,7 +720,7 @@ impl Translator<'_> {
                                 format!("missing FROM-clause entry for table \"{}\"", qualifier.join(".")),
                             )
                         })?;
-                    let columns = relation.columns.iter();
+                    let columns = relation.columns.iter().filter(|column| !column.is_system());
                     items.extend(columns.map(|c| Item {
                         expr: None,
                         typed: Some(c.typed.clone()),
@@ -1051,7 +1054,13 @@ fn named(expr: &Expr) -> Option<String> {
         Expr::Collate { expr, .. } => named(expr),
         Expr::Function(function) => parts(&function.name).pop(),
         Expr::Cast { expr, data_type, .. } => {
-            named(expr).or_else(|| super::names::data_type_of(data_type).ok().map(|(ty, _)| ty.name()))
+            // A column or function under casts gives its name, else the outermost cast its type.
+            let mut inner = expr.as_ref();
+            while let Expr::Cast { expr, .. } | Expr::Nested(expr) = inner {
+                inner = expr;
+            }
+            let below = if matches!(inner, Expr::TypedString(_)) { None } else { named(inner) };
+            below.or_else(|| super::names::data_type_of(data_type).ok().map(|(ty, _)| ty.name()))
         }
         Expr::TypedString(typed) => super::names::data_type_of(&typed.data_type).ok().map(|(ty, _)| ty.name()),
         Expr::Interval(_) => fixed("interval"),

@@ -309,6 +309,13 @@ pub(super) struct Column {
     pub hidden: bool,
 }
 
+impl Column {
+    /// A column that every table has and that only its name brings out.
+    pub fn is_system(&self) -> bool {
+        self.name == "tableoid"
+    }
+}
+
 /// A relation of a FROM clause.
 #[derive(Clone, Debug)]
 pub(super) struct Relation {
