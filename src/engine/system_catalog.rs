@@ -106,8 +106,8 @@ impl SystemCatalog {
         let wanted = Value::Integer(fingerprint(&state));
         let now = connection.query("SELECT state FROM pg_catalog.evesql_filled WHERE renewal = 'catalog'", &[])?;
         if now.first().and_then(|row| row.first()) != Some(&wanted) {
-            let changing = system_tables().iter().filter(|table| table.changes_at(Renewal::Catalog));
-            changing.map(|table| refill(connection, table, Renewal::Catalog, &source)).collect::<Result<(), _>>()?;
+            let mut changing = system_tables().iter().filter(|table| table.changes_at(Renewal::Catalog));
+            changing.try_for_each(|table| refill(connection, table, Renewal::Catalog, &source))?;
             connection.query("UPDATE pg_catalog.evesql_filled SET state = ? WHERE renewal = 'catalog'", &[wanted])?;
         }
         let changing = system_tables().iter().filter(|table| table.changes_at(Renewal::Statement));

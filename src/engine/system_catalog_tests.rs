@@ -46,7 +46,7 @@ fn relations_say_what_postgres_says_of_the_same_schema() {
     {
         let (query, expected) = case.split_once("\n----").unwrap();
         let sql: Arc<str> = query.trim().trim_end_matches(';').into();
-        system.renew(&mut connection, &catalog, &environment, Live::default(), &[sql.clone()]).unwrap();
+        system.renew(&mut connection, &catalog, &environment, Live::default(), std::slice::from_ref(&sql)).unwrap();
         let answer = match connection.answer(&[sql], &[], None) {
             Ok(answer) => answer.rows.to_vec(),
             Err(error) => {
