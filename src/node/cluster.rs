@@ -302,15 +302,21 @@ fn node_status(id: NodeId, node: Option<&RunningNode>) -> NodeStatus {
 fn divergence_status(divergence: &Divergence) -> DivergenceStatus {
     DivergenceStatus {
         index: divergence.log_id.index,
-        mode: match &divergence.mode {
-            crate::token::Mode::Planned => "planned".into(),
-            crate::token::Mode::Replay { .. } => "replay".into(),
-        },
+        mode: mode_name(divergence).into(),
         minority: divergence.minority.iter().map(|(node, _)| *node).collect(),
         tables: divergence.tables.clone(),
         pages: divergence.pages.clone(),
         transactions: divergence.transactions.clone(),
         healed_at: divergence.healed_at_us.map(crate::dialect::datetime::timestamp_text),
+    }
+}
+
+/// How the batch of a divergence was run.
+pub(super) fn mode_name(divergence: &Divergence) -> &'static str {
+    match (divergence.agreed, &divergence.mode) {
+        (None, _) => "replay",
+        (Some(_), crate::token::Mode::Planned) => "repair",
+        (Some(_), crate::token::Mode::Replay { .. }) => "repair after replay",
     }
 }
 

@@ -391,6 +391,7 @@ impl NodeCore {
         }
         self.remember(accepted);
         self.shared.publish(self.replica.accepted().borrow().clone(), accepted);
+        self.shared.agreed_up_to(accepted.log_id.index);
         self.shared.watermark.lock().accepted(accepted.log_id.index);
         let transactions = batches.iter().filter_map(|log_id| {
             let outcomes = self.outcomes.remove(&log_id.index)?;

@@ -1,12 +1,15 @@
 //! The cluster as its sessions see it.
 
-use super::cluster::{Cluster, SubmitError, random_u64};
+use super::cluster::{Cluster, SubmitError, mode_name, random_u64};
+use super::core::Drill;
 use super::running::RunningNode;
-use crate::catalog::relations::{Database, Environment};
+use crate::admin::NodeStatus;
+use crate::catalog::relations::{self, Database, Environment, Live};
 use crate::session::ticket_desk::TicketDesk;
 use crate::session::tickets::{Holder, Key, Mode};
 use crate::session::{Gateway, GatewayError, Pinned, ReadLevel, Soon, TicketError, Waiting};
-use crate::transaction::{Outcome, Transaction, Value};
+use crate::transaction::{Outcome, SqlError, Transaction, Value};
+use crate::verifier::Divergence;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,36 +134,53 @@ impl Gateway for ClusterGateway {
         Environment { databases: databases.collect(), ..Environment::default() }
     }
 
-    fn system_value(&self, database: &str, name: &str) -> Option<Value> {
-        match name {
-            "root" => {
-                let state = self.cluster.home()?.shared.accepted_state();
-                let version = state.databases.get(database)?;
-                Some(Value::Text(version.snapshot.root().to_string().into()))
-            }
-            _ => self.drill(name),
+    fn system_value(&self, _database: &str, name: &str) -> Option<Result<Value, SqlError>> {
+        name.strip_prefix("drill:").map(|drill| self.drill(drill))
+    }
+
+    fn live(&self) -> Live {
+        let status = self.cluster.status(0);
+        let replica = |node: NodeStatus| (node.id as i32, node.role, node.state, node.accepted_index as i64, node.root);
+        let divergence = |found: Divergence| relations::Divergence {
+            index: found.log_id.index as i64,
+            mode: mode_name(&found).into(),
+            minority: found.minority.iter().map(|(node, _)| *node as u32).collect(),
+            tables: found.tables,
+            pages: found.pages.len() as i64,
+            healed_at_us: found.healed_at_us,
+        };
+        Live {
+            replicas: status.nodes.into_iter().map(replica).collect(),
+            divergences: self.cluster.divergences().into_iter().map(divergence).collect(),
+            ..Live::default()
         }
     }
 }
 
 impl ClusterGateway {
-    /// `drill:KIND:NODE[:PAGE]`: carried out where the server was started with `--drills`.
-    fn drill(&self, name: &str) -> Option<Value> {
-        use super::core::Drill;
-        let mut parts = name.strip_prefix("drill:")?.split(':');
-        let kind = parts.next()?;
-        let node: u64 = parts.next()?.parse().ok()?;
-        let page = parts.next().and_then(|page| page.parse().ok()).unwrap_or(1);
+    /// `KIND:NODE[:PAGE]`: carried out where the server was started with `--drills`.
+    fn drill(&self, drill: &str) -> Result<Value, SqlError> {
         if !self.cluster.surroundings().config.drills {
-            return None;
+            let refused = SqlError::new("42501", "drills are not allowed here");
+            return Err(refused.with_hint("Start the server with --drills."));
         }
+        let mut parts = drill.split(':');
+        let kind = parts.next().unwrap_or_default();
+        let node: u64 = parts.next().and_then(|node| node.parse().ok()).unwrap_or(0);
+        let page = parts.next().and_then(|page| page.parse().ok()).unwrap_or(1);
         let done = match kind {
             "flip-bit" => self.cluster.drill(node, Drill::FlipBit { page }),
             "wrong-answer" => self.cluster.drill(node, Drill::WrongAnswer),
             "misorder" => self.cluster.drill(node, Drill::Misorder),
             "crash" => self.cluster.crash(node),
-            _ => return None,
+            _ => {
+                let unknown = SqlError::new("22023", format!("there is no drill \"{kind}\""));
+                return Err(unknown.with_hint("There are flip-bit, wrong-answer, misorder and crash."));
+            }
         };
-        Some(Value::Text(if done { "done".into() } else { format!("there is no running node {node}").into() }))
+        match done {
+            true => Ok(Value::Text(format!("{kind} on node {node}").into())),
+            false => Err(SqlError::new("22023", format!("no node {node} is running"))),
+        }
     }
 }

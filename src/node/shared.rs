@@ -254,6 +254,14 @@ impl NodeShared {
         }
     }
 
+    /// Batches up to this index are accepted: those that were run again are healed.
+    pub(super) fn agreed_up_to(&self, index: u64) {
+        let mut divergences = self.divergences.lock();
+        let open = |d: &&mut Divergence| d.healed_at_us.is_none() && d.agreed.is_none() && d.log_id.index <= index;
+        let now_us = if divergences.is_empty() { 0 } else { (self.now_us)() };
+        divergences.iter_mut().filter(open).for_each(|divergence| divergence.healed_at_us = Some(now_us));
+    }
+
     pub(super) fn healed(&self, node: NodeId) {
         let now_us = (self.now_us)();
         for open in self.divergences.lock().iter_mut().filter(|d| d.healed_at_us.is_none()) {

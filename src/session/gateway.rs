@@ -5,7 +5,7 @@ use crate::catalog::Catalog;
 use crate::catalog::relations::{Environment, Live};
 use crate::page::Hash;
 use crate::page_store::Snapshot;
-use crate::transaction::{Outcome, Transaction, Value};
+use crate::transaction::{Outcome, SqlError, Transaction, Value};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -138,8 +138,8 @@ pub trait Gateway: Send + Sync + 'static {
     }
 
     /// A system value by name, for functions whose result is an input (rule 26); those of the session and
-    /// of the version that it reads are not asked here.
-    fn system_value(&self, _database: &str, _name: &str) -> Option<Value> {
+    /// of the version that it reads are not asked here. `drill:..` breaks something on purpose.
+    fn system_value(&self, _database: &str, _name: &str) -> Option<Result<Value, SqlError>> {
         None
     }
 }

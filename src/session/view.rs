@@ -262,9 +262,9 @@ impl Source for SourceHandle {
                 .and_then(|oid| facts.and_then(|facts| facts.current.borrow().get(&oid).copied())),
         };
         number
-            .map(Value::Integer)
+            .map(|number| Ok(Value::Integer(number)))
             .or_else(|| state.gateway.system_value(&state.database, name))
-            .ok_or_else(|| SqlError::new("0A000", format!("{name} cannot be read here")))
+            .unwrap_or_else(|| Err(SqlError::new("0A000", format!("{name} cannot be read here"))))
     }
 }
 

@@ -4,11 +4,11 @@
 //! replica and the time of healing, and logs it.
 
 use crate::page::PageNumber;
-use crate::token::{LogId, Mode, NodeId, Token};
+use crate::token::{BallotKey, LogId, Mode, NodeId, Token};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// One batch on which a minority computed something else than the quorum.
+/// One batch on which nodes computed different results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Divergence {
     /// The batch.
@@ -17,9 +17,9 @@ pub struct Divergence {
     pub attempt: u32,
     /// How it was run.
     pub mode: Mode,
-    /// What the quorum computed.
-    pub agreed: Token,
-    /// Who computed something else, and what.
+    /// What the quorum computed; nothing where there was none, and the batch was run again.
+    pub agreed: Option<Token>,
+    /// Who computed something else, and what; without a quorum everybody's result.
     pub minority: Vec<(NodeId, Token)>,
     /// Texts of the batch's transactions, in order; empty when unknown.
     pub transactions: Vec<String>,
@@ -36,11 +36,16 @@ pub struct Divergence {
 impl Divergence {
     /// What the ballots tell.
     pub fn new(agreed: Token, mode: Mode, minority: Vec<(NodeId, Token)>) -> Self {
+        Divergence { agreed: Some(agreed), ..Self::without_quorum(agreed.key(), mode, minority) }
+    }
+
+    /// No quorum agreed, and all run the batch again: what each had computed.
+    pub fn without_quorum(key: BallotKey, mode: Mode, minority: Vec<(NodeId, Token)>) -> Self {
         Divergence {
-            log_id: agreed.log_id,
-            attempt: agreed.attempt,
+            log_id: key.log_id,
+            attempt: key.attempt,
             mode,
-            agreed,
+            agreed: None,
             minority,
             transactions: Vec::new(),
             pages: Vec::new(),
@@ -57,16 +62,30 @@ const SHOWN_MAX: usize = 10;
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nodes: Vec<String> = self.minority.iter().map(|(node, _)| format!("node {node}")).collect();
-        writeln!(f, "divergence in batch {}: {} computed another result", self.log_id.index, nodes.join(", "))?;
+        match &self.agreed {
+            Some(_) => {
+                writeln!(f, "divergence in batch {}: {} computed another result", self.log_id.index, nodes.join(", "))?
+            }
+            None => {
+                writeln!(f, "divergence in batch {}: no quorum agreed, it was run again one by one", self.log_id.index)?
+            }
+        }
         let mode = match &self.mode {
             Mode::Planned => "as planned".to_string(),
             Mode::Replay { void } if void.is_empty() => "one by one".to_string(),
             Mode::Replay { void } => format!("one by one, {} of its transactions void", void.len()),
         };
         writeln!(f, "  run {mode} (term {}, attempt {})", self.log_id.term, self.attempt)?;
-        writeln!(f, "  quorum: root {} answers {}", self.agreed.root, self.agreed.answers)?;
+        if let Some(agreed) = &self.agreed {
+            writeln!(f, "  quorum: root {} answers {}", agreed.root, agreed.answers)?;
+        }
         for (node, token) in &self.minority {
-            let what = match (token.root == self.agreed.root, token.answers == self.agreed.answers) {
+            let same = self.agreed.map(|agreed| (token.root == agreed.root, token.answers == agreed.answers));
+            let Some(same) = same else {
+                writeln!(f, "  node {node}: root {} answers {}", token.root, token.answers)?;
+                continue;
+            };
+            let what = match same {
                 (true, true) => "stands on another earlier batch",
                 (true, false) => "same pages, other answers",
                 (false, true) => "other pages, same answers",

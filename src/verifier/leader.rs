@@ -128,7 +128,9 @@ impl Verifier {
         let waited = past(self.leader.wait_us(&self.options));
         let stage = self.ledger.stage(log_id.index);
         let trial = matches!(stage, Stage::Trial(_));
-        let trouble = match self.judge(log_id, hash, self.known.token, waited) {
+        // A replay undoes work that a late token may yet confirm: it is given more time than an acceptance.
+        let patience_us = (4 * self.leader.wait_us(&self.options)).max(self.options.replay_wait_us);
+        let trouble = match self.judge(log_id, hash, self.known.token, past(patience_us)) {
             Judgement::Wait => return,
             Judgement::Unanimous(_) if !trial => return,
             Judgement::Quorum { minority, awaited, .. } if !trial => {
@@ -222,6 +224,7 @@ impl Verifier {
             if let Some(first) = self.leader.first_seen_us.get(&key) {
                 let waits = [self.options.wait_us.0, self.leader.wait_us(&self.options), self.options.void_wait_us];
                 deadlines.extend(waits.iter().map(|wait| first + wait));
+                deadlines.push(first + (4 * waits[1]).max(self.options.replay_wait_us));
             }
             deadlines.extend(self.leader.proposed.map(|(_, _, until_us)| until_us));
         }

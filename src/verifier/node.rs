@@ -27,7 +27,7 @@ use super::rules::Rules;
 use super::tokens::{Ballots, Received};
 use super::verdict::{Judgement, judge};
 use crate::page::Hash;
-use crate::token::{Accepted, Ballot, BallotKey, LogId, NodeId};
+use crate::token::{Accepted, Ballot, BallotKey, LogId, Mode, NodeId};
 use std::collections::BTreeMap;
 
 /// Settings of a verifier.
@@ -41,6 +41,8 @@ pub struct Options {
     pub engine: Hash,
     /// Least and most time that a missing token is awaited; between them it is twice the median delay.
     pub wait_us: (u64, u64),
+    /// How long a missing token is awaited, at least, when two others differ (rule 4).
+    pub replay_wait_us: u64,
     /// How long missing voters are awaited before a batch is voided.
     pub void_wait_us: u64,
     /// After this long without progress ballots are sent and asked for, and verdicts proposed, again.
@@ -60,6 +62,7 @@ impl Options {
             unaccepted_max: 8,
             engine: Hash::default(),
             wait_us: (300, 50_000),
+            replay_wait_us: 20_000,
             void_wait_us: 2_000_000,
             resend_us: 50_000,
             ballots_kept: 64,
@@ -217,6 +220,10 @@ impl Verifier {
     fn rewound(&mut self, index: u64, out: &mut Vec<Action>) {
         if index <= self.known.log_id.index {
             return self.halt(format!("V2: a rewind of batch {index}, which is accepted"), out);
+        }
+        let disagreement = self.ballots.disagreement(index, self.ledger.attempt(index));
+        if let Some((key, said)) = disagreement.filter(|_| self.ledger.stage(index) == Stage::Replayed) {
+            out.push(Action::Report(Box::new(Divergence::without_quorum(key, Mode::Planned, said))));
         }
         if !self.options.rules.rewind_drops_suffix {
             self.slots.retain(|slot| slot.log_id.index != index);

@@ -41,6 +41,18 @@ impl Ballots {
     }
 
     /// What each node said about an attempt on top of a parent.
+    /// The newest attempt on a batch, before this one, on which tokens differ: its key, and who said what.
+    pub fn disagreement(&self, index: u64, before_attempt: u32) -> Option<(BallotKey, Vec<(NodeId, Token)>)> {
+        let on_batch = self.by_key.iter().filter(|(key, _)| key.log_id.index == index && key.attempt < before_attempt);
+        let tokens = on_batch.map(|(key, said)| {
+            let tokens = said.iter().filter_map(|(node, ballot)| Some((*node, *ballot.token()?)));
+            (*key, tokens.collect::<Vec<_>>())
+        });
+        let differ = |tokens: &[(NodeId, Token)]| tokens.iter().any(|(_, token)| *token != tokens[0].1);
+        tokens.filter(|(_, tokens)| differ(tokens)).max_by_key(|(key, _)| key.attempt)
+    }
+
+    /// Who said what on a key.
     pub fn on(&self, key: &BallotKey) -> BTreeMap<NodeId, Ballot> {
         self.by_key.get(key).cloned().unwrap_or_default()
     }
