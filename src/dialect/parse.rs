@@ -141,11 +141,11 @@ fn order_sequence_options(solid: &[TokenWithSpan]) -> Option<Vec<TokenWithSpan>>
         None => return None,
     };
     let mut groups: Vec<(u8, Vec<TokenWithSpan>)> = Vec::new();
-    for at in start..end {
+    for (at, token) in solid.iter().enumerate().take(end).skip(start) {
         let after_no = at > start && word(at - 1) == "no";
         match rank(&word(at), &word(at + 1)).filter(|_| !after_no) {
-            Some(rank) => groups.push((rank, vec![solid[at].clone()])),
-            None => groups.last_mut()?.1.push(solid[at].clone()),
+            Some(rank) => groups.push((rank, vec![token.clone()])),
+            None => groups.last_mut()?.1.push(token.clone()),
         }
     }
     groups.sort_by_key(|group| group.0);

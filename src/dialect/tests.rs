@@ -209,6 +209,13 @@ impl Database {
             writeln!(out, "= {:?}", prepared.kind).unwrap();
             return Ok(());
         }
+        if prepared.uses_catalog {
+            // Its relations and functions are the engine's to provide.
+            let columns: Vec<String> =
+                prepared.columns.iter().map(|c| format!("{} {}", c.name, c.ty.format(c.typmod))).collect();
+            writeln!(out, ": {}", columns.join(", ")).unwrap();
+            return Ok(());
+        }
         let (rows, changes) = self.run(&prepared, &values)?;
         if !prepared.columns.is_empty() {
             let columns: Vec<String> =
@@ -235,6 +242,40 @@ impl Database {
         }
         Ok(())
     }
+}
+
+#[test]
+fn statements_as_deep_as_the_parser_takes_do_not_overflow_a_small_stack() {
+    let nest = |open: &str, middle: &str, close: &str, depth: usize| {
+        format!("select {}{middle}{}", open.repeat(depth), close.repeat(depth))
+    };
+    let catalog = Catalog::empty();
+    for (open, middle, close) in [
+        ("(", "1", ")"),
+        ("(select ", "1", ")"),
+        ("(case when true then ", "1", " end)"),
+        ("abs(", "1", ")"),
+        ("1 + (", "1", ")"),
+        ("(not ", "true", ")"),
+        ("true in (select ", "true", ")"),
+        ("exists (select true union select ", "true", ")"),
+        ("array[", "1", "]"),
+        ("- ", "1", ""),
+        ("coalesce(1, ", "2", ")"),
+    ] {
+        let mut understood = 0;
+        for depth in [5, 10, 20, 40, 80, 200] {
+            let answer = parse(&nest(open, middle, close, depth))
+                .and_then(|parsed| prepare(&parsed[0], &catalog, &[], &Settings::default()));
+            match answer {
+                Ok(_) => understood = depth,
+                Err(error) => assert!(matches!(error.code(), "54001" | "42601" | "42704"), "{open}: {error:?}"),
+            }
+        }
+        assert!(understood >= 5 || open == "array[", "{open} to {understood}");
+    }
+    let chain = format!("select 1 where true{}", " or 1 = 2".repeat(4_000));
+    assert!(prepare(&parse(&chain).unwrap()[0], &catalog, &[], &Settings::default()).is_ok());
 }
 
 fn error_line(error: &SqlError) -> String {

@@ -171,7 +171,7 @@ impl PgType {
         }
     }
     /// typlen.
-    pub fn len(self) -> i16 {
+    pub fn type_len(self) -> i16 {
         self.info().map_or(-1, |info| info.len)
     }
     /// typcategory: `N` numbers, `S` strings, `D` dates, `B` booleans, `A` arrays, ...

@@ -183,7 +183,7 @@ pub fn describe(column: &OutputColumn, binary: bool) -> ColumnDescription<'_> {
         table_oid: column.table_oid,
         column_number: column.column_number,
         type_oid: column.ty.0,
-        type_length: column.ty.len(),
+        type_length: column.ty.type_len(),
         type_modifier: column.typmod,
         format: i16::from(binary),
     }

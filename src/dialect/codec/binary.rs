@@ -22,7 +22,7 @@ pub fn encode_binary(value: ValueRef<'_>, ty: PgType, typmod: i32, out: &mut Byt
         (ValueRef::Integer(number), PgType::DATE) => out.put_i32(number as i32),
         (ValueRef::Integer(number), PgType::FLOAT8) => out.put_f64(number as f64),
         (ValueRef::Integer(number), PgType::FLOAT4) => out.put_f32(number as f32),
-        (ValueRef::Integer(number), _) if ty.len() == 8 => out.put_i64(number),
+        (ValueRef::Integer(number), _) if ty.type_len() == 8 => out.put_i64(number),
         (ValueRef::Integer(number), _) if ty.is_oid_like() || matches!(ty, PgType::XID | PgType::CID) => {
             out.put_u32(number as u32);
         }
@@ -101,7 +101,7 @@ fn numeric_to_binary(number: &Numeric, out: &mut BytesMut) {
 
 fn numeric_from_binary(bytes: &[u8]) -> Result<Numeric, SqlError> {
     let bad = || malformed("numeric");
-    if bytes.len() < 8 || bytes.len() % 2 != 0 {
+    if bytes.len() < 8 || !bytes.len().is_multiple_of(2) {
         return Err(bad());
     }
     let words: Vec<u16> = bytes.chunks(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();

@@ -1,7 +1,7 @@
 //! Arrays and JSON, both kept as JSON text.
 
 use super::{Arguments, BYTES_MAX, Result, ScalarFunction, bytes, integer, pure, strict, string, text, too_large};
-use crate::dialect::codec::{TextStyle, array_from_json, to_text};
+use crate::dialect::codec::{TextStyle, array_from_json, array_to_json, to_text};
 use crate::dialect::datetime::{Interval, add_interval};
 use crate::dialect::json::print;
 use crate::dialect::types::PgType;
@@ -76,6 +76,16 @@ fn string_to_array(args: &Arguments<'_>) -> Result<Value> {
         },
     };
     Ok(text(Json::Array(items).to_string()))
+}
+
+fn array_remove(args: &Arguments<'_>) -> Result<Value> {
+    if args[0].is_null() {
+        return Ok(Value::Null);
+    }
+    let element = PgType(integer(args[2])? as u32).element().unwrap_or(PgType::TEXT);
+    let kept: Vec<Value> =
+        array_from_json(string(args[0])?, element)?.into_iter().filter(|item| item.as_ref() != args[1]).collect();
+    Ok(text(array_to_json(&kept)))
 }
 
 /// Rows that generate_series makes at most.
@@ -314,6 +324,7 @@ pub(super) const TABLE: &[ScalarFunction] = &[
     pure("evesql_array_to_string", 3, array_to_string),
     pure("evesql_array_to_string", 4, array_to_string),
     pure("evesql_string_to_array", 2, string_to_array),
+    pure("evesql_array_remove", 3, array_remove),
     pure("evesql_series", 3, series),
     pure("evesql_series_time", 3, series_time),
     pure("evesql_json_get", 3, json_get),

@@ -386,6 +386,13 @@ impl Translator<'_> {
                     format!("(SELECT min(key) + 1 FROM json_each({}) WHERE {value} IS {})", args[0].sql, item.sql);
                 Typed::new(sql, PgType::INT4)
             }
+            ("array_remove", [_, _]) => {
+                let args = self.strict_args(exprs, 2, name)?;
+                let element = args[0].ty.element().ok_or_else(|| no_function(name, &args))?;
+                let item = self.coerce(args[1].clone(), element, -1, Context::Explicit)?;
+                let sql = format!("evesql_array_remove({}, {}, {})", args[0].sql, item.sql, args[0].ty.0);
+                Typed::new(sql, args[0].ty)
+            }
             ("array_append" | "array_cat", [_, _]) => {
                 let args = self.strict_args(exprs, 2, name)?;
                 self.binary(&sqlparser::ast::BinaryOperator::StringConcat, args[0].clone(), args[1].clone())?

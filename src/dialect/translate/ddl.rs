@@ -34,7 +34,7 @@ fn action(action: Option<ReferentialAction>) -> Action {
 }
 
 fn characteristics(given: Option<&ConstraintCharacteristics>) -> (bool, bool) {
-    let deferred = given.and_then(|c| c.initially.clone()).is_some_and(|i| matches!(i, DeferrableInitial::Deferred));
+    let deferred = given.and_then(|c| c.initially).is_some_and(|i| matches!(i, DeferrableInitial::Deferred));
     (given.and_then(|c| c.deferrable).unwrap_or(deferred), deferred)
 }
 
@@ -632,7 +632,7 @@ impl Translator<'_> {
             && has_star(select)
             && query.with.is_none()
         {
-            let item = self.from_clause(&select.from)?;
+            let item = self.tables_of(&select.from)?;
             let shared: Vec<String> = item.merged.iter().map(|column| column.name.clone()).collect();
             let mut projection = Vec::new();
             for old in std::mem::take(&mut select.projection) {

@@ -494,7 +494,7 @@ impl Translator<'_> {
             None => &[],
             Some(UpdateTableFromKind::AfterSet(tables) | UpdateTableFromKind::BeforeSet(tables)) => tables,
         };
-        let from = self.from_clause(from)?;
+        let from = self.tables_of(from)?;
         let mut relations = vec![relation];
         relations.extend(from.relations);
         self.scopes.push(Scope { relations, merged: from.merged, clause: "UPDATE", ..Scope::default() });
@@ -532,7 +532,7 @@ impl Translator<'_> {
         let [target] = from.as_slice() else { return unsupported("DELETE from several tables") };
         let (table, alias) = self.single_table(target)?;
         let relation = target_relation(&table, alias.clone());
-        let using = self.from_clause(delete.using.as_deref().unwrap_or(&[]))?;
+        let using = self.tables_of(delete.using.as_deref().unwrap_or(&[]))?;
         let mut relations = vec![relation];
         relations.extend(using.relations);
         self.scopes.push(Scope { relations, merged: using.merged, clause: "WHERE", ..Scope::default() });

@@ -48,6 +48,7 @@ impl Translator<'_> {
 
     /// As [`Self::expr`], but integers may leave their range: for columns that check it themselves.
     pub(super) fn raw(&mut self, expr: &Expr) -> Result<Typed> {
+        self.check_stack()?;
         if let Some(typed) = self.group_key(expr) {
             return Ok(typed);
         }

@@ -46,7 +46,7 @@ fn own_oid(oid: u32) -> Column {
 }
 
 impl Translator<'_> {
-    pub(super) fn from_clause(&mut self, from: &[TableWithJoins]) -> Result<Item> {
+    pub(super) fn tables_of(&mut self, from: &[TableWithJoins]) -> Result<Item> {
         let mut whole = Item::default();
         let mut pieces = Vec::new();
         for table in from {

@@ -58,6 +58,18 @@ pub(super) struct Translator<'a> {
     queries: u32,
     /// OVERRIDING SYSTEM VALUE.
     overriding: bool,
+    /// Where the stack was when the work began.
+    stack_base: usize,
+}
+
+/// Stack that one translation may take; threads have 2 MiB.
+const STACK_MAX: usize = 1 << 20;
+
+/// About where the stack is now.
+#[inline(never)]
+fn stack_place() -> usize {
+    let here = 0u8;
+    std::ptr::from_ref(&here).addr()
 }
 
 impl<'a> Translator<'a> {
@@ -91,7 +103,16 @@ impl<'a> Translator<'a> {
             names_made: 0,
             queries: 0,
             overriding: false,
+            stack_base: stack_place(),
         })
+    }
+
+    /// Refuses what is nested so deeply that the stack would not hold it.
+    fn check_stack(&self) -> Result<()> {
+        if stack_place().abs_diff(self.stack_base) > STACK_MAX {
+            return Err(SqlError::new("54001", "statement is nested too deeply"));
+        }
+        Ok(())
     }
 
     /// A name that no client can have chosen.

@@ -36,6 +36,9 @@ impl Translator<'_> {
         // Parameters and strings that are still of no type become text.
         let open = outputs.iter().any(|output| output.typed.param.is_some());
         let named = outputs.iter().any(|output| output.typed.ty.is_oid_like() && output.typed.ty != PgType::OID);
+        if outputs.iter().any(|output| output.typed.ty == PgType::RECORD) {
+            return unsupported("a row as a result");
+        }
         if !open && !named {
             return Ok((sql, outputs));
         }
@@ -72,6 +75,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn query(&mut self, query: &Query, targets: Targets<'_>, named: bool) -> Result<(String, Vec<Output>)> {
+        self.check_stack()?;
         self.queries += 1;
         if self.queries > QUERIES_MAX {
             return Err(SqlError::new("54001", "statement is too complex"));
@@ -406,7 +410,7 @@ impl Translator<'_> {
             for row in &mut rows {
                 let value = row[at].clone();
                 row[at] = match &target {
-                    Some(target) => self.to_target(value, target)?,
+                    Some(target) => self.fit_target(value, target)?,
                     None => self.coerce(value, ty, -1, Context::Implicit)?,
                 };
             }
@@ -418,7 +422,7 @@ impl Translator<'_> {
         Ok((format!("VALUES {}", list.join(", ")), outputs))
     }
 
-    fn to_target(&mut self, typed: Typed, target: &Target) -> Result<Typed> {
+    fn fit_target(&mut self, typed: Typed, target: &Target) -> Result<Typed> {
         let typed = match &target.column {
             Some(column) => self.assign(typed, column)?,
             None => self.coerce(typed, target.ty, target.typmod, Context::Implicit)?,
@@ -440,7 +444,7 @@ impl Translator<'_> {
         if let Some(moved) = super::sets::moved_to_from(select) {
             return self.select(&moved, shape, query);
         }
-        let from = self.from_clause(&select.from)?;
+        let from = self.tables_of(&select.from)?;
         self.lock_rows(query, &from.relations)?;
         let scope = Scope { relations: from.relations, merged: from.merged, clause: "WHERE", ..Scope::default() };
         self.scopes.push(scope);
@@ -487,8 +491,7 @@ impl Translator<'_> {
             let typed = self.condition(typed, "WHERE")?;
             tail += &format!(" WHERE {}", bare(&typed.sql));
         }
-        let mut items = self.expand(&select.projection)?;
-        let from = self.sets_in_list(&mut items, from)?;
+        let items = self.expand(&select.projection)?;
         let (keys, group_sql) = self.group_by(&select.group_by, &items, level)?;
         let aggregated = !keys.is_empty()
             || select.having.is_some()
@@ -519,7 +522,7 @@ impl Translator<'_> {
                 (None, None) => return unsupported("an empty select list item"),
             };
             let mut typed = match shape.targets.and_then(|targets| targets.get(at)).and_then(Option::as_ref) {
-                Some(target) => self.to_target(typed, target)?,
+                Some(target) => self.fit_target(typed, target)?,
                 None => typed.settled(),
             };
             // Inside a query around it, what has no type is text.
@@ -639,48 +642,6 @@ impl Translator<'_> {
             "42803",
             format!("column \"{name}\" must appear in the GROUP BY clause or be used in an aggregate function"),
         ))
-    }
-
-    /// Set-returning functions in the select list become joined rows. Several of one array go in step.
-    fn sets_in_list(&mut self, items: &mut [Item<'_>], from: &str) -> Result<String> {
-        let mut from = from.to_string();
-        let mut first: Option<(String, String)> = None;
-        for item in items {
-            let Some(Expr::Function(function)) = item.expr else { continue };
-            let name = parts(&function.name).pop().unwrap_or_default();
-            let returns_set = matches!(
-                name.as_str(),
-                "unnest"
-                    | "generate_series"
-                    | "generate_subscripts"
-                    | "json_array_elements_text"
-                    | "jsonb_array_elements_text"
-            );
-            let sqlparser::ast::FunctionArguments::List(list) = &function.args else { continue };
-            if !returns_set {
-                continue;
-            }
-            let (json, element) = self.set_of(&name, &list.args)?;
-            let array = match list.args.first() {
-                Some(arg) if matches!(name.as_str(), "unnest" | "generate_subscripts") => arg.to_string(),
-                _ => String::new(),
-            };
-            let alias = quote_name(&self.fresh("set"));
-            let comma = if from.is_empty() { "" } else { ", " };
-            match &first {
-                None => from += &format!("{comma}json_each({json}) AS {alias}"),
-                Some((leader, of)) if *of == array && !array.is_empty() => {
-                    from += &format!(" JOIN json_each({json}) AS {alias} ON {alias}.key = {leader}.key");
-                }
-                Some(_) => return unsupported("several set-returning functions in a select list"),
-            }
-            if first.is_none() {
-                first = Some((alias.clone(), array));
-            }
-            item.typed = Some(Typed::new(self.element_sql(&format!("{alias}.value"), element), element));
-            item.expr = None;
-        }
-        Ok(from)
     }
 
     fn expand<'e>(&self, projection: &'e [SelectItem]) -> Result<Vec<Item<'e>>> {
@@ -1035,7 +996,24 @@ pub(super) fn walk<'e>(expr: &'e Expr, visit: &mut impl FnMut(&'e Expr)) {
 
 /// The name that Postgres gives a column without an alias.
 pub(super) fn column_name(expr: &Expr) -> String {
-    named(expr).unwrap_or_else(|| "?column?".into())
+    named(expr).or_else(|| weakly_named(expr)).unwrap_or_else(|| "?column?".into())
+}
+
+/// A name from a type or a CASE, which a cast around it replaces.
+fn weakly_named(expr: &Expr) -> Option<String> {
+    let of_type = |data_type| {
+        let (ty, _) = super::names::data_type_of(data_type).ok()?;
+        Some(ty.element().filter(|_| ty.category() == 'A').unwrap_or(ty).name())
+    };
+    match expr {
+        Expr::Nested(inner) => weakly_named(inner),
+        Expr::Cast { data_type, .. } => of_type(data_type),
+        Expr::TypedString(typed) => of_type(&typed.data_type),
+        Expr::Interval(_) => Some("interval".into()),
+        Expr::Case { .. } => Some("case".into()),
+        Expr::Value(value) if matches!(value.value, Constant::Boolean(_)) => Some("bool".into()),
+        _ => None,
+    }
 }
 
 fn named(expr: &Expr) -> Option<String> {
@@ -1051,32 +1029,16 @@ fn named(expr: &Expr) -> Option<String> {
             field.or_else(|| named(root))
         }
         Expr::Nested(inner) => named(inner),
-        Expr::Collate { expr, .. } => named(expr),
+        Expr::Collate { expr, .. } | Expr::Cast { expr, .. } => named(expr),
         Expr::Function(function) => parts(&function.name).pop(),
-        Expr::Cast { expr, data_type, .. } => {
-            // A column or function under casts gives its name, else the outermost cast its type.
-            let mut inner = expr.as_ref();
-            while let Expr::Cast { expr, .. } | Expr::Nested(expr) = inner {
-                inner = expr;
-            }
-            let below = if matches!(inner, Expr::TypedString(_)) { None } else { named(inner) };
-            below.or_else(|| super::names::data_type_of(data_type).ok().map(|(ty, _)| ty.name()))
-        }
-        Expr::TypedString(typed) => super::names::data_type_of(&typed.data_type).ok().map(|(ty, _)| ty.name()),
-        Expr::Interval(_) => fixed("interval"),
-        Expr::Case { else_result, .. } => else_result
-            .as_deref()
-            .and_then(|expr| match expr {
-                Expr::Value(_) => None,
-                other => named(other),
-            })
-            .or_else(|| fixed("case")),
+        Expr::Case { else_result: Some(otherwise), .. } => named(otherwise),
         Expr::Exists { .. } => fixed("exists"),
         Expr::Array(_) => fixed("array"),
         Expr::Extract { .. } => fixed("extract"),
         Expr::Ceil { .. } => fixed("ceil"),
         Expr::Floor { .. } => fixed("floor"),
         Expr::Position { .. } => fixed("position"),
+        Expr::Substring { shorthand: true, .. } => fixed("substr"),
         Expr::Substring { .. } => fixed("substring"),
         Expr::Trim { trim_where, .. } => fixed(match trim_where {
             Some(sqlparser::ast::TrimWhereField::Leading) => "ltrim",
@@ -1086,7 +1048,6 @@ fn named(expr: &Expr) -> Option<String> {
         Expr::Overlay { .. } => fixed("overlay"),
         Expr::AtTimeZone { .. } => fixed("timezone"),
         Expr::Tuple(_) => fixed("row"),
-        Expr::Value(value) if matches!(value.value, Constant::Boolean(_)) => fixed("bool"),
         Expr::Subquery(query) => match query.body.as_ref() {
             SetExpr::Select(select) => select.projection.first().and_then(|item| match item {
                 SelectItem::UnnamedExpr(expr) => named(expr),

@@ -138,7 +138,6 @@ signatures! {
     "array_length" (ANYARRAY, INT4) INT4 "evesql_array_length({0}, {1})";
     "array_upper" (ANYARRAY, INT4) INT4 "evesql_array_length({0}, {1})";
     "array_lower" (ANYARRAY, INT4) INT4 "iif(evesql_array_length({0}, {1}) IS NULL, NULL, 1)";
-    "array_remove" (TEXT_ARRAY, TEXT) TEXT_ARRAY "iif({0} IS NULL, NULL, (SELECT json_group_array(value) FROM json_each({0}) WHERE value IS NOT {1}))";
     "cardinality" (ANYARRAY) INT4 "json_array_length({0})";
     "string_to_array" (TEXT, TEXT) TEXT_ARRAY "evesql_string_to_array({0}, {1})";
     "json_typeof" (JSON) TEXT "evesql_json_typeof({0})";
