@@ -7,8 +7,9 @@
 use super::NodeError;
 use super::core::{Drill, Input};
 use super::proposer::NotTaken;
-use super::running::{RunningNode, Surroundings, directory};
+use super::running::RunningNode;
 use super::waiters::{GiveUp, Waiters};
+use super::wiring::{Surroundings, directory, no_checkpoints};
 use crate::admin::{DivergenceStatus, NodeStatus, Status};
 use crate::config::Config;
 use crate::peer::InProcess;
@@ -73,8 +74,10 @@ impl Cluster {
             disk,
             clock: Arc::new(SystemClock),
             waiters: Arc::new(Waiters::default()),
-            checkpoints: Arc::default(),
+            checkpoints: no_checkpoints(&voters),
             incarnation: random_u64(),
+            starts: Arc::default(),
+            log_segment_bytes: 16 << 20,
         };
         let mut nodes = BTreeMap::new();
         for node in voters {

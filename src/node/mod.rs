@@ -1,6 +1,7 @@
 //! The top of the system: one node wired from its parts, and the programs over several of them.
 //!
-//! - `core`: a node without threads; `executor`, `running`: its threads; `storage`: its files;
+//! - `core`: a node without threads; `wiring`: its parts joined; `executor`, `running`: its threads; `inline`: it
+//!   without any, on simulated time; `storage`: its files;
 //! - `proposer`: the leader's way to consensus; `gateway`: what sessions see; `cluster`: nodes of one process;
 //! - `serve`, `check`: the programs.
 
@@ -9,6 +10,7 @@ mod cluster;
 pub mod core;
 mod executor;
 mod gateway;
+mod inline;
 pub mod message;
 mod proposer;
 mod repair;
@@ -18,14 +20,17 @@ mod shared;
 mod storage;
 mod waiters;
 mod watermark;
+mod wiring;
 
 pub use check::check;
 pub use cluster::Cluster;
 pub use gateway::ClusterGateway;
-pub use running::{RunningNode, directory};
+pub use inline::InlineNode;
+pub use running::RunningNode;
 pub use serve::{Server, serve};
 pub use shared::NodeShared;
 pub use waiters::Waiters;
+pub use wiring::{Surroundings, directory, no_checkpoints};
 
 use crate::token::NodeId;
 use std::io;

@@ -10,8 +10,8 @@
 use super::NodeError;
 use super::core::{Input, NodeCore};
 use super::executor::Inbox;
-use super::running::{Surroundings, checkpointed, directory};
 use super::shared::NodeShared;
+use super::wiring::{Surroundings, checkpointed, directory};
 use crate::config::Config;
 use crate::consensus::Consensus;
 use crate::engine;
@@ -22,11 +22,14 @@ use crate::seam::Disk;
 use crate::token::{LogId, NodeId};
 use crate::verifier::Mark;
 use parking_lot::Mutex;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::mpsc;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time;
 
 /// Pause of the background thread.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -64,6 +67,13 @@ impl Capture {
             ballots_needed_above: verifier.ballots_needed_above(),
             state: core.shared().accepted_state(),
         }
+    }
+}
+
+impl Capture {
+    /// As [`Capture::of`], of a node that is not in quarantine.
+    pub fn of_healthy(core: &NodeCore) -> Option<Capture> {
+        (!core.is_quarantined()).then(|| Capture::of(core))
     }
 }
 
@@ -165,38 +175,85 @@ impl Storage {
 
 /// Starts the background thread; it ends when the node's shared state is gone.
 pub fn start_background(
-    storage: Arc<Storage>,
-    shared: Arc<NodeShared>,
+    keeper: Keeper,
+    shared: &Arc<NodeShared>,
     inbox: Inbox,
     consensus: Consensus,
     runtime: tokio::runtime::Handle,
-    config: Config,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
-    let background = Background {
-        shared: Arc::downgrade(&shared),
-        storage,
-        inbox,
-        consensus,
-        runtime,
-        config,
-        checkpointed_batches: 0,
-        checkpointed_at: Instant::now(),
-        failed_at: None,
-        scrub: Scrub::default(),
-    };
+    let background = Background { shared: Arc::downgrade(shared), keeper, inbox, consensus, runtime };
     std::thread::Builder::new().name(format!("store-{}", shared.id)).spawn(move || background.run())
 }
 
 struct Background {
     shared: Weak<NodeShared>,
-    storage: Arc<Storage>,
+    keeper: Keeper,
     inbox: Inbox,
     consensus: Consensus,
     runtime: tokio::runtime::Handle,
+}
+
+impl Background {
+    fn run(mut self) {
+        loop {
+            let Some(shared) = self.shared.upgrade() else { return };
+            if shared.is_stopping() {
+                self.keeper.final_checkpoint(&shared);
+                return;
+            }
+            self.keeper.free();
+            if self.keeper.is_due(&shared) {
+                self.checkpoint(&shared);
+            }
+            if self.keeper.backfill_and_scrub(&shared) {
+                self.inbox.put(Input::Damage);
+            }
+            drop(shared);
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn checkpoint(&mut self, shared: &NodeShared) {
+        let (sender, receiver) = mpsc::channel();
+        self.inbox.call(move |core| drop(sender.send(Capture::of_healthy(core))));
+        let Ok(Some(capture)) = receiver.recv() else { return };
+        let Some(log_id) = self.keeper.checkpoint(shared, &capture) else { return };
+        if let Err(error) = self.runtime.block_on(checkpointed(&self.consensus, log_id, shared.purge_floor())) {
+            tracing::warn!(node = shared.id, error, "the log could not be purged");
+        }
+    }
+}
+
+/// The same as a task, on the runtime's clock.
+pub async fn run_inline(
+    mut keeper: Keeper,
+    shared: Arc<NodeShared>,
+    core: Rc<RefCell<NodeCore>>,
+    inbox: Inbox,
+    consensus: Consensus,
+) {
+    loop {
+        time::sleep(PAUSE).await;
+        keeper.free();
+        let capture = if keeper.is_due(&shared) { Capture::of_healthy(&core.borrow()) } else { None };
+        if let Some(log_id) = capture.and_then(|capture| keeper.checkpoint(&shared, &capture))
+            && let Err(error) = checkpointed(&consensus, log_id, shared.purge_floor()).await
+        {
+            tracing::warn!(node = shared.id, error, "the log could not be purged");
+        }
+        if keeper.backfill_and_scrub(&shared) {
+            inbox.put(Input::Damage);
+        }
+    }
+}
+
+/// What is done to a node's files beside the executor, in small steps.
+pub struct Keeper {
+    storage: Arc<Storage>,
     config: Config,
     checkpointed_batches: u64,
-    checkpointed_at: Instant,
-    failed_at: Option<Instant>,
+    checkpointed_at: time::Instant,
+    failed_at: Option<time::Instant>,
     scrub: Scrub,
 }
 
@@ -207,25 +264,24 @@ struct Scrub {
     leaf: u32,
 }
 
-impl Background {
-    fn run(mut self) {
-        loop {
-            let Some(shared) = self.shared.upgrade() else { return };
-            if shared.is_stopping() {
-                self.final_checkpoint(&shared);
-                return;
-            }
-            for database in self.storage.all() {
-                database.store().reclaim();
-                database.store().evict();
-            }
-            if self.is_due(&shared) {
-                self.checkpoint(&shared);
-            }
-            self.backfill();
-            self.scrub(&shared);
-            drop(shared);
-            std::thread::sleep(PAUSE);
+impl Keeper {
+    /// For a node that was just opened.
+    pub fn new(storage: Arc<Storage>, config: Config) -> Self {
+        Keeper {
+            storage,
+            config,
+            checkpointed_batches: 0,
+            checkpointed_at: time::Instant::now(),
+            failed_at: None,
+            scrub: Scrub::default(),
+        }
+    }
+
+    /// Gives back what superseded versions hold, and memory over the budget.
+    fn free(&self) {
+        for database in self.storage.all() {
+            database.store().reclaim();
+            database.store().evict();
         }
     }
 
@@ -238,24 +294,21 @@ impl Background {
         shared.serves() && patience && new > 0 && (much || self.checkpointed_at.elapsed() > QUIET)
     }
 
-    fn checkpoint(&mut self, shared: &NodeShared) {
+    /// Where the node's checkpoint stands now, unless it failed.
+    fn checkpoint(&mut self, shared: &NodeShared, capture: &Capture) -> Option<LogId> {
         let batches = shared.counters.batches();
-        let (sender, receiver) = mpsc::channel();
-        self.inbox.call(move |core| drop(sender.send((!core.is_quarantined()).then(|| Capture::of(core)))));
-        let Ok(Some(capture)) = receiver.recv() else { return };
-        match self.storage.checkpoint(&capture) {
+        match self.storage.checkpoint(capture) {
             Ok(log_id) => {
                 self.checkpointed_batches = batches;
-                self.checkpointed_at = Instant::now();
+                self.checkpointed_at = time::Instant::now();
                 self.failed_at = None;
                 shared.set_checkpoint(log_id.index.min(capture.ballots_needed_above));
-                if let Err(error) = self.runtime.block_on(checkpointed(&self.consensus, log_id, shared.purge_floor())) {
-                    tracing::warn!(node = shared.id, error, "the log could not be purged");
-                }
+                Some(log_id)
             }
             Err(error) => {
-                self.failed_at = Some(Instant::now());
+                self.failed_at = Some(time::Instant::now());
                 tracing::error!(node = shared.id, error, "the checkpoint failed; the one before stays in force");
+                None
             }
         }
     }
@@ -269,6 +322,12 @@ impl Background {
         }
     }
 
+    /// Some pages go to the base files, some are proved; whether damage was found.
+    fn backfill_and_scrub(&mut self, shared: &NodeShared) -> bool {
+        self.backfill();
+        self.scrub(shared)
+    }
+
     fn backfill(&self) {
         for database in self.storage.all() {
             if database.needs_backfill()
@@ -280,23 +339,23 @@ impl Background {
     }
 
     /// Hashes a few more pages of the accepted state from their bytes.
-    fn scrub(&mut self, shared: &NodeShared) {
+    fn scrub(&mut self, shared: &NodeShared) -> bool {
         let state = shared.accepted_state();
         let Some(version) = state.databases.values().nth(self.scrub.database) else {
             self.scrub = Scrub::default();
             shared.set_verified();
-            return;
+            return false;
         };
         let leaves = version.snapshot.page_count().div_ceil(64);
         let end = self.scrub.leaf.saturating_add(SCRUB_LEAVES);
         let damaged = version.snapshot.store().rehash_leaves(&version.snapshot, self.scrub.leaf..end);
         if !damaged.is_empty() {
             tracing::error!(node = shared.id, ?damaged, "the scrub found pages that do not match their hashes");
-            self.inbox.put(Input::Damage);
         }
         self.scrub.leaf = end;
         if end >= leaves {
             self.scrub = Scrub { database: self.scrub.database + 1, leaf: 0 };
         }
+        !damaged.is_empty()
     }
 }

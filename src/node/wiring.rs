@@ -1,0 +1,321 @@
+//! A node's parts and how they are joined, whoever drives them: threads in the real system (`running`), one
+//! task on one simulated clock in the simulator (`inline`).
+
+use super::NodeError;
+use super::core::{Input, NodeCore, Outside};
+use super::executor::Inbox;
+use super::message::NodeMessage;
+use super::proposer::{Proposer, Queue};
+use super::shared::{Checkpoints, NodeShared};
+use super::storage::{self, Storage};
+use super::waiters::Waiters;
+use crate::batch::Batch;
+use crate::batcher::Limits;
+use crate::config::Config;
+use crate::consensus::{Checkpoint, Consensus, ConsensusConfig, Event, Leadership, SnapshotInstaller};
+use crate::engine::fingerprint;
+use crate::log_store::{Log, LogOptions, Mode};
+use crate::page::Hash;
+use crate::peer::{Handler, InProcess, PeerMessage, PeerReply, Transport};
+use crate::seam::{Clock, Disk};
+use crate::token::{Accepted, Ballot, LogId, NodeId, Verdict};
+use crate::transaction::Transaction;
+use crate::verifier::{self, Members, Verifier};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// What the nodes of one process share.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Settings.
+    pub config: Config,
+    /// All voters.
+    pub voters: Vec<NodeId>,
+    /// Carries messages between the nodes.
+    pub network: Arc<InProcess>,
+    /// Where files are.
+    pub disk: Arc<dyn Disk>,
+    /// Wall-clock time.
+    pub clock: Arc<dyn Clock>,
+    /// Sessions that wait for outcomes; whichever node accepts first answers them.
+    pub waiters: Arc<Waiters>,
+    /// Each node's checkpoint: the log is purged behind the oldest.
+    pub checkpoints: Arc<Checkpoints>,
+    /// Drawn at random at the start of the process.
+    pub incarnation: u64,
+    /// Starts of nodes so far; makes each start's random numbers its own.
+    pub starts: Arc<AtomicU64>,
+    /// Length of a log segment in bytes.
+    pub log_segment_bytes: u64,
+}
+
+impl Surroundings {
+    /// Randomness of one start of one node. Never the same twice, though the process is: a node that comes back
+    /// must not repeat its batches' seeds, nor its log segments' salts.
+    pub(super) fn start_seed(&self, node: NodeId) -> u64 {
+        let start = self.starts.fetch_add(1, Ordering::Relaxed);
+        let numbers = [self.incarnation, node, start].map(u64::to_le_bytes);
+        Hash::of(&numbers.concat()).0 as u64
+    }
+}
+
+/// Each node's checkpoint at a process's start: none is known to be durable.
+pub fn no_checkpoints(voters: &[NodeId]) -> Arc<Checkpoints> {
+    Arc::new(Mutex::new(voters.iter().map(|node| (*node, 0)).collect()))
+}
+
+/// Directory of a node under the data directory.
+pub fn directory(config: &Config, node: NodeId) -> PathBuf {
+    config.data.join(format!("node-{node}"))
+}
+
+/// Opens a node's log.
+pub(super) fn open_log(node: NodeId, around: &Surroundings, seed: u64, mode: Mode) -> Result<Arc<Log>, NodeError> {
+    let home = directory(&around.config, node);
+    let options = LogOptions { segment_bytes: around.log_segment_bytes, ..LogOptions::new(node, seed) };
+    around.disk.create_directory(&home.join("log")).map_err(|e| NodeError::directory(&home, e))?;
+    Log::open(around.disk.clone(), &home.join("log"), options, mode)
+        .map_err(|error| NodeError::Log { node, reason: error.to_string() })
+}
+
+/// A node's way to consensus, closed until it leads.
+pub(super) fn new_proposer(around: &Surroundings, shared: Arc<NodeShared>, seed: u64) -> (Arc<Proposer>, Queue) {
+    let limits = Limits {
+        in_flight_max: around.config.batches_in_flight_max,
+        batch_transactions_max: around.config.batch_transactions_max,
+        batch_bytes_max: around.config.batch_bytes_max,
+        queue_transactions_max: around.config.queue_transactions_max,
+    };
+    Proposer::new(shared, around.clock.clone(), fingerprint(), limits, seed)
+}
+
+/// What the executor needs and what is made after it.
+#[derive(Default)]
+pub(super) struct Late {
+    pub(super) proposer: OnceLock<Arc<Proposer>>,
+    transport: OnceLock<Arc<dyn Transport>>,
+}
+
+/// The core, its files, and where its checkpoint stands.
+pub(super) type Built = (NodeCore, Arc<Storage>, Option<LogId>);
+
+/// On the executor's thread: SQLite connections stay on the thread that made them.
+pub(super) fn build(
+    node: NodeId,
+    around: &Surroundings,
+    log: &Arc<Log>,
+    inbox: Inbox,
+    late: Arc<Late>,
+) -> Result<Built, NodeError> {
+    let members = Members::new(around.voters.iter().copied());
+    let (storage, replica, mark) = storage::open(node, around)?;
+    let mark = mark.unwrap_or_else(|| verifier::Mark {
+        accepted: Accepted { root: replica.newest().root, ..Accepted::default() },
+        ledger: verifier::Ledger::default(),
+        members: members.clone(),
+    });
+    let mut options = verifier::Options::new(node);
+    options.engine = fingerprint();
+    options.unaccepted_max = around.config.batches_in_flight_max.max(4) * 4;
+    let recovered = verifier::Recovered { mark: mark.clone(), ballots: log.ballots(), crashes: Vec::new() };
+    let verifier = Verifier::recover(options, recovered);
+    let clock = around.clock.clone();
+    let shared = NodeShared::new(
+        node,
+        around.incarnation,
+        around.waiters.clone(),
+        around.checkpoints.clone(),
+        mark.accepted,
+        replica.accepted().borrow().clone(),
+        move || clock.now_us(),
+    );
+    let outside = RealOutside { node, log: log.clone(), inbox, late };
+    let checkpoint = (mark.accepted.log_id != LogId::default()).then_some(mark.accepted.log_id);
+    Ok((NodeCore::new(node, &members, verifier, replica, Box::new(outside), shared), storage, checkpoint))
+}
+
+/// What a node's part in consensus is made of.
+pub(super) struct ConsensusParts {
+    pub node: NodeId,
+    pub around: Surroundings,
+    pub seed: u64,
+    pub log: Arc<Log>,
+    pub inbox: Inbox,
+    pub proposer: Arc<Proposer>,
+    pub checkpoint: Option<LogId>,
+    pub is_new: bool,
+}
+
+impl ConsensusParts {
+    /// Starts consensus on the current runtime and joins the network; elections are not enabled yet. The tasks
+    /// go on until they are aborted.
+    pub(super) async fn begin(self, queue: Queue, late: &Late) -> Result<(Consensus, Vec<JoinHandle<()>>), String> {
+        let transport: Arc<dyn Transport> = self.around.network.transport(self.node);
+        late.transport.set(transport.clone()).unwrap_or_default();
+        let consensus = self.start(transport).await?;
+        let handler = NodeHandler { consensus: consensus.clone(), inbox: self.inbox.clone() };
+        let delivery = self.around.network.attach(self.node, Arc::new(handler));
+        if self.is_new {
+            let voters: Vec<_> = self.around.voters.iter().map(|node| (*node, String::new())).collect();
+            if let Err(error) = consensus.bootstrap(&voters).await {
+                delivery.abort();
+                return Err(error.to_string());
+            }
+        }
+        let proposing = tokio::spawn(self.proposer.clone().run(consensus.clone(), queue));
+        let following = tokio::spawn(follow_leader(self.node, consensus.leader(), self.inbox, self.proposer));
+        Ok((consensus, vec![delivery, proposing, following]))
+    }
+
+    async fn start(&self, transport: Arc<dyn Transport>) -> Result<Consensus, String> {
+        let config = ConsensusConfig {
+            heartbeat: Duration::from_millis(self.around.config.heartbeat_ms),
+            election_timeout_min: Duration::from_millis(self.around.config.election_ms),
+            election_timeout_max: Duration::from_millis(self.around.config.election_ms * 2),
+            ..ConsensusConfig::new(self.node, self.seed)
+        };
+        let inbox = self.inbox.clone();
+        let sink = move |event| match event {
+            Event::Appended(entry) => inbox.put(Input::Appended(entry)),
+            Event::Truncated { after } => inbox.put(Input::Truncated { after: after.unwrap_or(0) }),
+            Event::Decided { log_id, .. } => inbox.put(Input::Decided { index: log_id.index }),
+            // Refused by the installer below.
+            Event::Installed(_) => {}
+        };
+        let checkpoint = match &self.checkpoint {
+            Some(log_id) => Some(Checkpoint {
+                log_id: *log_id,
+                membership: self.log.membership_at(log_id.index).map_err(|e| e.to_string())?,
+                manifest: bytes::Bytes::new(),
+            }),
+            None => None,
+        };
+        Consensus::start(config, self.log.clone(), transport, Arc::new(sink), Arc::new(NoInstaller), checkpoint)
+            .await
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// Nodes of one process never lag beyond the log: it is purged only behind every node's checkpoint.
+struct NoInstaller;
+
+impl SnapshotInstaller for NoInstaller {
+    fn install(&self, _leader: NodeId, _checkpoint: Checkpoint) -> BoxFuture<'static, Result<(), String>> {
+        async { Err("this node cannot join by state transfer".to_string()) }.boxed()
+    }
+}
+
+/// Messages of ours go to the executor, the others to consensus.
+struct NodeHandler {
+    consensus: Consensus,
+    inbox: Inbox,
+}
+
+impl Handler for NodeHandler {
+    fn handle(&self, from: NodeId, message: PeerMessage) -> BoxFuture<'static, PeerReply> {
+        match message {
+            PeerMessage::Other(bytes) => {
+                match NodeMessage::decode(&bytes) {
+                    Ok(message) => self.inbox.put(Input::Message { from, message }),
+                    Err(error) => tracing::error!(from, %error, "a peer's message does not decode"),
+                }
+                futures::future::ready(PeerReply::None).boxed()
+            }
+            message => self.consensus.handle(from, message),
+        }
+    }
+}
+
+async fn follow_leader(
+    node: NodeId,
+    mut leader: watch::Receiver<Option<Leadership>>,
+    inbox: Inbox,
+    proposer: Arc<Proposer>,
+) {
+    loop {
+        let leading = leader.borrow_and_update().filter(|leading| leading.node == node);
+        proposer.lead(leading);
+        inbox.put(Input::Role { leads: leading.map(|leading| leading.term) });
+        if leader.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What the core causes, in the real system.
+struct RealOutside {
+    node: NodeId,
+    log: Arc<Log>,
+    inbox: Inbox,
+    late: Arc<Late>,
+}
+
+impl Outside for RealOutside {
+    fn persist(&mut self, ballot: Ballot) {
+        let (inbox, key, node) = (self.inbox.clone(), ballot.key(), self.node);
+        let done = Box::new(move |result: std::io::Result<()>| match result {
+            Ok(()) => inbox.put(Input::Persisted(key)),
+            Err(error) => tracing::error!(node, %error, "a ballot could not be made durable"),
+        });
+        if let Err(error) = self.log.issue_ballot(ballot, done) {
+            tracing::error!(node, %error, "a ballot could not be recorded");
+        }
+    }
+    fn mark_executing(&mut self, log_id: LogId, attempt: u32) -> u32 {
+        // A log that cannot be written has stopped this node's part in consensus already.
+        self.log.mark_executing(log_id, attempt).unwrap_or(1)
+    }
+    fn send(&mut self, to: NodeId, message: NodeMessage) {
+        if let Some(transport) = self.late.transport.get() {
+            transport.send(to, PeerMessage::Other(message.encode()));
+        }
+    }
+    fn propose(&mut self, term: u64, verdict: Verdict) {
+        if let Some(proposer) = self.late.proposer.get() {
+            proposer.propose(term, verdict);
+        }
+    }
+    fn saw_batch(&mut self, batch: &Batch) {
+        if let Some(proposer) = self.late.proposer.get() {
+            proposer.saw(batch);
+        }
+    }
+    fn accepted(&mut self, batches: &[LogId], _accepted: &Accepted) {
+        if let Some(proposer) = self.late.proposer.get() {
+            proposer.accepted(batches);
+        }
+    }
+    fn has_room(&mut self) {
+        if let Some(proposer) = self.late.proposer.get() {
+            proposer.accepted(&[]);
+        }
+    }
+    fn submitted(&mut self, transactions: Vec<Transaction>) {
+        if let Some(proposer) = self.late.proposer.get() {
+            // What is not taken is submitted again by its session's node.
+            for transaction in transactions {
+                let _ = proposer.submit(transaction);
+            }
+        }
+    }
+    fn halt(&mut self, reason: &str) {
+        tracing::error!(node = self.node, reason, "the node has stopped");
+    }
+}
+
+/// Notes a durable checkpoint, and purges the log behind `purge_floor`: in one process a node must always be able
+/// to catch up from the others' logs. A leader keeps what it does not know a follower to have: it would have to
+/// send a state instead, and a node behind a broken link may be further on than its leader knows.
+pub async fn checkpointed(consensus: &Consensus, log_id: LogId, purge_floor: u64) -> Result<(), String> {
+    let checkpoint = consensus.checkpoint_at(log_id, bytes::Bytes::new()).map_err(|e| e.to_string())?;
+    let replicated = consensus.metrics().replicated.into_values().map(|index| index.unwrap_or(0)).min();
+    let purge_floor = purge_floor.min(replicated.unwrap_or(u64::MAX)).min(log_id.index);
+    consensus.checkpointed(checkpoint, log_id.index - purge_floor).await.map_err(|e| e.to_string())
+}
