@@ -64,6 +64,9 @@ impl ConsensusConfig {
             // Only the owner's word purges (see `Consensus::checkpointed`).
             enable_elect: false,
             enable_pre_vote: Some(true),
+            // A leader that comes back has forgotten what it sent and had not flushed: leading on in its term, it
+            // would give those positions to other entries, under the same log ids.
+            enable_leader_restore: Some(false),
             backoff: "20ms".into(),
             ..Config::default()
         };
