@@ -289,6 +289,8 @@ pub fn refine(error: SqlError, catalog: &Catalog) -> SqlError {
         "23505" if error.message.starts_with("UNIQUE") => 2067,
         "23503" if error.message.starts_with("FOREIGN KEY") => 787,
         "23514" if error.message.starts_with("CHECK") => 275,
+        // 64-bit overflow makes a REAL, which the column's table refuses.
+        "42804" if error.message.starts_with("cannot store REAL value in INTEGER") => 3091,
         _ => return error,
     };
     crate::dialect::errors::from_sqlite(code, &error.message, catalog)
