@@ -12,6 +12,7 @@ use super::waiters::{GiveUp, Waiters};
 use super::wiring::{Surroundings, directory, no_checkpoints};
 use crate::admin::{DivergenceStatus, NodeStatus, Status};
 use crate::config::Config;
+use crate::consensus::Leadership;
 use crate::peer::InProcess;
 use crate::seam::{Disk, RealDisk, SystemClock};
 use crate::token::NodeId;
@@ -26,14 +27,14 @@ use std::time::{Duration, Instant};
 
 /// A crashed node of a drill comes back after this long.
 const DRILL_DOWNTIME: Duration = Duration::from_millis(1_000);
-/// Outstanding submissions are looked at this often.
-const RESUBMIT: Duration = Duration::from_millis(250);
+/// Whether submissions may be lost is looked at this often.
+const RESUBMIT: Duration = Duration::from_millis(50);
 
 /// A transaction may execute in batches up to this many log positions above the newest acceptance at its
 /// submission; the once-only table remembers longer (rule 18).
 const EXPIRES_AFTER: u64 = 500;
 /// A submission whose outcome stays unknown so long is given up.
-const OUTCOME_WAIT: Duration = Duration::from_secs(60);
+const OUTCOME_WAIT: Duration = Duration::from_secs(600);
 
 /// Why a transaction has no outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,8 +95,9 @@ impl Cluster {
         std::thread::Builder::new()
             .name("resubmit".into())
             .spawn(move || {
+                let mut led = None;
                 while let Some(cluster) = resubmitting.upgrade().filter(|cluster| !cluster.is_stopping()) {
-                    cluster.resubmit();
+                    cluster.resubmit(&mut led);
                     drop(cluster);
                     std::thread::sleep(RESUBMIT);
                 }
@@ -162,10 +164,10 @@ impl Cluster {
         transaction.expires_at_index = node.shared.accepted().log_id.index + EXPIRES_AFTER;
         let outcome = self.around.waiters.register(Arc::new(transaction.clone()));
         let guard = GiveUp::new(self.around.waiters.clone(), id);
-        if let Some(leader) = self.leader()
-            && leader.proposer.submit(transaction) == Err(NotTaken::Full)
-        {
-            return Box::pin(async { Err(SubmitError::Full) });
+        match self.leader().map_or(Err(NotTaken::NotLeader), |leader| leader.proposer.submit(transaction)) {
+            Ok(()) => {}
+            Err(NotTaken::NotLeader) => self.around.waiters.not_taken(id),
+            Err(NotTaken::Full) => return Box::pin(async { Err(SubmitError::Full) }),
         }
         Box::pin(async move {
             // Ended by the answer, or by `resubmit`, which watches the time for all of them.
@@ -175,14 +177,20 @@ impl Cluster {
         })
     }
 
-    /// Sends what has no outcome yet to the leader again, under the same ids: most of it is only on its way and
-    /// comes back as already done, behind its outcome.
-    fn resubmit(&self) {
-        if let Some(leader) = self.leader() {
-            self.around.waiters.give_up(OUTCOME_WAIT);
-            for transaction in self.around.waiters.overdue(RESUBMIT) {
-                // Refused: it is overdue again next time.
-                let _ = leader.proposer.submit((*transaction).clone());
+    /// Hands what may be lost to the leader again, under the same ids: what was not lost after all comes back as
+    /// already done, behind its outcome.
+    fn resubmit(&self, led: &mut Option<Leadership>) {
+        let waiters = &self.around.waiters;
+        waiters.give_up(OUTCOME_WAIT);
+        let Some(leader) = self.leader() else { return };
+        let leads = *leader.consensus.leader().borrow();
+        if leads != *led {
+            *led = leads;
+            waiters.lost();
+        }
+        for transaction in waiters.to_resubmit() {
+            if leader.proposer.submit((*transaction).clone()).is_err() {
+                waiters.not_taken(transaction.id);
             }
         }
     }

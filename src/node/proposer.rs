@@ -152,5 +152,7 @@ impl Proposer {
         if is_batch && state.leading == Some(leading) {
             state.batcher.finished();
         }
+        drop(state);
+        self.shared.waiters.lost();
     }
 }

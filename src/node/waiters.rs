@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -16,12 +17,14 @@ use tokio::time::Instant;
 #[derive(Default)]
 pub struct Waiters {
     waiting: Mutex<HashMap<TransactionId, Waiter>>,
+    /// Grows whenever what was submitted may be lost: the leader changed, or a proposal was not decided.
+    epoch: AtomicU64,
 }
 
 struct Waiter {
     transaction: Arc<Transaction>,
-    /// When it was last handed to a leader.
-    submitted: Instant,
+    /// The epoch in which it was last handed to a leader; nothing if no leader took it.
+    submitted: Option<u64>,
     registered: Instant,
     answer: oneshot::Sender<Outcome>,
 }
@@ -32,7 +35,12 @@ impl Waiters {
         let (answer, receiver) = oneshot::channel();
         self.waiting.lock().insert(
             transaction.id,
-            Waiter { transaction, submitted: Instant::now(), registered: Instant::now(), answer },
+            Waiter {
+                transaction,
+                submitted: Some(self.epoch.load(Ordering::Acquire)),
+                registered: Instant::now(),
+                answer,
+            },
         );
         receiver
     }
@@ -65,14 +73,26 @@ impl Waiters {
         self.waiting.lock().remove(&id);
     }
 
-    /// What was handed to a leader at least so long ago, to be handed over again; in the order of ids.
-    pub fn overdue(&self, age: Duration) -> Vec<Arc<Transaction>> {
-        let now = Instant::now();
+    /// What was submitted may be lost.
+    pub fn lost(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// No leader took this one.
+    pub fn not_taken(&self, id: TransactionId) {
+        if let Some(waiter) = self.waiting.lock().get_mut(&id) {
+            waiter.submitted = None;
+        }
+    }
+
+    /// What no leader took, or may be lost since one did: to be handed over again, in the order of ids.
+    pub fn to_resubmit(&self) -> Vec<Arc<Transaction>> {
+        let epoch = self.epoch.load(Ordering::Acquire);
         let mut waiting = self.waiting.lock();
-        let overdue = waiting.values_mut().filter(|waiter| now.duration_since(waiter.submitted) >= age);
-        let mut all: Vec<_> = overdue
+        let lost = waiting.values_mut().filter(|waiter| waiter.submitted != Some(epoch));
+        let mut all: Vec<_> = lost
             .map(|waiter| {
-                waiter.submitted = now;
+                waiter.submitted = Some(epoch);
                 waiter.transaction.clone()
             })
             .collect();
@@ -153,6 +173,18 @@ mod tests {
         assert!(!waiters.answer(&transaction(1), &Outcome::Stale), "another node hands it out late");
         assert!(waiters.answer(&transaction(2), &Outcome::Committed(Vec::new())));
         assert_eq!(second.try_recv(), Ok(Outcome::Committed(Vec::new())));
+    }
+
+    #[test]
+    fn only_what_may_be_lost_is_handed_over_again() {
+        let waiters = Waiters::default();
+        let _receiver = waiters.register(Arc::new(transaction(1)));
+        assert!(waiters.to_resubmit().is_empty());
+        waiters.lost();
+        assert_eq!(waiters.to_resubmit().len(), 1);
+        assert!(waiters.to_resubmit().is_empty());
+        waiters.not_taken(transaction(1).id);
+        assert_eq!(waiters.to_resubmit().len(), 1);
     }
 
     #[test]

@@ -40,7 +40,6 @@ impl Ballots {
         }
     }
 
-    /// What each node said about an attempt on top of a parent.
     /// The newest attempt on a batch, before this one, on which tokens differ: its key, and who said what.
     pub fn disagreement(&self, index: u64, before_attempt: u32) -> Option<(BallotKey, Vec<(NodeId, Token)>)> {
         let on_batch = self.by_key.iter().filter(|(key, _)| key.log_id.index == index && key.attempt < before_attempt);
@@ -52,7 +51,7 @@ impl Ballots {
         tokens.filter(|(_, tokens)| differ(tokens)).max_by_key(|(key, _)| key.attempt)
     }
 
-    /// Who said what on a key.
+    /// What each node said about an attempt on top of a parent.
     pub fn on(&self, key: &BallotKey) -> BTreeMap<NodeId, Ballot> {
         self.by_key.get(key).cloned().unwrap_or_default()
     }
