@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// A strict read waits at most so long for this node to accept what is decided.
 const ACCEPT_WAIT: Duration = Duration::from_secs(10);
+/// Pause before another node is asked: an election takes some of them.
+const ANOTHER_TRY: Duration = Duration::from_millis(10);
 
 /// Gateway of all sessions of a process.
 pub struct ClusterGateway {
@@ -32,7 +34,6 @@ impl ClusterGateway {
         if self.cluster.is_stopping() {
             return Err(GatewayError::ShuttingDown);
         }
-        let nobody = || GatewayError::Unavailable("no node of this process serves".into());
         self.cluster.home().ok_or_else(nobody)
     }
 }
@@ -62,6 +63,26 @@ async fn strict(node: Arc<RunningNode>, database: Arc<str>) -> Result<Pinned, Ga
     pin(&node, &database)
 }
 
+/// A node may go into quarantine while a reader waits for it: nothing was read yet, so another one does.
+async fn strict_somewhere(cluster: Arc<Cluster>, database: Arc<str>) -> Result<Pinned, GatewayError> {
+    let deadline = tokio::time::Instant::now() + ACCEPT_WAIT;
+    loop {
+        let found = match cluster.home() {
+            Some(node) => strict(node, database.clone()).await,
+            None => Err(nobody()),
+        };
+        let hopeless = cluster.is_stopping() || tokio::time::Instant::now() >= deadline;
+        match found {
+            Err(GatewayError::Unavailable(_)) if !hopeless => tokio::time::sleep(ANOTHER_TRY).await,
+            found => return found,
+        }
+    }
+}
+
+fn nobody() -> GatewayError {
+    GatewayError::Unavailable("no node of this process serves".into())
+}
+
 impl Gateway for ClusterGateway {
     fn has_database(&self, name: &str) -> bool {
         self.cluster.home().is_some_and(|node| node.shared.accepted_state().databases.contains_key(name))
@@ -73,15 +94,13 @@ impl Gateway for ClusterGateway {
         level: ReadLevel,
         max_staleness: Option<Duration>,
     ) -> Soon<Result<Pinned, GatewayError>> {
-        let node = match self.home() {
-            Ok(node) => node,
-            Err(error) => return Soon::Now(Err(error)),
-        };
-        let stale = max_staleness.is_some_and(|bound| node.shared.accepted_age() > bound);
-        match level {
-            ReadLevel::Local if !stale => Soon::Now(pin(&node, database)),
+        let home = self.home();
+        let stale = |node: &RunningNode| max_staleness.is_some_and(|bound| node.shared.accepted_age() > bound);
+        match (level, home) {
+            (_, Err(GatewayError::ShuttingDown)) => Soon::Now(Err(GatewayError::ShuttingDown)),
+            (ReadLevel::Local, Ok(node)) if !stale(&node) => Soon::Now(pin(&node, database)),
             // One that is too old becomes as fresh as a strict one.
-            _ => Soon::Later(Box::pin(strict(node, database.clone()))),
+            _ => Soon::Later(Box::pin(strict_somewhere(self.cluster.clone(), database.clone()))),
         }
     }
 
