@@ -372,6 +372,10 @@ impl NodeCore {
             tracing::error!(node = self.id, index = log_id.index, "this batch crashed the process twice");
             return failed(LocalFailure::Crash);
         }
+        if let Mode::Replay { void } = mode {
+            tracing::warn!(node = self.id, index = log_id.index, attempt, ?void, "executes a batch again, alone");
+            self.shared.replaying();
+        }
         match self.replica.execute(log_id, batch, mode) {
             Ok(executed) => {
                 self.outcomes.insert(log_id.index, executed.outcomes);
@@ -550,7 +554,7 @@ impl NodeCore {
         tracing::warn!(node = self.id, ?drill, "drill");
         match drill {
             Drill::FlipBit { page } => self.replica.drill(replica::Drill::FlipBit { page, bit: 0 }),
-            Drill::WrongAnswer => self.replica.drill(replica::Drill::WrongAnswer),
+            Drill::WrongAnswer => self.replica.drill(replica::Drill::WrongAnswer { by: self.id }),
             Drill::Misorder => self.replica.drill(replica::Drill::Misorder),
         }
         None

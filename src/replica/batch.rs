@@ -77,8 +77,8 @@ impl Replica {
             }
             self.commit()?;
         }
-        if drill == Some(Drill::WrongAnswer) {
-            falsify(&mut outcomes);
+        if let Some(Drill::WrongAnswer { by }) = drill {
+            falsify(&mut outcomes, by);
         }
         let databases = self.current()?;
         if let Some(Drill::FlipBit { page, bit }) = drill
@@ -197,10 +197,10 @@ fn plan_order(batch: &Batch) -> Vec<Vec<u32>> {
     groups
 }
 
-fn falsify(outcomes: &mut [Outcome]) {
+fn falsify(outcomes: &mut [Outcome], by: u64) {
     let answered = |outcome: &&mut Outcome| matches!(outcome, Outcome::Committed(answers) if !answers.is_empty());
     match outcomes.iter_mut().find(answered) {
-        Some(Outcome::Committed(answers)) => answers[0].changes ^= 1,
+        Some(Outcome::Committed(answers)) => answers[0].changes ^= by,
         _ => outcomes.iter_mut().take(1).for_each(|outcome| *outcome = Outcome::Expired),
     }
 }

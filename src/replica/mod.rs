@@ -80,7 +80,10 @@ pub const FIRST_DATABASES: [&str; 2] = ["evesql", "postgres"];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drill {
     /// One answer is not what was computed.
-    WrongAnswer,
+    WrongAnswer {
+        /// Its count of changes is off by these bits; not 0. Replicas with other bits are wrong in other ways.
+        by: u64,
+    },
     /// The transactions run in another order.
     Misorder,
     /// A bit of a page flips after it was hashed.

@@ -357,7 +357,7 @@ fn drills_show_in_the_token_or_in_the_scrub() {
     };
     let honest = run_with(None);
     assert!(honest.2.is_empty());
-    let wrong = run_with(Some(Drill::WrongAnswer));
+    let wrong = run_with(Some(Drill::WrongAnswer { by: 1 }));
     assert!(wrong.0 == honest.0 && wrong.1 != honest.1);
     let misordered = run_with(Some(Drill::Misorder));
     assert!(misordered.0 != honest.0 && misordered.1 != honest.1);
