@@ -43,6 +43,11 @@ pub struct Config {
     pub heartbeat_ms: u64,
     /// Shortest time without a leader before an election, in milliseconds; the longest is twice that.
     pub election_ms: u64,
+    /// Interactive transactions are not compared with what their clients saw. For the tests that prove that
+    /// the comparison is needed; no file and no option sets it.
+    #[doc(hidden)]
+    #[serde(skip)]
+    pub uncertified: bool,
 }
 
 impl Default for Config {
@@ -65,6 +70,7 @@ impl Default for Config {
             checkpoint_batches: 20_000,
             heartbeat_ms: 50,
             election_ms: 250,
+            uncertified: false,
         }
     }
 }

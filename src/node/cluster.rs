@@ -16,7 +16,7 @@ use crate::consensus::Leadership;
 use crate::peer::InProcess;
 use crate::seam::{Disk, RealDisk, SystemClock};
 use crate::token::NodeId;
-use crate::transaction::{Outcome, Transaction};
+use crate::transaction::{Operation, Outcome, Transaction};
 use crate::verifier::Divergence;
 use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
@@ -160,6 +160,9 @@ impl Cluster {
         let Some(node) = self.home().filter(|_| !self.is_stopping()) else {
             return Box::pin(async { Err(SubmitError::Unavailable) });
         };
+        if self.around.config.uncertified {
+            forget_what_was_seen(&mut transaction);
+        }
         let id = transaction.id;
         transaction.expires_at_index = node.shared.accepted().log_id.index + EXPIRES_AFTER;
         let outcome = self.around.waiters.register(Arc::new(transaction.clone()));
@@ -328,6 +331,15 @@ pub(super) fn mode_name(divergence: &Divergence) -> &'static str {
         (None, _) => "replay",
         (Some(_), crate::token::Mode::Planned) => "repair",
         (Some(_), crate::token::Mode::Replay { .. }) => "repair after replay",
+    }
+}
+
+/// Leaves nothing to compare: see [`Config::uncertified`].
+fn forget_what_was_seen(transaction: &mut Transaction) {
+    for operation in &mut transaction.operations {
+        if let Operation::Statement(statement) = operation {
+            statement.seen = None;
+        }
     }
 }
 

@@ -1,0 +1,148 @@
+//! What whole-system proofs share: a server inside the test or as a program of its own, and clients of it.
+
+#![allow(dead_code, reason = "each proof uses a part")]
+
+use evesql::config::Config;
+use evesql::node::{Cluster, Server};
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_postgres::{Client, NoTls};
+
+/// Nothing healthy takes so long, on a busy machine either.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A server in this process, in a directory of its own.
+pub struct InProcess {
+    server: Server,
+    _directory: tempfile::TempDir,
+}
+
+impl InProcess {
+    pub fn start(change: impl FnOnce(Config) -> Config) -> InProcess {
+        let _ = tracing_subscriber::fmt().with_env_filter("error,openraft=off").with_test_writer().try_init();
+        let directory = tempfile::tempdir().unwrap();
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let data = directory.path().join("data");
+        let config = Config { data, listen: nowhere, admin: nowhere, drills: true, ..Config::default() };
+        let server = Server::start(change(config)).unwrap();
+        InProcess { server, _directory: directory }
+    }
+
+    pub fn cluster(&self) -> &Arc<Cluster> {
+        self.server.cluster()
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Waits until all nodes serve with one accepted root.
+    pub fn agree(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let nodes = self.cluster().nodes();
+            let states: Vec<_> = nodes.iter().map(|node| node.shared.accepted()).collect();
+            let serving = nodes.len() == 3 && nodes.iter().all(|node| node.shared.serves());
+            if serving && states.windows(2).all(|pair| pair[0].root == pair[1].root && pair[0].log_id == pair[1].log_id)
+            {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no agreement:\n{}", self.cluster().status(0).render());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// A client; the error is the server's word, or the network's.
+pub async fn try_connect(address: SocketAddr) -> Result<Client, tokio_postgres::Error> {
+    let text = format!("host=127.0.0.1 port={} user=evesql dbname=evesql", address.port());
+    let (client, connection) = tokio_postgres::connect(&text, NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+pub async fn connect(address: SocketAddr) -> Client {
+    try_connect(address).await.expect("the server takes connections")
+}
+
+/// The SQLSTATE of an error; empty when the connection broke.
+pub fn code(error: &tokio_postgres::Error) -> String {
+    error.code().map_or(String::new(), |state| state.code().to_string())
+}
+
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// The program itself.
+pub fn evesql(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evesql"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    evesql(arguments).output().unwrap()
+}
+
+/// A running `evesql serve`; killed when it is dropped.
+pub struct Program {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+impl Program {
+    /// Starts on `data` and waits for the line that says it is ready.
+    pub fn serve(data: &Path, more: &[&str]) -> Result<Program, String> {
+        let mut arguments = vec!["serve", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"];
+        if !more.contains(&"--admin") {
+            arguments.extend(["--admin", "127.0.0.1:0"]);
+        }
+        arguments.extend(more);
+        let mut child = evesql(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let Some(address) =
+            line.trim().strip_prefix("ready: postgres://evesql@").and_then(|l| l.strip_suffix("/evesql"))
+        else {
+            let mut said = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            let status = child.wait().unwrap();
+            return Err(format!("{line}{said}exit code {:?}", status.code()));
+        };
+        // A full pipe would stop the server.
+        let mut stderr = child.stderr.take().unwrap();
+        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::stderr()));
+        Ok(Program { address: address.parse().unwrap(), child })
+    }
+
+    /// As `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// As Ctrl-C or `kill`; the exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        let sent = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(sent.success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
