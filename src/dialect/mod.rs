@@ -5,6 +5,7 @@
 //! settings give the same translation on every node.
 
 pub mod codec;
+mod copy_command;
 pub mod datetime;
 pub mod errors;
 pub mod functions;

@@ -459,7 +459,7 @@ impl Translator<'_> {
                         };
                         let name = match item {
                             SelectItem::ExprWithAlias { alias, .. } => fold(alias),
-                            _ => super::select::column_name(expr),
+                            _ => super::walk::column_name(expr),
                         };
                         let typed = self.expr(expr)?;
                         outputs.push(Output { name, typed: self.as_text_if_unknown(typed)? });

@@ -324,7 +324,7 @@ impl Translator<'_> {
             .iter()
             .map(|item| {
                 let (expr, name) = match item {
-                    SelectItem::UnnamedExpr(expr) => (expr, super::select::column_name(expr)),
+                    SelectItem::UnnamedExpr(expr) => (expr, super::walk::column_name(expr)),
                     SelectItem::ExprWithAlias { expr, alias } => (expr, fold(alias)),
                     _ => return unsupported("LATERAL"),
                 };
@@ -463,9 +463,7 @@ fn is_bare(select: &Select) -> bool {
         && select.having.is_none()
         && select.distinct.is_none()
         && select.projection.iter().all(|item| match item {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
-                !super::select::has_aggregate(expr)
-            }
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => !super::walk::has_aggregate(expr),
             _ => false,
         })
 }

@@ -1,20 +1,26 @@
 //! Typing and translation. One [`Translator`] per statement walks the tree once; expressions come out as
 //! SQLite text with their Postgres type ([`typed::Typed`]).
 
+mod aggregates;
+mod alter;
 mod calls;
 mod coerce;
 mod copy;
+mod create_table;
 mod ddl;
 mod dml;
+mod drop;
 mod expr;
 mod from;
 mod names;
 mod operators;
 mod select;
+mod set_operations;
 mod sets;
 mod signatures;
 mod table_ddl;
 mod typed;
+mod walk;
 
 pub(super) use typed::quote_name;
 

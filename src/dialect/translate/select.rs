@@ -2,7 +2,8 @@
 
 use super::coerce::Context;
 use super::names::{fold, parts};
-use super::typed::{Cte, GroupKey, Output, Scope, Target, Targets, Typed};
+use super::typed::{Cte, GroupKey, Output, Scope, Targets, Typed};
+use super::walk::{column_name, has_aggregate};
 use super::{Result, Translator, quote_name};
 use crate::dialect::prepared::{LockWait, Locking};
 use crate::dialect::types::PgType;
@@ -10,7 +11,7 @@ use crate::transaction::{SqlError, Value};
 use sqlparser::ast::{
     CteAsMaterialized, Distinct, Expr, GroupByExpr, LimitClause, LockType, NamedWindowExpr, NonBlock, OrderByExpr,
     OrderByKind, OrderByOptions, OrderBySort, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
-    SetOperator, SetQuantifier, Value as Constant, Values, WildcardAdditionalOptions, With,
+    Value as Constant, WildcardAdditionalOptions, With,
 };
 
 /// Queries translated for one statement, dry runs included: nested ones are run dry more than once.
@@ -21,12 +22,12 @@ fn unsupported<T>(what: &str) -> Result<T> {
 }
 
 /// How a query stands among others.
-struct Shape<'t> {
-    targets: Targets<'t>,
+pub(super) struct Shape<'t> {
+    pub targets: Targets<'t>,
     /// Columns need names that are all different.
-    named: bool,
-    order: Vec<OrderByExpr>,
-    limit: String,
+    pub named: bool,
+    pub order: Vec<OrderByExpr>,
+    pub limit: String,
 }
 
 impl Translator<'_> {
@@ -235,202 +236,7 @@ impl Translator<'_> {
         Ok(format!("WITH {}{} ", if with.recursive { "RECURSIVE " } else { "" }, list.join(", ")))
     }
 
-    /// UNION and its relatives, and whatever needs a query around it.
-    fn set_operation(&mut self, body: &SetExpr, shape: Shape<'_>) -> Result<(String, Vec<Output>)> {
-        let mut leaves: Vec<(&'static str, &SetExpr)> = Vec::new();
-        let mut rest = body;
-        while let SetExpr::SetOperation { left, op, set_quantifier, right } = rest {
-            let all = matches!(set_quantifier, SetQuantifier::All);
-            if !matches!(set_quantifier, SetQuantifier::All | SetQuantifier::Distinct | SetQuantifier::None) {
-                return unsupported("BY NAME");
-            }
-            let word = match (op, all) {
-                (SetOperator::Union, true) => "UNION ALL",
-                (SetOperator::Union, false) => "UNION",
-                (SetOperator::Intersect, false) => "INTERSECT",
-                (SetOperator::Except, false) => "EXCEPT",
-                (op, _) => return unsupported(&format!("{op} ALL")),
-            };
-            leaves.push((word, right));
-            rest = left;
-        }
-        leaves.push(("", rest));
-        leaves.reverse();
-        let mut found: Vec<Vec<Output>> = Vec::new();
-        for (_, leaf) in &leaves {
-            let outputs = self.dry(|this| this.leaf(leaf, None, false))?.1;
-            if found.first().is_some_and(|first| first.len() != outputs.len()) {
-                let word = leaves[found.len()].0.split(' ').next().unwrap_or("UNION");
-                return Err(SqlError::new("42601", format!("each {word} query must have the same number of columns")));
-            }
-            found.push(outputs);
-        }
-        let distinct = leaves.iter().any(|(word, _)| !word.is_empty() && *word != "UNION ALL");
-        let mut targets = Vec::new();
-        let mut outputs = Vec::new();
-        for at in 0..found[0].len() {
-            let column: Vec<&Typed> = found.iter().map(|outputs| &outputs[at].typed).collect();
-            let (ty, typmod) = self.common_type(
-                &column,
-                leaves.get(1).map_or("UNION", |leaf| leaf.0.split(' ').next().unwrap_or("UNION")),
-            )?;
-            let given = shape.targets.and_then(|targets| targets[at].clone());
-            let scale = column[0].scale.filter(|scale| column.iter().all(|typed| typed.scale == Some(*scale)));
-            let align = distinct && ty == PgType::NUMERIC && scale.is_none();
-            let mut typed = Typed::new("", ty).nullable_if(column.iter().any(|typed| typed.nullable));
-            typed.typmod = typmod;
-            typed.scale = if align { None } else { scale };
-            outputs.push(Output { name: found[0][at].name.clone(), typed });
-            targets.push(Some(given.unwrap_or(Target { ty, typmod: -1, align, column: None })));
-        }
-        // Keys that do not sort as they are stored are computed around the whole.
-        let around =
-            !shape.order.is_empty() && outputs.iter().any(|output| self.sort_key(&output.typed) != output.typed.sql);
-        let named = shape.named || around;
-        let mut sql = String::new();
-        let mut names = Vec::new();
-        for (at, (word, leaf)) in leaves.iter().enumerate() {
-            if at > 0 {
-                sql += &format!(" {word} ");
-            }
-            let (text, leaf_outputs) = self.leaf(leaf, Some(&targets), named && at == 0)?;
-            if at == 0 {
-                names = leaf_outputs.into_iter().map(|output| output.name).collect();
-            }
-            sql += &text;
-        }
-        let leaf_names: Vec<String> = names;
-        if shape.named {
-            outputs.iter_mut().zip(&leaf_names).for_each(|(output, name)| output.name.clone_from(name));
-        }
-        for (output, target) in outputs.iter_mut().zip(&targets) {
-            if let Some(target) = target {
-                output.typed.ty = target.ty;
-            }
-        }
-        if around {
-            let list: Vec<String> = leaf_names.iter().map(|name| format!("u.{0} AS {0}", quote_name(name))).collect();
-            sql = format!("SELECT {} FROM ({sql}) AS u", list.join(", "));
-            for (output, name) in outputs.iter_mut().zip(&leaf_names) {
-                output.typed.sql = format!("u.{}", quote_name(name));
-            }
-        }
-        sql += &self.order_by_outputs(&shape.order, &outputs)?;
-        sql += &shape.limit;
-        Ok((sql, outputs))
-    }
-
-    /// One side of a set operation, as SQLite takes it: a plain SELECT or VALUES.
-    fn leaf(&mut self, leaf: &SetExpr, targets: Targets<'_>, named: bool) -> Result<(String, Vec<Output>)> {
-        let shape = |targets| Shape { targets, named, order: Vec::new(), limit: String::new() };
-        match leaf {
-            SetExpr::Select(select) => {
-                let query = Query {
-                    with: None,
-                    body: Box::new(SetExpr::Values(Values {
-                        explicit_row: false,
-                        value_keyword: false,
-                        rows: Vec::new(),
-                    })),
-                    order_by: None,
-                    limit_clause: None,
-                    fetch: None,
-                    locks: Vec::new(),
-                    for_clause: None,
-                    settings: None,
-                    format_clause: None,
-                    pipe_operators: Vec::new(),
-                };
-                self.select(select, shape(targets), &query)
-            }
-            SetExpr::Values(values) => {
-                let (sql, outputs) = self.values(values, targets)?;
-                // SQLite gives these columns the same names as Postgres.
-                Ok((format!("SELECT * FROM ({sql})"), outputs))
-            }
-            SetExpr::Query(query) => {
-                let (sql, outputs) = self.query(query, targets, named)?;
-                Ok((format!("SELECT * FROM ({sql})"), outputs))
-            }
-            SetExpr::SetOperation { .. } => {
-                let (sql, outputs) = self.set_operation(leaf, shape(targets))?;
-                Ok((format!("SELECT * FROM ({sql})"), outputs))
-            }
-            SetExpr::Table(table) => {
-                let name = table.table_name.clone().unwrap_or_default();
-                let schema = table.schema_name.as_ref().map_or(String::new(), |schema| format!("{schema}."));
-                let query = crate::dialect::parse::parse_query(&format!("SELECT * FROM {schema}{name}"))?;
-                self.query(&query, targets, named)
-            }
-            _ => unsupported("a data-modifying statement in WITH"),
-        }
-    }
-
-    fn order_by_outputs(&mut self, terms: &[OrderByExpr], outputs: &[Output]) -> Result<String> {
-        let mut list = Vec::new();
-        for term in terms {
-            let at = output_position(&term.expr, outputs)?.ok_or_else(|| {
-                SqlError::new("0A000", "invalid UNION/INTERSECT/EXCEPT ORDER BY clause")
-                    .with_detail("Only result column names can be used, not expressions or functions.")
-            })?;
-            let typed = &outputs[at].typed;
-            let key = self.sort_key(typed);
-            let key = if key == typed.sql { (at + 1).to_string() } else { key };
-            list.push(order_term(&key, typed.nullable, &term.options)?);
-        }
-        Ok(if list.is_empty() { String::new() } else { format!(" ORDER BY {}", list.join(", ")) })
-    }
-
-    pub(super) fn values(&mut self, values: &Values, targets: Targets<'_>) -> Result<(String, Vec<Output>)> {
-        let width = values.rows.first().map_or(0, |row| row.content.len());
-        let mut rows: Vec<Vec<Typed>> = Vec::new();
-        self.scopes.push(Scope { clause: "VALUES", ..Scope::default() });
-        let result = (|| {
-            for row in &values.rows {
-                if row.content.len() != width {
-                    return Err(SqlError::new("42601", "VALUES lists must all be the same length"));
-                }
-                let row: Result<Vec<Typed>> = row.content.iter().map(|expr| self.expr(expr)).collect();
-                rows.push(row?);
-            }
-            Ok(())
-        })();
-        self.scopes.pop();
-        result?;
-        let mut outputs = Vec::new();
-        for at in 0..width {
-            let column: Vec<&Typed> = rows.iter().map(|row| &row[at]).collect();
-            let (ty, typmod) = self.common_type(&column, "VALUES")?;
-            let target = targets.and_then(|targets| targets[at].clone());
-            let mut typed = Typed::new("", target.as_ref().map_or(ty, |target| target.ty));
-            typed.nullable = column.iter().any(|typed| typed.nullable);
-            typed.typmod = typmod;
-            typed.scale = column[0].scale.filter(|scale| column.iter().all(|other| other.scale == Some(*scale)));
-            outputs.push(Output { name: format!("column{}", at + 1), typed });
-            for row in &mut rows {
-                let value = row[at].clone();
-                row[at] = match &target {
-                    Some(target) => self.fit_target(value, target)?,
-                    None => self.coerce(value, ty, -1, Context::Implicit)?,
-                };
-            }
-        }
-        let list: Vec<String> = rows
-            .iter()
-            .map(|row| format!("({})", row.iter().map(|typed| typed.sql.as_str()).collect::<Vec<_>>().join(", ")))
-            .collect();
-        Ok((format!("VALUES {}", list.join(", ")), outputs))
-    }
-
-    fn fit_target(&mut self, typed: Typed, target: &Target) -> Result<Typed> {
-        let typed = match &target.column {
-            Some(column) => self.assign(typed, column)?,
-            None => self.coerce(typed, target.ty, target.typmod, Context::Implicit)?,
-        };
-        Ok(if target.align { self.normal_form(typed) } else { typed })
-    }
-
-    fn select(&mut self, select: &Select, shape: Shape<'_>, query: &Query) -> Result<(String, Vec<Output>)> {
+    pub(super) fn select(&mut self, select: &Select, shape: Shape<'_>, query: &Query) -> Result<(String, Vec<Output>)> {
         if select.into.is_some() {
             return unsupported("SELECT INTO");
         }
@@ -833,7 +639,7 @@ fn plain_wildcard(options: &WildcardAdditionalOptions) -> Result<()> {
 }
 
 /// One key: Postgres puts NULLs last going up and first going down, SQLite the other way round.
-fn order_term(key: &str, nullable: bool, options: &OrderByOptions) -> Result<String> {
+pub(super) fn order_term(key: &str, nullable: bool, options: &OrderByOptions) -> Result<String> {
     let descending = match &options.sort {
         None | Some(OrderBySort::Asc) => false,
         Some(OrderBySort::Desc) => true,
@@ -852,7 +658,7 @@ fn order_term(key: &str, nullable: bool, options: &OrderByOptions) -> Result<Str
 }
 
 /// Which output a name or number in ORDER BY means.
-fn output_position(expr: &Expr, outputs: &[Output]) -> Result<Option<usize>> {
+pub(super) fn output_position(expr: &Expr, outputs: &[Output]) -> Result<Option<usize>> {
     match expr {
         Expr::Value(value) => match &value.value {
             Constant::Number(digits, _) => match digits.parse::<usize>() {
@@ -903,159 +709,4 @@ fn bare(sql: &str) -> &str {
         }
     }
     inner
-}
-
-/// Whether an aggregate is called in an expression, subqueries and windows left out.
-pub(super) fn has_aggregate(expr: &Expr) -> bool {
-    let mut found = false;
-    walk(expr, &mut |expr| {
-        if let Expr::Function(function) = expr {
-            let name = parts(&function.name).pop().unwrap_or_default();
-            found |= function.over.is_none() && super::calls::is_aggregate(&name);
-        }
-    });
-    found
-}
-
-/// Visits an expression and its parts, but no subqueries.
-pub(super) fn walk<'e>(expr: &'e Expr, visit: &mut impl FnMut(&'e Expr)) {
-    use sqlparser::ast::{FunctionArg, FunctionArgExpr, FunctionArguments};
-    let mut stack = vec![expr];
-    while let Some(expr) = stack.pop() {
-        visit(expr);
-        match expr {
-            Expr::BinaryOp { left, right, .. } | Expr::AnyOp { left, right, .. } | Expr::AllOp { left, right, .. } => {
-                stack.extend([left.as_ref(), right])
-            }
-            Expr::Nested(e)
-            | Expr::IsNull(e)
-            | Expr::IsNotNull(e)
-            | Expr::IsTrue(e)
-            | Expr::IsNotTrue(e)
-            | Expr::IsFalse(e)
-            | Expr::IsNotFalse(e)
-            | Expr::IsUnknown(e)
-            | Expr::IsNotUnknown(e) => stack.push(e),
-            Expr::UnaryOp { expr, .. }
-            | Expr::Cast { expr, .. }
-            | Expr::Extract { expr, .. }
-            | Expr::Collate { expr, .. }
-            | Expr::Ceil { expr, .. }
-            | Expr::Floor { expr, .. }
-            | Expr::InSubquery { expr, .. } => stack.push(expr),
-            Expr::IsDistinctFrom(a, b) | Expr::IsNotDistinctFrom(a, b) => stack.extend([a.as_ref(), b]),
-            Expr::Between { expr, low, high, .. } => stack.extend([expr.as_ref(), low, high]),
-            Expr::InList { expr, list, .. } => {
-                stack.push(expr);
-                stack.extend(list);
-            }
-            Expr::Like { expr, pattern, .. }
-            | Expr::ILike { expr, pattern, .. }
-            | Expr::SimilarTo { expr, pattern, .. } => stack.extend([expr.as_ref(), pattern]),
-            Expr::AtTimeZone { timestamp, time_zone } => stack.extend([timestamp.as_ref(), time_zone]),
-            Expr::Position { expr, r#in } => stack.extend([expr.as_ref(), r#in]),
-            Expr::Substring { expr, substring_from, substring_for, .. } => {
-                stack.push(expr);
-                stack.extend(substring_from.as_deref());
-                stack.extend(substring_for.as_deref());
-            }
-            Expr::Trim { expr, trim_what, .. } => {
-                stack.push(expr);
-                stack.extend(trim_what.as_deref());
-            }
-            Expr::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
-                stack.extend([expr.as_ref(), overlay_what, overlay_from]);
-                stack.extend(overlay_for.as_deref());
-            }
-            Expr::Case { operand, conditions, else_result, .. } => {
-                stack.extend(operand.as_deref());
-                stack.extend(else_result.as_deref());
-                stack.extend(conditions.iter().flat_map(|when| [&when.condition, &when.result]));
-            }
-            Expr::Tuple(items) => stack.extend(items),
-            Expr::Array(array) => stack.extend(&array.elem),
-            Expr::CompoundFieldAccess { root, .. } => stack.push(root),
-            Expr::Function(function) => {
-                if let FunctionArguments::List(list) = &function.args {
-                    for arg in &list.args {
-                        if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = arg {
-                            stack.push(expr);
-                        }
-                    }
-                }
-                stack.extend(function.filter.as_deref());
-                if let Some(sqlparser::ast::WindowType::WindowSpec(spec)) = &function.over {
-                    stack.extend(&spec.partition_by);
-                    stack.extend(spec.order_by.iter().map(|term| &term.expr));
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// The name that Postgres gives a column without an alias.
-pub(super) fn column_name(expr: &Expr) -> String {
-    named(expr).or_else(|| weakly_named(expr)).unwrap_or_else(|| "?column?".into())
-}
-
-/// A name from a type or a CASE, which a cast around it replaces.
-fn weakly_named(expr: &Expr) -> Option<String> {
-    let of_type = |data_type| {
-        let (ty, _) = super::names::data_type_of(data_type).ok()?;
-        Some(ty.element().filter(|_| ty.category() == 'A').unwrap_or(ty).name())
-    };
-    match expr {
-        Expr::Nested(inner) => weakly_named(inner),
-        Expr::Cast { data_type, .. } => of_type(data_type),
-        Expr::TypedString(typed) => of_type(&typed.data_type),
-        Expr::Interval(_) => Some("interval".into()),
-        Expr::Case { .. } => Some("case".into()),
-        Expr::Value(value) if matches!(value.value, Constant::Boolean(_)) => Some("bool".into()),
-        _ => None,
-    }
-}
-
-fn named(expr: &Expr) -> Option<String> {
-    let fixed = |name: &str| Some(name.to_string());
-    match expr {
-        Expr::Identifier(ident) => Some(fold(ident)),
-        Expr::CompoundIdentifier(idents) => idents.last().map(fold),
-        Expr::CompoundFieldAccess { root, access_chain } => {
-            let field = access_chain.iter().rev().find_map(|access| match access {
-                sqlparser::ast::AccessExpr::Dot(Expr::Identifier(ident)) => Some(fold(ident)),
-                _ => None,
-            });
-            field.or_else(|| named(root))
-        }
-        Expr::Nested(inner) => named(inner),
-        Expr::Collate { expr, .. } | Expr::Cast { expr, .. } => named(expr),
-        Expr::Function(function) => parts(&function.name).pop(),
-        Expr::Case { else_result: Some(otherwise), .. } => named(otherwise),
-        Expr::Exists { .. } => fixed("exists"),
-        Expr::Array(_) => fixed("array"),
-        Expr::Extract { .. } => fixed("extract"),
-        Expr::Ceil { .. } => fixed("ceil"),
-        Expr::Floor { .. } => fixed("floor"),
-        Expr::Position { .. } => fixed("position"),
-        Expr::Substring { shorthand: true, .. } => fixed("substr"),
-        Expr::Substring { .. } => fixed("substring"),
-        Expr::Trim { trim_where, .. } => fixed(match trim_where {
-            Some(sqlparser::ast::TrimWhereField::Leading) => "ltrim",
-            Some(sqlparser::ast::TrimWhereField::Trailing) => "rtrim",
-            _ => "btrim",
-        }),
-        Expr::Overlay { .. } => fixed("overlay"),
-        Expr::AtTimeZone { .. } => fixed("timezone"),
-        Expr::Tuple(_) => fixed("row"),
-        Expr::Subquery(query) => match query.body.as_ref() {
-            SetExpr::Select(select) => select.projection.first().and_then(|item| match item {
-                SelectItem::UnnamedExpr(expr) => named(expr),
-                SelectItem::ExprWithAlias { alias, .. } => Some(fold(alias)),
-                _ => None,
-            }),
-            _ => None,
-        },
-        _ => None,
-    }
 }

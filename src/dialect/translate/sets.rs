@@ -99,7 +99,7 @@ pub(super) fn moved_to_from(select: &Select) -> Option<Select> {
     let mut calls = Vec::new();
     for item in &mut moved.projection {
         if let SelectItem::UnnamedExpr(expr) = item {
-            let alias = quoted(&super::select::column_name(expr));
+            let alias = quoted(&super::walk::column_name(expr));
             *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
         }
         if let SelectItem::ExprWithAlias { expr, .. } = item {

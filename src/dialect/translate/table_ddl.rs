@@ -359,7 +359,7 @@ pub(super) fn null_guard(table: &Table, column: &str, source: &str) -> String {
 /// The columns that an expression names, folded.
 pub(super) fn columns_named(expr: &Expr, table: &Table) -> Vec<i16> {
     let mut numbers = Vec::new();
-    super::select::walk(expr, &mut |part| {
+    super::walk::walk(expr, &mut |part| {
         let name = match part {
             Expr::Identifier(ident) => Some(fold(ident)),
             Expr::CompoundIdentifier(idents) => idents.last().map(fold),

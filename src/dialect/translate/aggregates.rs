@@ -1,0 +1,284 @@
+//! Aggregates and window functions, with Postgres' result types.
+
+use super::coerce::Context;
+use super::names::fold;
+use super::typed::Typed;
+use super::{Result, Translator};
+use crate::dialect::types::PgType;
+use crate::transaction::SqlError;
+use sqlparser::ast::{Expr, Function, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType};
+
+use super::calls::{Arguments, no_function};
+
+/// Names of aggregates.
+pub(super) fn is_aggregate(name: &str) -> bool {
+    matches!(
+        name,
+        "count"
+            | "sum"
+            | "avg"
+            | "min"
+            | "max"
+            | "string_agg"
+            | "array_agg"
+            | "bool_and"
+            | "bool_or"
+            | "every"
+            | "json_agg"
+            | "jsonb_agg"
+            | "json_object_agg"
+            | "jsonb_object_agg"
+            | "stddev"
+            | "stddev_samp"
+            | "stddev_pop"
+            | "variance"
+            | "var_samp"
+            | "var_pop"
+            | "bit_and"
+            | "bit_or"
+    )
+}
+
+impl Translator<'_> {
+    pub(super) fn aggregate(&mut self, name: &str, function: &Function, args: Arguments) -> Result<Typed> {
+        let scope = self.scopes.len().checked_sub(1);
+        let allowed = scope.is_some_and(|level| self.scopes[level].aggregates_allowed || function.over.is_some());
+        let Some(level) = scope.filter(|_| allowed) else {
+            let clause = scope.map_or("this context", |level| self.scopes[level].clause);
+            return Err(SqlError::new("42803", format!("aggregate functions are not allowed in {clause}")));
+        };
+        let window = function.over.is_some();
+        if !window && self.scopes[level].inside_aggregate {
+            return Err(SqlError::new("42803", "aggregate function calls cannot be nested"));
+        }
+        let before = self.scopes[level].inside_aggregate;
+        self.scopes[level].inside_aggregate = before || !window;
+        let result = self.aggregate_inside(name, function, args);
+        self.scopes[level].inside_aggregate = before;
+        let mut typed = result?;
+        if let Some(over) = &function.over {
+            typed.sql = format!("{} OVER {}", typed.sql, self.over(over)?);
+        }
+        if typed.sql.starts_with("sum(") || window {
+            typed.sql = format!("({})", typed.sql);
+        }
+        Ok(typed)
+    }
+
+    fn aggregate_inside(&mut self, name: &str, function: &Function, args: Arguments) -> Result<Typed> {
+        let mut typed = Vec::new();
+        for expr in &args.exprs {
+            let arg = self.expr(expr)?;
+            let arg = self.parameter_type(arg);
+            typed.push(self.as_text_if_unknown(arg)?);
+        }
+        let filter = match &function.filter {
+            Some(filter) => {
+                let condition = self.expr(filter)?;
+                format!(" FILTER (WHERE {})", self.condition(condition, "FILTER")?.sql)
+            }
+            None => String::new(),
+        };
+        let order = self.order_terms(&args.order_by)?;
+        let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
+        let distinct = if args.distinct { "DISTINCT " } else { "" };
+        let make =
+            |call: &str, list: &str, ty: PgType| Typed::new(format!("{call}({distinct}{list}{order}){filter}"), ty);
+        if args.star {
+            return match name {
+                "count" => Ok(make("count", "*", PgType::INT8).not_null()),
+                _ => Err(no_function(name, &[])),
+            };
+        }
+        let wrong = |typed: &[Typed]| no_function(name, typed);
+        let first = typed.first().cloned().ok_or_else(|| wrong(&[]))?;
+        let key = if args.distinct { self.sort_key(&first) } else { first.sql.clone() };
+        let one = typed.len() == 1;
+        Ok(match (name, first.ty) {
+            ("count", _) if one => make("count", &key, PgType::INT8).not_null(),
+            ("sum", PgType::INT2 | PgType::INT4) if one => make("sum", &key, PgType::INT8),
+            ("sum", PgType::INT8) if one => {
+                let mut sum = make("evesql_sum_int8", &key, PgType::NUMERIC);
+                sum.scale = Some(0);
+                sum
+            }
+            ("sum", PgType::NUMERIC) if one => {
+                let mut sum = make("evesql_sum_numeric", &key, PgType::NUMERIC);
+                sum.scale = first.scale;
+                sum
+            }
+            ("sum" | "avg", PgType::FLOAT4 | PgType::FLOAT8) if one => {
+                let ty = if name == "sum" { first.ty } else { PgType::FLOAT8 };
+                make(&format!("evesql_{name}_float8"), &key, ty)
+            }
+            ("sum" | "avg", PgType::INTERVAL) if one => {
+                make(&format!("evesql_{name}_interval"), &key, PgType::INTERVAL)
+            }
+            ("avg", ty) if one && ty.is_integer() => make("evesql_avg_int", &key, PgType::NUMERIC),
+            ("avg", PgType::NUMERIC) if one => make("evesql_avg_numeric", &key, PgType::NUMERIC),
+            ("min" | "max", PgType::BOOL | PgType::UUID | PgType::JSON | PgType::JSONB) if one => {
+                return Err(wrong(&typed));
+            }
+            ("min" | "max", _) if one => {
+                // varchar and name have no minimum of their own.
+                let ty = if matches!(first.ty, PgType::VARCHAR | PgType::NAME) { PgType::TEXT } else { first.ty };
+                let mut result = make(name, &first.sql, ty);
+                result.scale = first.scale;
+                // Shown padded, as the stored values are.
+                result.typmod = if first.ty == PgType::BPCHAR { first.typmod } else { -1 };
+                result
+            }
+            ("bool_and" | "every", PgType::BOOL) if one => make("min", &key, PgType::BOOL),
+            ("bool_or", PgType::BOOL) if one => make("max", &key, PgType::BOOL),
+            ("string_agg", _) if typed.len() == 2 => {
+                let value = self.coerce(typed[0].clone(), PgType::TEXT, -1, Context::Implicit)?;
+                let separator = self.coerce(typed[1].clone(), PgType::TEXT, -1, Context::Implicit)?;
+                if args.distinct {
+                    // SQLite takes one argument with DISTINCT.
+                    return Err(SqlError::new("0A000", "string_agg(DISTINCT ..) is not supported"));
+                }
+                make("group_concat", &format!("{}, {}", value.sql, separator.sql), PgType::TEXT)
+            }
+            ("array_agg", ty) if one => {
+                let array = ty.array().ok_or_else(|| wrong(&typed))?;
+                let item = self.json_item(&first, false);
+                // Of no rows it is NULL, not an empty array.
+                let call = make("json_group_array", &item, array);
+                Typed { sql: format!("nullif({}, '[]')", call.sql), ..call }
+            }
+            ("json_agg" | "jsonb_agg", _) if one => {
+                let ty = if name == "json_agg" { PgType::JSON } else { PgType::JSONB };
+                let binary = i32::from(ty == PgType::JSONB);
+                let offset = self.settings.time_zone.offset_s;
+                let item = format!("evesql_json_build_value({binary}, {offset}, {}, {})", first.sql, first.ty.0);
+                make("evesql_json_agg", &format!("{item}, {binary}"), ty)
+            }
+            ("stddev" | "stddev_samp" | "stddev_pop" | "variance" | "var_samp" | "var_pop", ty)
+                if one && ty.is_float() =>
+            {
+                let call = match name {
+                    "stddev" => "stddev_samp",
+                    "variance" => "var_samp",
+                    other => other,
+                };
+                make(&format!("evesql_{call}"), &key, PgType::FLOAT8)
+            }
+            ("bit_and" | "bit_or", ty) if one && ty.is_integer() => make(&format!("evesql_{name}"), &key, ty),
+            ("json_object_agg" | "jsonb_object_agg", _) => {
+                return Err(SqlError::new("0A000", format!("{name}() is not supported")));
+            }
+            ("stddev" | "stddev_samp" | "stddev_pop" | "variance" | "var_samp" | "var_pop", ty) if ty.is_number() => {
+                return Err(SqlError::new("0A000", format!("{name}() of {} is not supported", ty.sql_name()))
+                    .with_hint("Cast the argument to double precision."));
+            }
+            _ => return Err(wrong(&typed)),
+        })
+    }
+
+    pub(super) fn window_function(
+        &mut self,
+        name: &str,
+        args: Arguments,
+        over: &WindowType,
+        function: &Function,
+    ) -> Result<Typed> {
+        if function.filter.is_some() {
+            return Err(SqlError::new("0A000", "FILTER is not implemented for non-aggregate window functions"));
+        }
+        let mut typed = Vec::new();
+        for expr in &args.exprs {
+            let arg = self.expr(expr)?;
+            let arg = self.parameter_type(arg);
+            typed.push(self.as_text_if_unknown(arg)?);
+        }
+        let (ty, nullable) = match (name, typed.len()) {
+            ("row_number" | "rank" | "dense_rank", 0) => (PgType::INT8, false),
+            ("percent_rank" | "cume_dist", 0) => (PgType::FLOAT8, false),
+            ("ntile", 1) => (PgType::INT4, false),
+            ("first_value" | "last_value", 1) | ("lag" | "lead", 1..=3) | ("nth_value", 2) => (typed[0].ty, true),
+            _ => return Err(no_function(name, &typed)),
+        };
+        for at in 1..typed.len().min(2) {
+            typed[at] = self.coerce(typed[at].clone(), PgType::INT4, -1, Context::Implicit)?;
+        }
+        if typed.len() == 3 {
+            typed[2] = self.coerce(typed[2].clone(), ty, -1, Context::Implicit)?;
+        }
+        let list: Vec<String> = typed.iter().map(|arg| arg.sql.clone()).collect();
+        let over = self.over(over)?;
+        let mut result = Typed::new(format!("({name}({}) OVER {over})", list.join(", ")), ty).nullable_if(nullable);
+        if nullable && let Some(first) = typed.first() {
+            result.typmod = first.typmod;
+            result.scale = if typed.len() < 3 { first.scale } else { None };
+        }
+        Ok(result)
+    }
+
+    fn over(&mut self, over: &WindowType) -> Result<String> {
+        match over {
+            WindowType::NamedWindow(name) => {
+                let name = fold(name);
+                if !self.scopes.last().is_some_and(|scope| scope.windows.contains(&name)) {
+                    return Err(SqlError::new("42704", format!("window \"{name}\" does not exist")));
+                }
+                Ok(super::quote_name(&name))
+            }
+            WindowType::WindowSpec(spec) => Ok(format!("({})", self.window(spec)?)),
+        }
+    }
+
+    /// What stands between the parentheses of OVER and WINDOW.
+    pub(super) fn window(&mut self, spec: &WindowSpec) -> Result<String> {
+        let mut clauses = Vec::new();
+        if let Some(name) = &spec.window_name {
+            clauses.push(super::quote_name(&fold(name)));
+        }
+        if !spec.partition_by.is_empty() {
+            let mut keys = Vec::new();
+            for expr in &spec.partition_by {
+                let key = self.expr(expr)?;
+                keys.push(self.sort_key(&key));
+            }
+            clauses.push(format!("PARTITION BY {}", keys.join(", ")));
+        }
+        let order = self.order_terms(&spec.order_by)?;
+        if !order.is_empty() {
+            clauses.push(format!("ORDER BY {}", order.join(", ")));
+        }
+        if let Some(frame) = &spec.window_frame {
+            let units = match frame.units {
+                WindowFrameUnits::Rows => "ROWS",
+                WindowFrameUnits::Range => "RANGE",
+                WindowFrameUnits::Groups => "GROUPS",
+            };
+            let offsets = |bound: &WindowFrameBound| {
+                matches!(bound, WindowFrameBound::Preceding(Some(_)) | WindowFrameBound::Following(Some(_)))
+            };
+            let by_value =
+                units == "RANGE" && (offsets(&frame.start_bound) || frame.end_bound.as_ref().is_some_and(offsets));
+            if by_value {
+                return Err(SqlError::new("0A000", "RANGE with an offset is not supported"));
+            }
+            let start = self.frame_bound(&frame.start_bound)?;
+            clauses.push(match &frame.end_bound {
+                Some(end) => format!("{units} BETWEEN {start} AND {}", self.frame_bound(end)?),
+                None => format!("{units} {start}"),
+            });
+        }
+        Ok(clauses.join(" "))
+    }
+
+    fn frame_bound(&mut self, bound: &WindowFrameBound) -> Result<String> {
+        let mut offset = |expr: &Expr| -> Result<String> {
+            let typed = self.expr(expr)?;
+            Ok(self.coerce(typed, PgType::INT8, -1, Context::Implicit)?.sql)
+        };
+        Ok(match bound {
+            WindowFrameBound::CurrentRow => "CURRENT ROW".into(),
+            WindowFrameBound::Preceding(None) => "UNBOUNDED PRECEDING".into(),
+            WindowFrameBound::Following(None) => "UNBOUNDED FOLLOWING".into(),
+            WindowFrameBound::Preceding(Some(expr)) => format!("{} PRECEDING", offset(expr)?),
+            WindowFrameBound::Following(Some(expr)) => format!("{} FOLLOWING", offset(expr)?),
+        })
+    }
+}

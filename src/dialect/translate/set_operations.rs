@@ -1,0 +1,211 @@
+//! UNION, INTERSECT, EXCEPT and VALUES: one type for each column, first learned dry, then brought about.
+
+use super::coerce::Context;
+use super::typed::{Output, Scope, Target, Targets, Typed};
+use super::{Result, Translator, quote_name};
+use crate::dialect::types::PgType;
+use crate::transaction::SqlError;
+use sqlparser::ast::{OrderByExpr, Query, SetExpr, SetOperator, SetQuantifier, Values};
+
+use super::select::{Shape, order_term, output_position};
+
+fn unsupported<T>(what: &str) -> Result<T> {
+    Err(SqlError::new("0A000", format!("{what} is not supported")))
+}
+
+impl Translator<'_> {
+    /// UNION and its relatives, and whatever needs a query around it.
+    pub(super) fn set_operation(&mut self, body: &SetExpr, shape: Shape<'_>) -> Result<(String, Vec<Output>)> {
+        let mut leaves: Vec<(&'static str, &SetExpr)> = Vec::new();
+        let mut rest = body;
+        while let SetExpr::SetOperation { left, op, set_quantifier, right } = rest {
+            let all = matches!(set_quantifier, SetQuantifier::All);
+            if !matches!(set_quantifier, SetQuantifier::All | SetQuantifier::Distinct | SetQuantifier::None) {
+                return unsupported("BY NAME");
+            }
+            let word = match (op, all) {
+                (SetOperator::Union, true) => "UNION ALL",
+                (SetOperator::Union, false) => "UNION",
+                (SetOperator::Intersect, false) => "INTERSECT",
+                (SetOperator::Except, false) => "EXCEPT",
+                (op, _) => return unsupported(&format!("{op} ALL")),
+            };
+            leaves.push((word, right));
+            rest = left;
+        }
+        leaves.push(("", rest));
+        leaves.reverse();
+        let mut found: Vec<Vec<Output>> = Vec::new();
+        for (_, leaf) in &leaves {
+            let outputs = self.dry(|this| this.leaf(leaf, None, false))?.1;
+            if found.first().is_some_and(|first| first.len() != outputs.len()) {
+                let word = leaves[found.len()].0.split(' ').next().unwrap_or("UNION");
+                return Err(SqlError::new("42601", format!("each {word} query must have the same number of columns")));
+            }
+            found.push(outputs);
+        }
+        let distinct = leaves.iter().any(|(word, _)| !word.is_empty() && *word != "UNION ALL");
+        let mut targets = Vec::new();
+        let mut outputs = Vec::new();
+        for at in 0..found[0].len() {
+            let column: Vec<&Typed> = found.iter().map(|outputs| &outputs[at].typed).collect();
+            let (ty, typmod) = self.common_type(
+                &column,
+                leaves.get(1).map_or("UNION", |leaf| leaf.0.split(' ').next().unwrap_or("UNION")),
+            )?;
+            let given = shape.targets.and_then(|targets| targets[at].clone());
+            let scale = column[0].scale.filter(|scale| column.iter().all(|typed| typed.scale == Some(*scale)));
+            let align = distinct && ty == PgType::NUMERIC && scale.is_none();
+            let mut typed = Typed::new("", ty).nullable_if(column.iter().any(|typed| typed.nullable));
+            typed.typmod = typmod;
+            typed.scale = if align { None } else { scale };
+            outputs.push(Output { name: found[0][at].name.clone(), typed });
+            targets.push(Some(given.unwrap_or(Target { ty, typmod: -1, align, column: None })));
+        }
+        // Keys that do not sort as they are stored are computed around the whole.
+        let around =
+            !shape.order.is_empty() && outputs.iter().any(|output| self.sort_key(&output.typed) != output.typed.sql);
+        let named = shape.named || around;
+        let mut sql = String::new();
+        let mut names = Vec::new();
+        for (at, (word, leaf)) in leaves.iter().enumerate() {
+            if at > 0 {
+                sql += &format!(" {word} ");
+            }
+            let (text, leaf_outputs) = self.leaf(leaf, Some(&targets), named && at == 0)?;
+            if at == 0 {
+                names = leaf_outputs.into_iter().map(|output| output.name).collect();
+            }
+            sql += &text;
+        }
+        let leaf_names: Vec<String> = names;
+        if shape.named {
+            outputs.iter_mut().zip(&leaf_names).for_each(|(output, name)| output.name.clone_from(name));
+        }
+        for (output, target) in outputs.iter_mut().zip(&targets) {
+            if let Some(target) = target {
+                output.typed.ty = target.ty;
+            }
+        }
+        if around {
+            let list: Vec<String> = leaf_names.iter().map(|name| format!("u.{0} AS {0}", quote_name(name))).collect();
+            sql = format!("SELECT {} FROM ({sql}) AS u", list.join(", "));
+            for (output, name) in outputs.iter_mut().zip(&leaf_names) {
+                output.typed.sql = format!("u.{}", quote_name(name));
+            }
+        }
+        sql += &self.order_by_outputs(&shape.order, &outputs)?;
+        sql += &shape.limit;
+        Ok((sql, outputs))
+    }
+
+    /// One side of a set operation, as SQLite takes it: a plain SELECT or VALUES.
+    pub(super) fn leaf(&mut self, leaf: &SetExpr, targets: Targets<'_>, named: bool) -> Result<(String, Vec<Output>)> {
+        let shape = |targets| Shape { targets, named, order: Vec::new(), limit: String::new() };
+        match leaf {
+            SetExpr::Select(select) => {
+                let query = Query {
+                    with: None,
+                    body: Box::new(SetExpr::Values(Values {
+                        explicit_row: false,
+                        value_keyword: false,
+                        rows: Vec::new(),
+                    })),
+                    order_by: None,
+                    limit_clause: None,
+                    fetch: None,
+                    locks: Vec::new(),
+                    for_clause: None,
+                    settings: None,
+                    format_clause: None,
+                    pipe_operators: Vec::new(),
+                };
+                self.select(select, shape(targets), &query)
+            }
+            SetExpr::Values(values) => {
+                let (sql, outputs) = self.values(values, targets)?;
+                // SQLite gives these columns the same names as Postgres.
+                Ok((format!("SELECT * FROM ({sql})"), outputs))
+            }
+            SetExpr::Query(query) => {
+                let (sql, outputs) = self.query(query, targets, named)?;
+                Ok((format!("SELECT * FROM ({sql})"), outputs))
+            }
+            SetExpr::SetOperation { .. } => {
+                let (sql, outputs) = self.set_operation(leaf, shape(targets))?;
+                Ok((format!("SELECT * FROM ({sql})"), outputs))
+            }
+            SetExpr::Table(table) => {
+                let name = table.table_name.clone().unwrap_or_default();
+                let schema = table.schema_name.as_ref().map_or(String::new(), |schema| format!("{schema}."));
+                let query = crate::dialect::parse::parse_query(&format!("SELECT * FROM {schema}{name}"))?;
+                self.query(&query, targets, named)
+            }
+            _ => unsupported("a data-modifying statement in WITH"),
+        }
+    }
+
+    pub(super) fn order_by_outputs(&mut self, terms: &[OrderByExpr], outputs: &[Output]) -> Result<String> {
+        let mut list = Vec::new();
+        for term in terms {
+            let at = output_position(&term.expr, outputs)?.ok_or_else(|| {
+                SqlError::new("0A000", "invalid UNION/INTERSECT/EXCEPT ORDER BY clause")
+                    .with_detail("Only result column names can be used, not expressions or functions.")
+            })?;
+            let typed = &outputs[at].typed;
+            let key = self.sort_key(typed);
+            let key = if key == typed.sql { (at + 1).to_string() } else { key };
+            list.push(order_term(&key, typed.nullable, &term.options)?);
+        }
+        Ok(if list.is_empty() { String::new() } else { format!(" ORDER BY {}", list.join(", ")) })
+    }
+
+    pub(super) fn values(&mut self, values: &Values, targets: Targets<'_>) -> Result<(String, Vec<Output>)> {
+        let width = values.rows.first().map_or(0, |row| row.content.len());
+        let mut rows: Vec<Vec<Typed>> = Vec::new();
+        self.scopes.push(Scope { clause: "VALUES", ..Scope::default() });
+        let result = (|| {
+            for row in &values.rows {
+                if row.content.len() != width {
+                    return Err(SqlError::new("42601", "VALUES lists must all be the same length"));
+                }
+                let row: Result<Vec<Typed>> = row.content.iter().map(|expr| self.expr(expr)).collect();
+                rows.push(row?);
+            }
+            Ok(())
+        })();
+        self.scopes.pop();
+        result?;
+        let mut outputs = Vec::new();
+        for at in 0..width {
+            let column: Vec<&Typed> = rows.iter().map(|row| &row[at]).collect();
+            let (ty, typmod) = self.common_type(&column, "VALUES")?;
+            let target = targets.and_then(|targets| targets[at].clone());
+            let mut typed = Typed::new("", target.as_ref().map_or(ty, |target| target.ty));
+            typed.nullable = column.iter().any(|typed| typed.nullable);
+            typed.typmod = typmod;
+            typed.scale = column[0].scale.filter(|scale| column.iter().all(|other| other.scale == Some(*scale)));
+            outputs.push(Output { name: format!("column{}", at + 1), typed });
+            for row in &mut rows {
+                let value = row[at].clone();
+                row[at] = match &target {
+                    Some(target) => self.fit_target(value, target)?,
+                    None => self.coerce(value, ty, -1, Context::Implicit)?,
+                };
+            }
+        }
+        let list: Vec<String> = rows
+            .iter()
+            .map(|row| format!("({})", row.iter().map(|typed| typed.sql.as_str()).collect::<Vec<_>>().join(", ")))
+            .collect();
+        Ok((format!("VALUES {}", list.join(", ")), outputs))
+    }
+
+    pub(super) fn fit_target(&mut self, typed: Typed, target: &Target) -> Result<Typed> {
+        let typed = match &target.column {
+            Some(column) => self.assign(typed, column)?,
+            None => self.coerce(typed, target.ty, target.typmod, Context::Implicit)?,
+        };
+        Ok(if target.align { self.normal_form(typed) } else { typed })
+    }
+}
