@@ -410,7 +410,10 @@ impl NodeCore {
         while self.answered.len() > ANSWERS_KEPT {
             self.answered.pop_first();
         }
-        self.outside.accepted(batches, &accepted);
+        // Those that a repair skipped as well: they no longer fill the pipeline of a leader that was the minority.
+        let done =
+            self.batches.range(..=accepted.log_id.index).map(|(_, appended)| appended.log_id).collect::<Vec<_>>();
+        self.outside.accepted(&done, &accepted);
         // A minority still needs its commands to know whose answers to pass on.
         for (index, appended) in std::mem::take(&mut self.batches) {
             if index > accepted.log_id.index {
