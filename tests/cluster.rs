@@ -2,8 +2,8 @@
 //! node that is wrong is found and repaired.
 
 use evesql::config::Config;
-use evesql::node::Cluster;
 use evesql::node::core::Drill;
+use evesql::node::{Cluster, RunningNode};
 use evesql::page::Hash;
 use evesql::transaction::{Operation, Outcome, Statement, Transaction, TransactionId, Value};
 use std::sync::Arc;
@@ -87,7 +87,11 @@ impl Story {
         loop {
             let nodes = self.cluster.nodes();
             let states: Vec<_> = nodes.iter().map(|node| node.shared.accepted()).collect();
-            let all = nodes.len() == 3 && nodes.iter().all(|node| node.shared.serves());
+            // After a start there may be more in the log than is accepted again.
+            let settled = |node: &Arc<RunningNode>| {
+                node.shared.serves() && node.shared.status().is_some_and(|status| status.unaccepted == 0)
+            };
+            let all = nodes.len() == 3 && nodes.iter().all(settled);
             if all && states.windows(2).all(|pair| pair[0].root == pair[1].root && pair[0].log_id == pair[1].log_id) {
                 return states[0].root;
             }
