@@ -292,9 +292,13 @@ impl NodeCore {
             Action::Execute { run, log_id, attempt, mode } => Some(self.execute(run, log_id, attempt, &mode)),
             Action::RollBack { to } => {
                 self.outcomes.split_off(&(to + 1));
-                if let Err(error) = self.replica.roll_back(to) {
-                    self.halt(&format!("the state cannot be rolled back to batch {to}: {error}"));
+                let error = self.replica.roll_back(to).err()?;
+                if error.failure() == LocalFailure::Corrupt {
+                    // A page that was proved before and is wrong now: repair can mend it, a halt cannot.
+                    tracing::error!(node = self.id, to, %error, "damaged pages were met in a roll back");
+                    return Some(Event::Rehashed { damaged: 1, run: None });
                 }
+                self.halt(&format!("the state cannot be rolled back to batch {to}: {error}"));
                 None
             }
             Action::Persist(ballot) => {
