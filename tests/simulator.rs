@@ -2,7 +2,8 @@
 //! checkpoints on simulated time, disks and network, with clients and faults. One seed is one history.
 //!
 //! `EVESQL_SEEDS=1000 cargo test --release --test simulator` runs long, `EVESQL_SEED=7` one seed,
-//! `EVESQL_EVENTS=20000` longer histories; `EVESQL_TRACE=1` prints all that happens, `EVESQL_LOG=info` what
+//! `EVESQL_EVENTS=20000` longer histories, `EVESQL_SECONDS=600` begins no seed after that time and
+//! `EVESQL_THREADS=4` runs four at a time; `EVESQL_TRACE=1` prints all that happens, `EVESQL_LOG=info` what
 //! the nodes log.
 
 #[path = "simulator/checks.rs"]
@@ -165,6 +166,9 @@ fn whole_nodes_keep_what_they_promise_under_faults() {
     };
     let events = from_environment("EVESQL_EVENTS").unwrap_or(events);
     let next = AtomicU64::new(first);
+    let begun = std::time::Instant::now();
+    let seconds_max = from_environment("EVESQL_SECONDS").unwrap_or(u64::MAX);
+    let finished = AtomicU64::new(0);
     let totals = Mutex::new((0u64, 0u64, 0usize, 0usize, 0u64, 0u64, Duration::ZERO));
     let kinds = Mutex::new(BTreeMap::<&'static str, u64>::new());
     let failures = Mutex::new(Vec::new());
@@ -174,9 +178,10 @@ fn whole_nodes_keep_what_they_promise_under_faults() {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + seeds {
+                    if seed >= first + seeds || begun.elapsed().as_secs() >= seconds_max {
                         return;
                     }
+                    finished.fetch_add(1, Ordering::Relaxed);
                     match run(seed, events) {
                         Ok(report) => {
                             let mut sum = totals.lock().unwrap();
@@ -202,8 +207,9 @@ fn whole_nodes_keep_what_they_promise_under_faults() {
     let (events, faults, transactions, committed, resubmissions, reads, simulated) = *totals.lock().unwrap();
     let failures = failures.into_inner().unwrap();
     println!(
-        "{seeds} seeds, {events} events, {faults} faults, {} failures; {transactions} transactions, {committed} \
+        "{} seeds, {events} events, {faults} faults, {} failures; {transactions} transactions, {committed} \
          committed, {resubmissions} resubmissions, {reads} reads, {simulated:?} of simulated time\n{:?}",
+        finished.into_inner(),
         failures.len(),
         kinds.lock().unwrap()
     );
