@@ -376,10 +376,6 @@ impl NodeCore {
             tracing::error!(node = self.id, index = log_id.index, "this batch crashed the process twice");
             return failed(LocalFailure::Crash);
         }
-        if let Mode::Replay { void } = mode {
-            tracing::warn!(node = self.id, index = log_id.index, attempt, ?void, "executes a batch again, alone");
-            self.shared.replaying();
-        }
         match self.replica.execute(log_id, batch, mode) {
             Ok(executed) => {
                 self.outcomes.insert(log_id.index, executed.outcomes);

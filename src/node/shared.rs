@@ -66,7 +66,6 @@ pub struct NodeShared {
     quarantined: AtomicBool,
     repairing: AtomicBool,
     repairs: AtomicU64,
-    replays: AtomicU64,
     verified: AtomicBool,
     halted: Mutex<Option<String>>,
     divergences: Mutex<VecDeque<Divergence>>,
@@ -102,7 +101,6 @@ impl NodeShared {
             quarantined: AtomicBool::new(false),
             repairing: AtomicBool::new(false),
             repairs: AtomicU64::new(0),
-            replays: AtomicU64::new(0),
             verified: AtomicBool::new(false),
             halted: Mutex::new(None),
             divergences: Mutex::new(VecDeque::new()),
@@ -163,15 +161,6 @@ impl NodeShared {
 
     pub(super) fn set_repairing(&self, repairing: bool) {
         self.repairing.store(repairing, Ordering::Release);
-    }
-
-    /// Batches that this node executed again because no quorum agreed on them.
-    pub fn replays(&self) -> u64 {
-        self.replays.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn replaying(&self) {
-        self.replays.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Repairs of this node since it started.
