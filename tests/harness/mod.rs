@@ -23,7 +23,8 @@ pub struct InProcess {
 
 impl InProcess {
     pub fn start(change: impl FnOnce(Config) -> Config) -> InProcess {
-        let _ = tracing_subscriber::fmt().with_env_filter("error,openraft=off").with_test_writer().try_init();
+        let words = std::env::var("EVESQL_LOG").unwrap_or_else(|_| "error,openraft=off".into());
+        let _ = tracing_subscriber::fmt().with_env_filter(words).with_test_writer().try_init();
         let directory = tempfile::tempdir().unwrap();
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let data = directory.path().join("data");
