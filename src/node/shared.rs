@@ -238,7 +238,11 @@ impl NodeShared {
         // One attempt of one batch is one divergence, however often it is noticed.
         let same = |known: &Divergence| (known.log_id, known.attempt) == (divergence.log_id, divergence.attempt);
         match divergences.iter_mut().find(|known| same(known)) {
-            Some(known) => known.minority = divergence.minority,
+            Some(known) => {
+                let new = divergence.minority.into_iter().filter(|said| !known.minority.contains(said));
+                let new: Vec<_> = new.collect();
+                known.minority.extend(new);
+            }
             None => divergences.push_back(divergence),
         }
         while divergences.len() > DIVERGENCES_KEPT {

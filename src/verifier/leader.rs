@@ -55,12 +55,13 @@ impl Leader {
         self.asked_after = Some(self.asked_after.map_or(after, |before| before.min(after)));
     }
 
-    /// Rule 4: about twice the median delay.
+    /// Rule 4: twice the delay that nine tokens out of ten keep. Twice the median was too little: on a busy machine
+    /// every third batch then cost a log entry of its own.
     fn wait_us(&self, options: &Options) -> u64 {
         let mut delays: Vec<u64> = self.delays_us.iter().copied().collect();
         delays.sort_unstable();
-        let median = delays.get(delays.len() / 2).copied().unwrap_or(0);
-        (2 * median).clamp(options.wait_us.0, options.wait_us.1)
+        let usual = delays.get(delays.len() * 9 / 10).copied().unwrap_or(0);
+        (2 * usual).clamp(options.wait_us.0, options.wait_us.1)
     }
 }
 

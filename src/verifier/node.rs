@@ -27,7 +27,7 @@ use super::rules::Rules;
 use super::tokens::{Ballots, Received};
 use super::verdict::{Judgement, judge};
 use crate::page::Hash;
-use crate::token::{Accepted, Ballot, BallotKey, LogId, Mode, NodeId};
+use crate::token::{Accepted, Ballot, BallotKey, LogId, Mode, NodeId, Token};
 use std::collections::BTreeMap;
 
 /// Settings of a verifier.
@@ -263,6 +263,11 @@ impl Verifier {
             let Some(slot) = self.slots.iter().find(|slot| slot.log_id.index == index) else { return };
             let Some(token) = slot.token() else { return };
             if token.hash() != known.token && self.options.rules.quarantine_is_silent {
+                // The others may have forgotten this batch by the time that this node's ballot comes: it tells itself.
+                let agreed = Token { attempt: known.attempt, root: known.root, answers: known.answers, ..*token };
+                let mode = self.ledger.mode(index);
+                let own = vec![(self.options.me, *token)];
+                out.push(Action::Report(Box::new(Divergence::new(agreed, mode, own))));
                 return self.quarantine(Reason::Diverged { index }, out);
             }
             let batches =
