@@ -104,12 +104,6 @@ impl Proposer {
         }
     }
 
-    /// Transactions that wait here, and batches on their way.
-    pub fn load(&self) -> (usize, usize) {
-        let state = self.state.lock();
-        (state.batcher.waiting(), state.batcher.in_flight())
-    }
-
     fn pump(&self, state: &mut State, leading: Leadership) {
         while self.shared.has_room() {
             let number = self.batches.load(Ordering::Relaxed);

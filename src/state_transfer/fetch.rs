@@ -2,6 +2,7 @@
 
 use super::message::{DatabaseHead, Reply, Request};
 use crate::page::{Hash, PAGE_SIZE, Page, PageNumber, state_root};
+use crate::page_store::checkpoint::node_hash;
 use crate::page_store::{FANOUT, Replacement, Snapshot, StoreError, height, root_hash};
 use crate::token::Accepted;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -170,7 +171,7 @@ impl Fetch {
         (own_height..level).fold(tree.top(), |below, _| {
             let mut node = [Hash::default(); FANOUT];
             node[0] = below;
-            hash_of_node(&node)
+            node_hash(&node)
         })
     }
 
@@ -180,7 +181,7 @@ impl Fetch {
                 return Err(FetchError::Misfit);
             };
             let hashes: [Hash; FANOUT] = hashes.try_into().map_err(|_| FetchError::Misfit)?;
-            if hash_of_node(&hashes) != expected {
+            if node_hash(&hashes) != expected {
                 return Err(FetchError::Unproved);
             }
             self.nodes.pop_front();
@@ -238,12 +239,4 @@ impl Fetch {
         }
         Ok(())
     }
-}
-
-fn hash_of_node(hashes: &[Hash; FANOUT]) -> Hash {
-    let mut bytes = [0u8; 16 * FANOUT];
-    for (slot, hash) in hashes.iter().enumerate() {
-        bytes[16 * slot..16 * slot + 16].copy_from_slice(&hash.to_bytes());
-    }
-    Hash::of(&bytes)
 }
