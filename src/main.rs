@@ -6,6 +6,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// For Rust and, by its `override` feature, for SQLite.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A SQL database that checks itself.
 #[derive(Parser)]
 #[command(name = "evesql", version, about, disable_help_subcommand = true)]

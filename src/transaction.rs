@@ -241,10 +241,28 @@ impl Answer {
     /// What two replicas, or an execution and its certification, compare: rows in order, their shape and
     /// the count of changes.
     pub fn digest(&self) -> Hash {
-        let mut digest = AnswerDigest::default();
-        digest.push_encoded(&self.rows.bytes);
-        digest.finish(self.rows.columns, self.rows.count, self.changes)
+        let (bytes, tail) = (&self.rows.bytes, answer_tail(self.rows.columns, self.rows.count, self.changes));
+        let mut short = [0; 256];
+        let length = bytes.len() + tail.len();
+        if let Some(all) = short.get_mut(..length) {
+            all[..bytes.len()].copy_from_slice(bytes);
+            all[bytes.len()..].copy_from_slice(&tail);
+            return Hash::of(all);
+        }
+        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        hasher.update(bytes);
+        hasher.update(&tail);
+        Hash(hasher.digest128())
     }
+}
+
+/// What a digest covers beside the encoded rows.
+fn answer_tail(columns: u32, count: u64, changes: u64) -> [u8; 20] {
+    let mut tail = [0; 20];
+    tail[..4].copy_from_slice(&columns.to_le_bytes());
+    tail[4..12].copy_from_slice(&count.to_le_bytes());
+    tail[12..].copy_from_slice(&changes.to_le_bytes());
+    tail
 }
 
 /// [`Answer::digest`] of rows that are sent on as they come and never gathered.
@@ -281,9 +299,7 @@ impl AnswerDigest {
     }
     /// The digest; what was added is forgotten, its memory kept for the next answer.
     pub fn finish(&mut self, columns: u32, count: u64, changes: u64) -> Hash {
-        self.rows.bytes.extend_from_slice(&columns.to_le_bytes());
-        self.rows.bytes.extend_from_slice(&count.to_le_bytes());
-        self.rows.bytes.extend_from_slice(&changes.to_le_bytes());
+        self.rows.bytes.extend_from_slice(&answer_tail(columns, count, changes));
         let digest = match self.streaming.take() {
             None => xxhash_rust::xxh3::xxh3_128(&self.rows.bytes),
             Some(mut hasher) => {
@@ -363,7 +379,8 @@ impl SqlError {
 /// What became of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// Its effects are in the state; one answer for each [`Operation::Statement`].
+    /// Its effects are in the state; one answer for each [`Operation::Statement`]. That of a statement with
+    /// [`Statement::seen`] is empty: its client has it, and the batch its digest.
     Committed(Vec<Answer>),
     /// It had no effect; the statement at this position (among the operations) failed so.
     Failed {
@@ -392,28 +409,28 @@ pub enum Outcome {
 impl Outcome {
     /// What replicas compare of it; the answers digest of a batch is the hash of these in order.
     pub fn digest(&self) -> Hash {
-        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        let mut bytes = Vec::with_capacity(128);
         match self {
             Outcome::Committed(answers) => {
-                hasher.update(&[0]);
-                answers.iter().for_each(|answer| hasher.update(&answer.digest().to_bytes()));
+                bytes.push(0);
+                answers.iter().for_each(|answer| bytes.extend_from_slice(&answer.digest().to_bytes()));
             }
             Outcome::Failed { operation, error } => {
-                hasher.update(&[1]);
-                hasher.update(&operation.to_le_bytes());
-                hasher.update(&error.digest().to_bytes());
+                bytes.push(1);
+                bytes.extend_from_slice(&operation.to_le_bytes());
+                bytes.extend_from_slice(&error.digest().to_bytes());
             }
             Outcome::Conflict { operation, row } => {
-                hasher.update(&[2]);
-                hasher.update(&operation.to_le_bytes());
-                hasher.update(&row.unwrap_or(u64::MAX).to_le_bytes());
+                bytes.push(2);
+                bytes.extend_from_slice(&operation.to_le_bytes());
+                bytes.extend_from_slice(&row.unwrap_or(u64::MAX).to_le_bytes());
             }
-            Outcome::Stale => hasher.update(&[3]),
-            Outcome::AlreadyDone => hasher.update(&[4]),
-            Outcome::Expired => hasher.update(&[5]),
-            Outcome::Void => hasher.update(&[6]),
+            Outcome::Stale => bytes.push(3),
+            Outcome::AlreadyDone => bytes.push(4),
+            Outcome::Expired => bytes.push(5),
+            Outcome::Void => bytes.push(6),
         }
-        Hash(hasher.digest128())
+        Hash::of(&bytes)
     }
 }
 

@@ -266,6 +266,9 @@ impl Connection {
         self.sqlite.set_step_budget(2 * (self.options.steps_max - self.steps.min(self.options.steps_max)) + 1_000_000);
         let columns = statement.column_count();
         answer.rows.columns = columns as u32;
+        if columns > 0 {
+            answer.rows.bytes.reserve(64);
+        }
         let outcome = loop {
             match statement.step() {
                 Ok(true) => {}
@@ -411,7 +414,6 @@ fn settings(sqlite: &sqlite::Connection, role: Role, options: &Options) -> Resul
         "temp_store=FILE".to_string(),
         // Pages that come off the free list are not journalled: spilled, they would survive a roll back.
         "cache_spill=OFF".to_string(),
-        "cell_size_check=ON".to_string(),
         format!("cache_size=-{cache_kib}"),
         format!("mmap_size={}", 1u64 << 46),
     ] {

@@ -177,12 +177,19 @@ impl Log {
     }
 
     /// Marks that an execution begins (rule 14) and returns how often it has begun without a token
-    /// following, this time included. The mark is written, not synced: it is about processes that die.
+    /// following, this time included. On return the mark is written (where a thread writes), not synced: it is about
+    /// processes that die.
     pub fn mark_executing(&self, log_id: LogId, attempt: u32) -> Result<u32, LogError> {
         let before = self.memory.lock().executing;
         let starts = before.filter(|mark| (mark.log_id, mark.attempt) == (log_id, attempt)).map_or(0, |m| m.starts) + 1;
         let record = Record::Executing(Executing { log_id, attempt, starts });
-        self.submit(vec![record], Urgency::Written, None, None)?;
+        let (written, waiting) = mpsc::channel();
+        let done: Done = Box::new(move |result| drop(written.send(result)));
+        self.submit(vec![record], Urgency::Written, Some(done), None)?;
+        if matches!(self.writer, Writer::Threaded { .. }) {
+            // What cannot be written has stopped the log, and with it this node.
+            let _ = waiting.recv();
+        }
         Ok(starts)
     }
 

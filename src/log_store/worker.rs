@@ -170,14 +170,9 @@ impl Worker {
         true
     }
 
-    /// Writes what there is and waits a moment for the token of a batch that is just being executed: then
-    /// entry and token share one fdatasync, and acceptance waits for one instead of two. False: stop.
+    /// Waits a moment for the token of a batch that is just being executed: then entry and token share one frame
+    /// and one fdatasync, and acceptance waits for one instead of two. False: stop.
     fn hold_for_token(&mut self, receiver: &Receiver<Message>) -> bool {
-        match self.core.write_out() {
-            Ok(places) => self.memory.lock().place(places),
-            // It will be met again, and reported, by the flush.
-            Err(_) => return true,
-        }
         let deadline = Instant::now() + self.token_hold;
         while !self.expected.is_empty() {
             match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {

@@ -7,7 +7,7 @@
 use super::NodeError;
 use super::core::{Drill, Input};
 use super::proposer::NotTaken;
-use super::running::RunningNode;
+use super::running::{ConsensusThread, RunningNode};
 use super::waiters::{GiveUp, Waiters};
 use super::wiring::{Surroundings, directory, no_checkpoints};
 use crate::admin::{DivergenceStatus, NodeStatus, Status};
@@ -53,6 +53,7 @@ pub enum SubmitError {
 /// Nodes of one process.
 pub struct Cluster {
     around: Surroundings,
+    consensus: ConsensusThread,
     nodes: RwLock<BTreeMap<NodeId, Option<Arc<RunningNode>>>>,
     started: Instant,
     stopping: AtomicBool,
@@ -71,21 +72,24 @@ impl Cluster {
         let around = Surroundings {
             config,
             voters: voters.clone(),
-            network: Arc::new(InProcess::new(seed)),
+            network: Arc::new(InProcess::direct(seed)),
             disk,
             clock: Arc::new(SystemClock),
             waiters: Arc::new(Waiters::default()),
+            acknowledged: Arc::default(),
             checkpoints: no_checkpoints(&voters),
             incarnation: random_u64(),
             starts: Arc::default(),
             log_segment_bytes: 16 << 20,
         };
+        let consensus = ConsensusThread::start().map_err(|e| NodeError::Thread(e.to_string()))?;
         let mut nodes = BTreeMap::new();
         for node in voters {
-            nodes.insert(node, Some(Arc::new(RunningNode::start(node, &around)?)));
+            nodes.insert(node, Some(Arc::new(RunningNode::start(node, &around, consensus.handle())?)));
         }
         let cluster = Arc::new(Cluster {
             around,
+            consensus,
             nodes: RwLock::new(nodes),
             started: Instant::now(),
             stopping: AtomicBool::new(false),
@@ -234,7 +238,7 @@ impl Cluster {
 
     /// Starts a killed node from its files.
     pub fn restart(&self, node: NodeId) -> Result<(), NodeError> {
-        let running = Arc::new(RunningNode::start(node, &self.around)?);
+        let running = Arc::new(RunningNode::start(node, &self.around, self.consensus.handle())?);
         self.nodes.write().insert(node, Some(running));
         Ok(())
     }

@@ -231,6 +231,11 @@ impl NodeCore {
         if let Some(event) = event {
             self.feed(event, now_us);
         }
+    }
+
+    /// Shows others in the process where this node stands now: after some inputs, at the latest before it waits for
+    /// the next one.
+    pub fn show(&mut self) {
         let room_before = self.shared.has_room();
         self.shared.set_status(self.verifier.status(), self.verifier.header(), self.verifier.room());
         if !room_before && self.shared.has_room() {
@@ -397,6 +402,7 @@ impl NodeCore {
         self.shared.publish(self.replica.accepted().borrow().clone(), accepted);
         self.shared.agreed_up_to(accepted.log_id.index);
         self.shared.watermark.lock().accepted(accepted.log_id.index);
+        self.shared.acknowledged.up_to(accepted.log_id.index);
         let transactions = batches.iter().filter_map(|log_id| {
             let outcomes = self.outcomes.remove(&log_id.index)?;
             let command = self.batches.get(&log_id.index)?.command.clone();
@@ -550,6 +556,7 @@ impl NodeCore {
             tracing::error!(node = self.id, index, "a peer's answers are not the accepted ones; not passed on");
             return;
         }
+        self.shared.acknowledged.up_to(index);
         self.answer(&command, outcomes);
     }
 

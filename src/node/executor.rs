@@ -77,6 +77,7 @@ pub fn run(mut core: NodeCore, receiver: Receiver<Message>, log: Arc<Log>) {
             Ok(message) => Some(message),
             Err(TryRecvError::Disconnected) => return,
             Err(TryRecvError::Empty) => {
+                core.show();
                 log.executor_is_idle();
                 match receiver.recv_timeout(Duration::from_micros(alarm.due_us.saturating_sub(now_us()))) {
                     Ok(message) => Some(message),
@@ -127,6 +128,8 @@ pub async fn run_inline(
             Some(Message::Stop | Message::Abort) => return,
             None => {}
         }
-        alarm.look(&mut core.borrow_mut(), now_us());
+        let mut core = core.borrow_mut();
+        alarm.look(&mut core, now_us());
+        core.show();
     }
 }

@@ -5,6 +5,7 @@ use super::core::Drill;
 use super::running::RunningNode;
 use crate::admin::NodeStatus;
 use crate::catalog::relations::{self, Database, Environment, Live};
+use crate::replica::AcceptedState;
 use crate::session::ticket_desk::TicketDesk;
 use crate::session::tickets::{Holder, Key, Mode};
 use crate::session::{Gateway, GatewayError, Pinned, ReadLevel, Soon, TicketError, Waiting};
@@ -38,9 +39,14 @@ impl ClusterGateway {
     }
 }
 
-/// What a node has accepted, pinned.
-fn pin(node: &RunningNode, database: &Arc<str>) -> Result<Pinned, GatewayError> {
-    let state = node.shared.accepted_state();
+/// What a node has accepted, pinned, unless that is older than log index `floor`.
+fn pin(node: &RunningNode, database: &Arc<str>, floor: u64) -> Option<Result<Pinned, GatewayError>> {
+    // The state is published before the watermark moves: asked in the other order, it is never older.
+    let reached = node.shared.watermark.lock().position() >= floor;
+    reached.then(|| pin_state(node, &node.shared.accepted_state(), database))
+}
+
+fn pin_state(node: &RunningNode, state: &AcceptedState, database: &Arc<str>) -> Result<Pinned, GatewayError> {
     // Invariant 7: asked after the state is pinned, so that a quarantine before is never missed.
     if !node.shared.serves() {
         return Err(GatewayError::Unavailable(format!("node {} is in quarantine", node.shared.id)));
@@ -49,9 +55,18 @@ fn pin(node: &RunningNode, database: &Arc<str>) -> Result<Pinned, GatewayError> 
     Ok(Pinned { snapshot: version.snapshot.clone(), catalog: version.catalog.clone(), schema: version.schema })
 }
 
-/// Waits for a shared read index, then for this node to have accepted that far.
+/// Waits until this node has accepted all that clients were told before.
 async fn strict(node: Arc<RunningNode>, database: Arc<str>) -> Result<Pinned, GatewayError> {
-    let index = node.consensus.read_index().await.map_err(|error| GatewayError::Unavailable(error.to_string()))?;
+    let acknowledged = &node.shared.acknowledged;
+    let index = match acknowledged.index() {
+        Some(index) => index,
+        None => {
+            let index = node.consensus.read_index().await;
+            let index = index.map_err(|error| GatewayError::Unavailable(error.to_string()))?;
+            acknowledged.learn(index);
+            index
+        }
+    };
     let mut watermark = node.shared.watermark.lock().watch();
     if *watermark.borrow_and_update() < index {
         let reached = tokio::time::timeout(ACCEPT_WAIT, watermark.wait_for(|position| *position >= index)).await;
@@ -60,7 +75,7 @@ async fn strict(node: Arc<RunningNode>, database: Arc<str>) -> Result<Pinned, Ga
             return Err(GatewayError::Unavailable(what));
         }
     }
-    pin(&node, &database)
+    pin_state(&node, &node.shared.accepted_state(), &database)
 }
 
 /// A node may go into quarantine while a reader waits for it: nothing was read yet, so another one does.
@@ -98,8 +113,17 @@ impl Gateway for ClusterGateway {
         let stale = |node: &RunningNode| max_staleness.is_some_and(|bound| node.shared.accepted_age() > bound);
         match (level, home) {
             (_, Err(GatewayError::ShuttingDown)) => Soon::Now(Err(GatewayError::ShuttingDown)),
-            (ReadLevel::Local, Ok(node)) if !stale(&node) => Soon::Now(pin(&node, database)),
+            (ReadLevel::Local, Ok(node)) if !stale(&node) => {
+                Soon::Now(pin_state(&node, &node.shared.accepted_state(), database))
+            }
             // One that is too old becomes as fresh as a strict one.
+            (_, Ok(node)) => {
+                let now = node.shared.acknowledged.index().and_then(|index| pin(&node, database, index));
+                match now {
+                    Some(Ok(pinned)) => Soon::Now(Ok(pinned)),
+                    _ => Soon::Later(Box::pin(strict_somewhere(self.cluster.clone(), database.clone()))),
+                }
+            }
             _ => Soon::Later(Box::pin(strict_somewhere(self.cluster.clone(), database.clone()))),
         }
     }

@@ -5,7 +5,7 @@
 
 use super::shared::NodeShared;
 use crate::batch::{Batch, Command};
-use crate::batcher::{Batcher, Heading, Limits};
+use crate::batcher::{Batcher, Heading, LINGER_US, Limits};
 use crate::consensus::{Consensus, Leadership, ProposeError};
 use crate::entry::EncodedCommand;
 use crate::page::Hash;
@@ -15,6 +15,7 @@ use crate::transaction::Transaction;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Why a transaction was not taken; it had no effect.
@@ -26,7 +27,13 @@ pub enum NotTaken {
     Full,
 }
 
-type Queued = (Arc<EncodedCommand>, Leadership, bool);
+/// What is handed to consensus, or looked at again there.
+pub enum Queued {
+    /// A command to propose under a leadership, and whether it is a batch.
+    Command(Arc<EncodedCommand>, Leadership, bool),
+    /// A batch lingers.
+    Lingering,
+}
 /// What waits for [`Proposer::run`].
 pub type Queue = UnboundedReceiver<Queued>;
 
@@ -44,6 +51,8 @@ pub struct Proposer {
 struct State {
     batcher: Batcher,
     leading: Option<Leadership>,
+    /// A task will look at the batch that lingers.
+    has_alarm: bool,
 }
 
 impl Proposer {
@@ -56,7 +65,7 @@ impl Proposer {
         seed: u64,
     ) -> (Arc<Self>, Queue) {
         let (queue, receiver) = unbounded_channel();
-        let state = Mutex::new(State { batcher: Batcher::new(limits), leading: None });
+        let state = Mutex::new(State { batcher: Batcher::new(limits), leading: None, has_alarm: false });
         let proposer = Proposer { shared, clock, engine, seed, batches: AtomicU64::new(0), state, queue };
         (Arc::new(proposer), receiver)
     }
@@ -65,7 +74,7 @@ impl Proposer {
     pub fn submit(&self, transaction: Transaction) -> Result<(), NotTaken> {
         let mut state = self.state.lock();
         let Some(leading) = state.leading else { return Err(NotTaken::NotLeader) };
-        state.batcher.push(transaction).map_err(|_| NotTaken::Full)?;
+        state.batcher.push(transaction, self.clock.now_us()).map_err(|_| NotTaken::Full)?;
         self.pump(&mut state, leading);
         Ok(())
     }
@@ -100,7 +109,7 @@ impl Proposer {
     /// Proposes a verdict, if this node leads in that term.
     pub fn propose(&self, term: u64, verdict: Verdict) {
         if let Some(leading) = self.state.lock().leading.filter(|leading| leading.term == term) {
-            let _ = self.queue.send((EncodedCommand::new(Command::Verdict(verdict)), leading, false));
+            let _ = self.queue.send(Queued::Command(EncodedCommand::new(Command::Verdict(verdict)), leading, false));
         }
     }
 
@@ -113,16 +122,33 @@ impl Proposer {
                 engine: self.engine,
                 accepted: self.shared.header(),
             };
-            let Some(batch) = state.batcher.close(heading) else { return };
+            let Some(batch) = state.batcher.close(heading) else { break };
             self.batches.fetch_add(1, Ordering::Relaxed);
             // Under the lock: the queue's order is the batches' order.
-            let _ = self.queue.send((EncodedCommand::new(Command::Batch(batch)), leading, true));
+            let _ = self.queue.send(Queued::Command(EncodedCommand::new(Command::Batch(batch)), leading, true));
+        }
+        if state.batcher.is_lingering() && !std::mem::replace(&mut state.has_alarm, true) {
+            let _ = self.queue.send(Queued::Lingering);
+        }
+    }
+
+    /// Closes the batch that lingered, if no other event has.
+    async fn wait_for_lingering(self: Arc<Self>) {
+        tokio::time::sleep(Duration::from_micros(LINGER_US)).await;
+        let mut state = self.state.lock();
+        state.has_alarm = false;
+        if let Some(leading) = state.leading {
+            self.pump(&mut state, leading);
         }
     }
 
     /// Hands what is queued to consensus, in order; runs on consensus's runtime.
     pub async fn run(self: Arc<Self>, consensus: Consensus, mut queue: Queue) {
-        while let Some((command, leading, is_batch)) = queue.recv().await {
+        while let Some(queued) = queue.recv().await {
+            let Queued::Command(command, leading, is_batch) = queued else {
+                tokio::spawn(self.clone().wait_for_lingering());
+                continue;
+            };
             let proposed = consensus.propose(command, leading).await;
             let this = self.clone();
             match proposed {

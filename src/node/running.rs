@@ -1,4 +1,4 @@
-//! One node at work: its log thread, its executor thread and its consensus thread, wired together.
+//! One node at work: its log thread, its executor thread and its part of the consensus thread, wired together.
 
 use super::NodeError;
 use super::executor::{self, Inbox};
@@ -17,6 +17,40 @@ use std::thread::JoinHandle;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+/// The thread that consensus of all nodes of a process runs on: a message from one to another then wakes a task and
+/// no thread.
+pub struct ConsensusThread {
+    handle: Handle,
+    ends: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl ConsensusThread {
+    /// Starts it; it ends when this is dropped, which must come after its nodes have stopped.
+    pub fn start() -> std::io::Result<ConsensusThread> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("consensus".into()).spawn(move || {
+            let _ = runtime.block_on(stopped);
+        })?;
+        Ok(ConsensusThread { handle, ends: Some((stop, thread)) })
+    }
+
+    /// Where nodes spawn their tasks.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Drop for ConsensusThread {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.ends.take() {
+            let _ = stop.send(());
+            let _ = thread.join();
+        }
+    }
+}
+
 /// A node at work.
 pub struct RunningNode {
     /// What sessions and the status page see of it.
@@ -29,6 +63,7 @@ pub struct RunningNode {
     pub consensus: Consensus,
     network: Arc<InProcess>,
     log: Arc<Log>,
+    runtime: Handle,
     threads: Mutex<Threads>,
 }
 
@@ -36,13 +71,14 @@ pub struct RunningNode {
 struct Threads {
     executor: Option<JoinHandle<()>>,
     background: Option<JoinHandle<()>>,
-    runtime: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    /// Of consensus, on the shared runtime.
+    tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl RunningNode {
     /// Starts a node from its directory, or as a new one in an empty directory. On return it follows the log and
-    /// may stand for election.
-    pub fn start(node: NodeId, around: &Surroundings) -> Result<RunningNode, NodeError> {
+    /// may stand for election. Its consensus runs on `runtime`.
+    pub fn start(node: NodeId, around: &Surroundings, runtime: &Handle) -> Result<RunningNode, NodeError> {
         let home = directory(&around.config, node);
         let seed = around.start_seed(node);
         let log = open_log(node, around, seed, Mode::Threaded)?;
@@ -73,41 +109,20 @@ impl RunningNode {
         let (proposer, queue) = new_proposer(around, shared.clone(), seed);
         late.proposer.set(proposer.clone()).unwrap_or_default();
 
-        let (started, starting) = mpsc::channel();
-        let (stop, stopped) = oneshot::channel();
-        let thread = {
-            let parts = ConsensusParts {
-                node,
-                around: around.clone(),
-                seed,
-                log: log.clone(),
-                inbox: inbox.clone(),
-                proposer: proposer.clone(),
-                checkpoint,
-                is_new,
-            };
-            let late = late.clone();
-            std::thread::Builder::new()
-                .name(format!("raft-{node}"))
-                .spawn(move || {
-                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                    match runtime {
-                        Ok(runtime) => runtime.block_on(async {
-                            match parts.begin(queue, &late).await {
-                                Ok((consensus, _)) => {
-                                    let _ = started.send(Ok((consensus.clone(), Handle::current())));
-                                    let _ = stopped.await;
-                                    consensus.shut_down().await;
-                                }
-                                Err(reason) => drop(started.send(Err(reason))),
-                            }
-                        }),
-                        Err(error) => drop(started.send(Err(error.to_string()))),
-                    }
-                })
-                .map_err(|e| NodeError::directory(&home, e))?
+        let parts = ConsensusParts {
+            node,
+            around: around.clone(),
+            seed,
+            log: log.clone(),
+            inbox: inbox.clone(),
+            proposer: proposer.clone(),
+            checkpoint,
+            is_new,
         };
-        let (consensus, handle) = starting
+        let (started, starting) = mpsc::channel();
+        let beginning = late.clone();
+        runtime.spawn(async move { started.send(parts.begin(queue, &beginning).await) });
+        let (consensus, tasks) = starting
             .recv()
             .map_err(|_| NodeError::Panicked { node, part: "consensus" })?
             .map_err(|reason| NodeError::Consensus { node, reason })?;
@@ -119,9 +134,9 @@ impl RunningNode {
         let _ = waiting.recv();
         consensus.enable_elections(true);
         let keeper = storage::Keeper::new(storage, around.config.clone());
-        let background = storage::start_background(keeper, &shared, inbox.clone(), consensus.clone(), handle)
+        let background = storage::start_background(keeper, &shared, inbox.clone(), consensus.clone(), runtime.clone())
             .map_err(|e| NodeError::Thread(e.to_string()))?;
-        let threads = Threads { executor: Some(executor), background: Some(background), runtime: Some((stop, thread)) };
+        let threads = Threads { executor: Some(executor), background: Some(background), tasks };
         Ok(RunningNode {
             shared,
             inbox,
@@ -129,6 +144,7 @@ impl RunningNode {
             consensus,
             network: around.network.clone(),
             log,
+            runtime: runtime.clone(),
             threads: Mutex::new(threads),
         })
     }
@@ -167,10 +183,13 @@ impl RunningNode {
         if let Some(thread) = threads.background.take() {
             let _ = thread.join();
         }
-        if let Some((stop, thread)) = threads.runtime.take() {
-            let _ = stop.send(());
-            let _ = thread.join();
-        }
+        let (consensus, (stopped, stopping)) = (self.consensus.clone(), mpsc::channel());
+        self.runtime.spawn(async move {
+            consensus.shut_down().await;
+            let _ = stopped.send(());
+        });
+        let _ = stopping.recv();
+        threads.tasks.drain(..).for_each(|task| task.abort());
         self.log.shut_down();
     }
 }

@@ -19,6 +19,31 @@ const DIVERGENCES_KEPT: usize = 100;
 /// Log index of each node's durable checkpoint.
 pub type Checkpoints = Mutex<BTreeMap<NodeId, u64>>;
 
+/// How far the log was acknowledged to clients of this process, by whichever of its nodes: what a strict read must see.
+/// All clients of the nodes are clients of the process, so no leader needs to be asked, except once after the start,
+/// for what an earlier process had acknowledged.
+#[derive(Default)]
+pub struct Acknowledged {
+    index: AtomicU64,
+    is_known: AtomicBool,
+}
+
+impl Acknowledged {
+    /// The log index, once it is known.
+    pub fn index(&self) -> Option<u64> {
+        self.is_known.load(Ordering::Acquire).then(|| self.index.load(Ordering::Acquire))
+    }
+    /// Answers of batches up to here are about to leave.
+    pub(super) fn up_to(&self, index: u64) {
+        self.index.fetch_max(index, Ordering::AcqRel);
+    }
+    /// A read index that was asked for after the start of the process covers whatever came before it.
+    pub(super) fn learn(&self, read_index: u64) {
+        self.up_to(read_index);
+        self.is_known.store(true, Ordering::Release);
+    }
+}
+
 /// Counts since the start.
 #[derive(Default)]
 pub struct Counters {
@@ -51,6 +76,8 @@ pub struct NodeShared {
     pub recent_states_max: usize,
     /// Sessions that wait for outcomes.
     pub waiters: Arc<Waiters>,
+    /// What clients of the process were told.
+    pub acknowledged: Arc<Acknowledged>,
     /// What strict reads wait for.
     pub watermark: Mutex<Watermark>,
     /// Counts.
@@ -78,6 +105,7 @@ impl NodeShared {
         id: NodeId,
         incarnation: u64,
         waiters: Arc<Waiters>,
+        acknowledged: Arc<Acknowledged>,
         checkpoints: Arc<Checkpoints>,
         accepted: Accepted,
         state: Arc<AcceptedState>,
@@ -88,6 +116,7 @@ impl NodeShared {
             incarnation,
             recent_states_max: 32,
             waiters,
+            acknowledged,
             checkpoints,
             watermark: Mutex::new(Watermark::new(accepted.log_id.index)),
             counters: Counters::default(),

@@ -6,7 +6,7 @@ use super::core::{Input, NodeCore, Outside};
 use super::executor::Inbox;
 use super::message::NodeMessage;
 use super::proposer::{Proposer, Queue};
-use super::shared::{Checkpoints, NodeShared};
+use super::shared::{Acknowledged, Checkpoints, NodeShared};
 use super::storage::{self, Storage};
 use super::waiters::Waiters;
 use crate::batch::Batch;
@@ -46,6 +46,8 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     /// Sessions that wait for outcomes; whichever node accepts first answers them.
     pub waiters: Arc<Waiters>,
+    /// What clients were told, whichever node told them.
+    pub acknowledged: Arc<Acknowledged>,
     /// Each node's checkpoint: the log is purged behind the oldest.
     pub checkpoints: Arc<Checkpoints>,
     /// Drawn at random at the start of the process.
@@ -131,12 +133,14 @@ pub(super) fn build(
         node,
         around.incarnation,
         around.waiters.clone(),
+        around.acknowledged.clone(),
         around.checkpoints.clone(),
         mark.accepted,
         replica.accepted().borrow().clone(),
         move || clock.now_us(),
     );
-    let outside = RealOutside { node, log: log.clone(), inbox, late };
+    let recovered_index = log.state().last.map_or(0, |last| last.index);
+    let outside = RealOutside { node, log: log.clone(), recovered_index, inbox, late };
     let checkpoint = (mark.accepted.log_id != LogId::default()).then_some(mark.accepted.log_id);
     Ok((NodeCore::new(node, &members, verifier, replica, Box::new(outside), shared), storage, checkpoint))
 }
@@ -220,16 +224,19 @@ struct NodeHandler {
 
 impl Handler for NodeHandler {
     fn handle(&self, from: NodeId, message: PeerMessage) -> BoxFuture<'static, PeerReply> {
-        match message {
-            PeerMessage::Other(bytes) => {
-                match NodeMessage::decode(&bytes) {
-                    Ok(message) => self.inbox.put(Input::Message { from, message }),
-                    Err(error) => tracing::error!(from, %error, "a peer's message does not decode"),
-                }
-                futures::future::ready(PeerReply::None).boxed()
-            }
-            message => self.consensus.handle(from, message),
+        match self.take(from, message) {
+            None => futures::future::ready(PeerReply::None).boxed(),
+            Some(message) => self.consensus.handle(from, message),
         }
+    }
+
+    fn take(&self, from: NodeId, message: PeerMessage) -> Option<PeerMessage> {
+        let PeerMessage::Other(bytes) = message else { return Some(message) };
+        match NodeMessage::decode(&bytes) {
+            Ok(message) => self.inbox.put(Input::Message { from, message }),
+            Err(error) => tracing::error!(from, %error, "a peer's message does not decode"),
+        }
+        None
     }
 }
 
@@ -253,6 +260,8 @@ async fn follow_leader(
 struct RealOutside {
     node: NodeId,
     log: Arc<Log>,
+    /// Of the newest entry in the log when it was opened.
+    recovered_index: u64,
     inbox: Inbox,
     late: Arc<Late>,
 }
@@ -269,8 +278,14 @@ impl Outside for RealOutside {
         }
     }
     fn mark_executing(&mut self, log_id: LogId, attempt: u32) -> u32 {
+        // A process that dies at a batch meets it again in its log: only there does it have to be counted.
+        if attempt == 0 && log_id.index > self.recovered_index {
+            return 1;
+        }
         // A log that cannot be written has stopped this node's part in consensus already.
-        self.log.mark_executing(log_id, attempt).unwrap_or(1)
+        let starts = self.log.mark_executing(log_id, attempt).unwrap_or(1);
+        // The first execution, which ended with the process, had no mark.
+        starts + u32::from(attempt == 0)
     }
     fn send(&mut self, to: NodeId, message: NodeMessage) {
         if let Some(transport) = self.late.transport.get() {

@@ -51,4 +51,9 @@ pub trait Handler: Send + Sync + 'static {
     /// Acts on a message. Called, and the future polled once, in the order of arrival; then the future may take
     /// its time, and messages that come later are handled meanwhile. The reply to a message that was only sent is thrown away.
     fn handle(&self, from: NodeId, message: PeerMessage) -> BoxFuture<'static, PeerReply>;
+    /// Takes a message that has no reply, on the sender's thread and possibly before messages that were sent earlier,
+    /// or gives it back to be delivered in turn.
+    fn take(&self, _from: NodeId, message: PeerMessage) -> Option<PeerMessage> {
+        Some(message)
+    }
 }

@@ -117,6 +117,7 @@ impl World {
             disk: Arc::new(machines[&1].disk.clone()),
             clock: machines[&1].clock.clone(),
             waiters: Arc::new(Waiters::default()),
+            acknowledged: Arc::default(),
             checkpoints: no_checkpoints(&NODES),
             incarnation: random.next(),
             starts: Arc::default(),
