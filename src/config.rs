@@ -48,6 +48,11 @@ pub struct Config {
     #[doc(hidden)]
     #[serde(skip)]
     pub uncertified: bool,
+    /// Steps of SQLite's machine that one transaction may take when it is executed. Part of what a batch gives, so
+    /// the same for all nodes at all times; for the tests that cannot wait for the real number.
+    #[doc(hidden)]
+    #[serde(skip)]
+    pub steps_max: Option<u64>,
 }
 
 impl Default for Config {
@@ -72,6 +77,7 @@ impl Default for Config {
             heartbeat_ms: 50,
             election_ms: 250,
             uncertified: false,
+            steps_max: None,
         }
     }
 }

@@ -71,7 +71,7 @@ impl Connection {
         let allowed = AllowList::new(role == Role::View);
         let set_up = || {
             settings(&sqlite, role, &options)?;
-            functions::register(&sqlite, &context, &allowed)
+            functions::register(&sqlite, &context, &allowed, role)
         };
         set_up().map_err(local)?;
         let list = allowed.clone();

@@ -40,12 +40,15 @@ struct Threads {
 }
 
 impl RunningNode {
-    /// Starts a node from its directory, or as a new one in an empty directory. On return it follows the log and
-    /// may stand for election.
-    pub fn start(node: NodeId, around: &Surroundings) -> Result<RunningNode, NodeError> {
+    /// Opens a node's log, or makes a new one in an empty directory.
+    pub fn open_log(node: NodeId, around: &Surroundings) -> Result<Arc<Log>, NodeError> {
+        open_log(node, around, around.start_seed(node), Mode::Threaded)
+    }
+
+    /// Starts a node from its log and its directory. On return it follows the log and may stand for election.
+    pub fn start(node: NodeId, around: &Surroundings, log: Arc<Log>) -> Result<RunningNode, NodeError> {
         let home = directory(&around.config, node);
         let seed = around.start_seed(node);
-        let log = open_log(node, around, seed, Mode::Threaded)?;
         let is_new = log.state().last.is_none();
 
         let late = Arc::new(Late::default());
@@ -107,10 +110,10 @@ impl RunningNode {
                 })
                 .map_err(|e| NodeError::directory(&home, e))?
         };
-        let (consensus, handle) = starting
-            .recv()
-            .map_err(|_| NodeError::Panicked { node, part: "consensus" })?
-            .map_err(|reason| NodeError::Consensus { node, reason })?;
+        let started = starting.recv().map_err(|_| NodeError::Panicked { node, part: "consensus" });
+        let started = started.and_then(|started| started.map_err(|reason| NodeError::Consensus { node, reason }));
+        // The process may go on without this node.
+        let (consensus, handle) = started.inspect_err(|_| inbox.stop(true))?;
         // Not before the executor has the recovered suffix: its ballots must not contradict its record.
         let (caught_up, waiting) = mpsc::channel();
         inbox.call(move |_| {

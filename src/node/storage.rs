@@ -110,8 +110,9 @@ pub fn open(node: NodeId, around: &Surroundings) -> Result<(Arc<Storage>, Replic
         databases: Mutex::new(Vec::new()),
         next_directory: Mutex::new(newest.unwrap_or(0)),
     });
-    let replica_options =
-        Options { engine: engine::Options::default(), store: options.clone(), home: Some(storage.clone()) };
+    let engine = engine::Options::default();
+    let engine = engine::Options { steps_max: around.config.steps_max.unwrap_or(engine.steps_max), ..engine };
+    let replica_options = Options { engine, store: options.clone(), home: Some(storage.clone()) };
     let Some(manifest) = manifest else {
         let replica = Replica::create(replica_options).map_err(|e| damaged(e.to_string()))?;
         return Ok((storage, replica, None));
@@ -129,8 +130,22 @@ pub fn open(node: NodeId, around: &Surroundings) -> Result<(Arc<Storage>, Replic
         snapshots.insert(section.name.as_str().into(), database.store().head());
         storage.databases.lock().push(Arc::new(database));
     }
-    let replica = Replica::over(replica_options, snapshots, mark.accepted).map_err(|e| damaged(e.to_string()))?;
+    let replica = match Replica::over(replica_options.clone(), snapshots.clone(), mark.accepted) {
+        Ok(replica) => replica,
+        Err(error) => {
+            let found = damaged_pages(&snapshots);
+            if found == 0 {
+                return Err(damaged(error.to_string()));
+            }
+            tracing::error!(node, pages = found, %error, "damaged pages keep this node from reading its databases");
+            Replica::unread(replica_options, snapshots, mark.accepted).map_err(|e| damaged(e.to_string()))?
+        }
+    };
     Ok((storage, replica, Some(mark)))
+}
+
+fn damaged_pages(snapshots: &BTreeMap<Arc<str>, Snapshot>) -> usize {
+    snapshots.values().map(|snapshot| snapshot.store().rehash(snapshot).len()).sum()
 }
 
 impl Storage {
@@ -340,6 +355,10 @@ impl Keeper {
 
     /// Hashes a few more pages of the accepted state from their bytes.
     fn scrub(&mut self, shared: &NodeShared) -> bool {
+        if !shared.serves() {
+            // A repair proves every page.
+            return false;
+        }
         let state = shared.accepted_state();
         let Some(version) = state.databases.values().nth(self.scrub.database) else {
             self.scrub = Scrub::default();

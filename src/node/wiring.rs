@@ -20,7 +20,7 @@ use crate::peer::{Handler, InProcess, PeerMessage, PeerReply, Transport};
 use crate::seam::{Clock, Disk};
 use crate::token::{Accepted, Ballot, LogId, NodeId, Verdict};
 use crate::transaction::Transaction;
-use crate::verifier::{self, Members, Verifier};
+use crate::verifier::{self, CrashMark, Members, Verifier};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -54,6 +54,8 @@ pub struct Surroundings {
     pub starts: Arc<AtomicU64>,
     /// Length of a log segment in bytes.
     pub log_segment_bytes: u64,
+    /// What any node was executing when the process before died: it was the end of all of them (rule 14).
+    pub crashes: Vec<CrashMark>,
 }
 
 impl Surroundings {
@@ -83,6 +85,12 @@ pub(super) fn open_log(node: NodeId, around: &Surroundings, seed: u64, mode: Mod
     around.disk.create_directory(&home.join("log")).map_err(|e| NodeError::directory(&home, e))?;
     Log::open(around.disk.clone(), &home.join("log"), options, mode)
         .map_err(|error| NodeError::Log { node, reason: error.to_string() })
+}
+
+/// The execution that the process before did not survive, as far as a log tells.
+pub(super) fn crash_in(log: &Log) -> Option<CrashMark> {
+    let mark = log.state().executing?;
+    Some(CrashMark { log_id: mark.log_id, attempt: mark.attempt, count: mark.starts })
 }
 
 /// A node's way to consensus, closed until it leads.
@@ -124,7 +132,8 @@ pub(super) fn build(
     let mut options = verifier::Options::new(node);
     options.engine = fingerprint();
     options.unaccepted_max = around.config.batches_in_flight_max.max(4) * 4;
-    let recovered = verifier::Recovered { mark: mark.clone(), ballots: log.ballots(), crashes: Vec::new() };
+    let crashes = around.crashes.iter().copied().chain(crash_in(log)).collect();
+    let recovered = verifier::Recovered { mark: mark.clone(), ballots: log.ballots(), crashes };
     let verifier = Verifier::recover(options, recovered);
     let clock = around.clock.clone();
     let shared = NodeShared::new(
@@ -136,9 +145,13 @@ pub(super) fn build(
         replica.accepted().borrow().clone(),
         move || clock.now_us(),
     );
-    let outside = RealOutside { node, log: log.clone(), inbox, late };
+    let recovered_to = log.state().last.map_or(0, |last| last.index);
+    let outside = RealOutside { node, log: log.clone(), recovered_to, inbox, late };
     let checkpoint = (mark.accepted.log_id != LogId::default()).then_some(mark.accepted.log_id);
-    Ok((NodeCore::new(node, &members, verifier, replica, Box::new(outside), shared), storage, checkpoint))
+    let mut core = NodeCore::new(node, &members, verifier, replica, Box::new(outside), shared);
+    // Before any batch: what was met while the databases were opened.
+    core.handle(Input::Damage, 0);
+    Ok((core, storage, checkpoint))
 }
 
 /// What a node's part in consensus is made of.
@@ -253,6 +266,8 @@ async fn follow_leader(
 struct RealOutside {
     node: NodeId,
     log: Arc<Log>,
+    /// Last index of the log when the node started.
+    recovered_to: u64,
     inbox: Inbox,
     late: Arc<Late>,
 }
@@ -268,9 +283,14 @@ impl Outside for RealOutside {
             tracing::error!(node, %error, "a ballot could not be recorded");
         }
     }
-    fn mark_executing(&mut self, log_id: LogId, attempt: u32) -> u32 {
+    fn mark_executing(&mut self, log_id: LogId, attempt: u32) {
+        // What was in the log at the start may be what ended the process before: then the mark must be there first.
+        let may_crash = log_id.index <= self.recovered_to;
         // A log that cannot be written has stopped this node's part in consensus already.
-        self.log.mark_executing(log_id, attempt).unwrap_or(1)
+        let _ = self.log.mark_executing(log_id, attempt, may_crash);
+    }
+    fn has_executed(&mut self, log_id: LogId, attempt: u32, failed: bool) {
+        let _ = self.log.has_executed(log_id, attempt, failed);
     }
     fn send(&mut self, to: NodeId, message: NodeMessage) {
         if let Some(transport) = self.late.transport.get() {

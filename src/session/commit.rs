@@ -4,6 +4,7 @@ use super::block::{Block, Savepoint, conflict, serialization, text_of};
 use super::client::{Done, Failure, Session};
 use super::front::gateway_error;
 use super::gateway::{GatewayError, ReadLevel};
+use super::one_shot::void;
 use super::view::{SessionView, client_error, refine};
 use crate::transaction::{Outcome, SqlError, Transaction};
 use crate::wire::Outbox;
@@ -91,7 +92,8 @@ impl Session {
                 Err(refine(error, &catalog).into())
             }
             Outcome::Stale => Err(serialization("the schema was changed by another transaction").into()),
-            Outcome::Expired | Outcome::Void => Err(serialization("the transaction was not executed").into()),
+            Outcome::Void => Err(void().into()),
+            Outcome::Expired => Err(serialization("the transaction was not executed").into()),
             Outcome::AlreadyDone => {
                 Err(gateway_error(GatewayError::Unknown("it was executed, its answer is gone".into())).into())
             }

@@ -233,7 +233,8 @@ impl Session {
                         plans[at] = again.map_err(|error| (at, error))?;
                     }
                 }
-                Outcome::Conflict { .. } | Outcome::Expired | Outcome::Void => {
+                Outcome::Void => return Err((0, void())),
+                Outcome::Conflict { .. } | Outcome::Expired => {
                     return Err((
                         0,
                         SqlError::new("40001", "the transaction was not executed")
@@ -261,6 +262,13 @@ impl Session {
         }
         Ok(write_answer(&update.plan, &update.formats, &style, &answer, &mut out.buffer)?)
     }
+}
+
+/// What a client is told of a transaction that the replicas gave up. Not a code that drivers answer by sending it
+/// again: it may be what crashes them.
+pub fn void() -> SqlError {
+    let error = SqlError::new("XX000", "the replicas could not execute this transaction; it had no effect");
+    error.with_hint("See evesql_divergences before you send it again.")
 }
 
 /// Writer for a plan's rows as DataRows.

@@ -77,7 +77,7 @@ impl Verifier {
                 return self.scrub(attempt, out);
             }
             let mut slot = Slot { log_id, batch, attempt, run: self.run, state: SlotState::Running };
-            if self.fails_beforehand(log_id, attempt) {
+            if self.fails_beforehand(log_id) {
                 let Some(parent) = self.tip_token() else { return };
                 let key = BallotKey { log_id, attempt, parent };
                 if log_id.index <= self.known.log_id.index {
@@ -92,10 +92,15 @@ impl Verifier {
         }
     }
 
-    /// Rule 14: two crashes in this very attempt.
-    fn fails_beforehand(&self, log_id: LogId, attempt: u32) -> bool {
-        let crashed = |mark: &&CrashMark| mark.log_id == log_id && mark.attempt == attempt && mark.count >= 2;
-        self.options.rules.crashes_become_failure && self.crashes.iter().any(|mark| crashed(&mark))
+    /// Rule 14: the process died twice in this batch. Another attempt may run the same transaction, and a search for
+    /// it would cost a crash a step: so every attempt fails but the one in which all of them are void.
+    fn fails_beforehand(&self, log_id: LogId) -> bool {
+        let crashed = |mark: &&CrashMark| mark.log_id == log_id && mark.count >= 2;
+        if !self.options.rules.crashes_become_failure || !self.crashes.iter().any(|mark| crashed(&mark)) {
+            return false;
+        }
+        let transactions = self.batch_at(log_id).map_or(0, |(_, transactions, _)| transactions);
+        (self.ledger.void(log_id.index).len() as u32) < transactions
     }
 
     pub(super) fn executed(
