@@ -2,11 +2,11 @@
 
 use super::allow::{AllowList, Recorded as RecordedAction};
 use super::cache::{Cache, Prepared, StatementKind};
-use super::context::{Context, Recorded};
+use super::context::{Context, Draws, Recorded};
 use super::failure::{Failure, LocalError};
 use super::{functions, schema, sequences};
 use crate::page::Hash;
-use crate::page_store::sqlite::{self, FunctionFlags, InterruptHandle, Limit, SqliteError, Switch};
+use crate::page_store::sqlite::{self, FunctionFlags, InterruptHandle, Limit, RowChange, SqliteError, Switch};
 use crate::page_store::{Snapshot, View};
 use crate::transaction::{Answer, SqlError, Value, ValueRef};
 use std::cell::RefCell;
@@ -48,6 +48,9 @@ impl Default for Options {
         }
     }
 }
+
+/// Changes of rows that an attempt shows.
+const ATTEMPTED_CHANGES_MAX: usize = 1_000;
 
 /// A SQLite connection with EveSQL's settings, functions and limits. Belongs to one thread.
 pub struct Connection {
@@ -288,6 +291,34 @@ impl Connection {
         }
         self.answer_bytes += answer.rows.bytes.len() as u64;
         Ok(())
+    }
+
+    /// Runs a client statement, lets `look` see the rows that it changed, and undoes it: for explanations, on a view.
+    /// Of the transaction's context and budget nothing is used up.
+    pub fn attempt<T>(
+        &mut self,
+        sql: &[Arc<str>],
+        parameters: &[Value],
+        rows: Option<&[Vec<Value>]>,
+        look: impl FnOnce(&mut Connection, Vec<RowChange>) -> T,
+    ) -> Result<T, Failure> {
+        self.control("SAVEPOINT evesql_attempt")?;
+        let context = {
+            let now = self.context.borrow();
+            Context::new(now.timestamp_us, now.seed, Draws::Live)
+        };
+        let kept = (self.context.replace(context), self.steps, self.answer_bytes);
+        let sqlite = self.sqlite.clone();
+        // How it ends is known already.
+        let (_, changes) = sqlite.capture(ATTEMPTED_CHANGES_MAX, || self.answer(sql, parameters, rows));
+        let seen = look(self, changes);
+        (self.steps, self.answer_bytes) = (kept.1, kept.2);
+        self.context.replace(kept.0);
+        if !self.is_autocommit() {
+            self.control("ROLLBACK TO evesql_attempt")?;
+            self.control("RELEASE evesql_attempt")?;
+        }
+        Ok(seen)
     }
 
     /// Begins a read whose rows the caller steps through, outside of any budget; [`Connection::give_back`]

@@ -1,6 +1,6 @@
 //! How blocks end: savepoints, COMMIT by submitting the record, ROLLBACK.
 
-use super::block::{Block, Savepoint, conflict, serialization, text_of};
+use super::block::{Block, Savepoint, conflict, serialization};
 use super::client::{Done, Failure, Session};
 use super::front::gateway_error;
 use super::gateway::{GatewayError, ReadLevel};
@@ -76,8 +76,6 @@ impl Session {
             expires_at_index: 0,
             operations: std::mem::take(&mut block.operations),
         };
-        // The error names the statement by its text, which only the record has.
-        let texts: Vec<_> = transaction.operations.iter().map(text_of).collect();
         out.flush_if_due().await?;
         // What it wrote here is of no use any more: others may have the connection while this one waits.
         if let Some(view) = block.view.take() {
@@ -86,7 +84,7 @@ impl Session {
         let outcome = self.front.gateway.submit(transaction).await;
         match outcome.map_err(gateway_error)? {
             Outcome::Committed(_) => Ok(()),
-            Outcome::Conflict { operation, row } => Err(conflict(&texts, operation, row).into()),
+            Outcome::Conflict { operation, place } => Err(conflict(&block.texts, operation, place).into()),
             Outcome::Failed { error, .. } => {
                 let catalog = block.base.take().unwrap_or_default();
                 Err(refine(error, &catalog).into())

@@ -8,6 +8,7 @@ use super::front::gateway_error;
 use super::gateway::ReadLevel;
 use super::system::asks;
 use super::view::{client_error, refine};
+use super::violation::{Failed, explain};
 use crate::catalog::Catalog;
 use crate::dialect::OutputColumn;
 use crate::dialect::utility::{Isolation, TransactionModes};
@@ -29,6 +30,7 @@ impl Session {
             view: None,
             base: None,
             operations: Vec::new(),
+            texts: Vec::new(),
             record_bytes: 0,
             wrote: false,
             schema_changed: false,
@@ -110,13 +112,17 @@ impl Session {
             registration.set_interrupt(Some(view.interrupt()));
             let result = match registration.interrupted() {
                 Some(_) => Err(SqlError::new("57014", "canceling statement due to user request")),
-                None => block.run(plan, parameters, &mut rows, certified),
+                None => block.run(&text.parsed.text, plan, parameters, &mut rows, certified),
             };
             registration.set_interrupt(None);
             let needed = block.view()?.take_needed();
             match (result, needed) {
                 (Err(_), Some(sequence)) => self.reserve(sequence, out).await?,
-                (Err(error), None) => return Err(refine(error, &catalog).into()),
+                (Err(error), None) => {
+                    let style = self.settings.active().style;
+                    let failed = Failed { sql: &plan.prepared.sql, parameters, rows: rows.as_deref(), style: &style };
+                    return Err(explain(self.block()?.view_mut()?, refine(error, &catalog), &failed).into());
+                }
                 (Ok(answer), _) => {
                     if asks(&plan.prepared) {
                         let changes = self.block()?.view()?.take_setting_changes();

@@ -37,6 +37,7 @@ pub mod ticket_desk;
 pub mod tickets;
 mod utility;
 mod view;
+mod violation;
 
 pub use client::Session;
 pub use front::Front;

@@ -90,6 +90,7 @@ impl Update {
                 drawn: Vec::new(),
                 system_values: Vec::new(),
                 seen: None,
+                seen_outline: Vec::new(),
             }),
         }
     }
@@ -223,7 +224,8 @@ impl Session {
                 Outcome::Committed(answers) => return Ok(answers),
                 Outcome::Failed { operation, error } => {
                     let catalog = self.catalog().await.unwrap_or_else(|_| Arc::new(Catalog::empty()));
-                    return Err((operation as usize, refine(error, &catalog)));
+                    let error = refine(error, &catalog);
+                    return Err((operation as usize, self.explain_update(error, updates, operation as usize).await));
                 }
                 Outcome::Stale => {
                     // What this node has accepted may still be older than what the transaction met.
