@@ -5,6 +5,7 @@ use super::cache::{Cache, Prepared, StatementKind};
 use super::context::{Context, Draws, Recorded};
 use super::failure::{Failure, LocalError};
 use super::{functions, schema, sequences};
+use crate::dialect::{IGNORE_FOREIGN_KEYS, KEEP_FOREIGN_KEYS};
 use crate::page::Hash;
 use crate::page_store::sqlite::{self, FunctionFlags, InterruptHandle, Limit, RowChange, SqliteError, Switch};
 use crate::page_store::{Snapshot, View};
@@ -64,6 +65,7 @@ pub struct Connection {
     /// Hash of the schema that SQLite has loaded; none if that is not known.
     schema: Option<Hash>,
     schema_changed: bool,
+    ignores_foreign_keys: bool,
     view: Option<Rc<View>>,
 }
 
@@ -91,6 +93,7 @@ impl Connection {
             answer_bytes: 0,
             schema: None,
             schema_changed: false,
+            ignores_foreign_keys: false,
             view: None,
         })
     }
@@ -225,14 +228,28 @@ impl Connection {
     ) -> Result<Answer, Failure> {
         let mut answer = Answer::default();
         let Some((last, before)) = sql.split_last() else { return Ok(answer) };
+        let result = self.run_before(before, parameters).and_then(|()| match rows {
+            Some(rows) => self.run(last, rows.iter().map(Vec::as_slice), &mut answer),
+            None => self.run(last, [parameters], &mut answer),
+        });
+        if std::mem::take(&mut self.ignores_foreign_keys) {
+            self.sqlite.set(Switch::ForeignKeys, true)?;
+        }
+        result.map(|()| answer)
+    }
+
+    fn run_before(&mut self, before: &[Arc<str>], parameters: &[Value]) -> Result<(), Failure> {
         for text in before {
-            self.run(text, [parameters], &mut Answer::default())?;
+            match &**text {
+                // Of the translator alone: the allow-list knows no such pragma.
+                IGNORE_FOREIGN_KEYS | KEEP_FOREIGN_KEYS => {
+                    self.ignores_foreign_keys = &**text == IGNORE_FOREIGN_KEYS;
+                    self.sqlite.set(Switch::ForeignKeys, !self.ignores_foreign_keys)?;
+                }
+                text => self.run(text, [parameters], &mut Answer::default())?,
+            }
         }
-        match rows {
-            Some(rows) => self.run(last, rows.iter().map(Vec::as_slice), &mut answer)?,
-            None => self.run(last, [parameters], &mut answer)?,
-        }
-        Ok(answer)
+        Ok(())
     }
 
     fn run<'a>(
