@@ -25,7 +25,8 @@ pub struct Config {
     pub front_threads: usize,
     /// Clients at once; one more is refused with 53300.
     pub connections_max: usize,
-    /// Memory for pages, for each node, in MiB; databases may be larger.
+    /// Memory for pages, for each node, in MiB; databases may be larger. Where old versions that somebody still reads
+    /// take too much of it, the oldest readers end with 72000.
     pub memory_mib: usize,
     /// Batches proposed and not yet accepted at one time.
     pub batches_in_flight_max: usize,

@@ -37,6 +37,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 const BACKFILL_PAGES: usize = 1_024;
 /// Leaves (of 64 pages) hashed again in one step: about 0.1 ms.
 const SCRUB_LEAVES: u32 = 4;
+/// Readers that were asked to end have so long before the next older ones are.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// An idle node with something unwritten writes it after this long.
 const QUIET: Duration = Duration::from_secs(10);
 
@@ -269,6 +271,8 @@ pub struct Keeper {
     checkpointed_batches: u64,
     checkpointed_at: time::Instant,
     failed_at: Option<time::Instant>,
+    /// When readers of an old version were last asked to end.
+    asked_at: time::Instant,
     scrub: Scrub,
 }
 
@@ -288,15 +292,21 @@ impl Keeper {
             checkpointed_batches: 0,
             checkpointed_at: time::Instant::now(),
             failed_at: None,
+            asked_at: time::Instant::now(),
             scrub: Scrub::default(),
         }
     }
 
     /// Gives back what superseded versions hold, and memory over the budget.
-    fn free(&self) {
+    fn free(&mut self) {
+        let may_ask = self.asked_at.elapsed() > ASK_AGAIN;
         for database in self.storage.all() {
             database.store().reclaim();
             database.store().evict();
+            if may_ask && database.store().end_oldest_pin() {
+                self.asked_at = time::Instant::now();
+                tracing::warn!(node = self.storage.node, "memory is short: readers of the oldest version are ended");
+            }
         }
     }
 

@@ -134,6 +134,7 @@ impl Session {
     }
 
     fn return_view(&self, mut view: SessionView, schema_changed: bool) {
+        self.front.holds.release(self.holder());
         match view.clean(schema_changed) {
             Ok(()) => self.front.give_back(&self.database, view),
             Err(error) => tracing::warn!(message = %error.message, "a connection could not be cleaned and was closed"),

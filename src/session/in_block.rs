@@ -6,8 +6,9 @@ use super::cache::{Plan, Text};
 use super::client::{Done, Session};
 use super::front::gateway_error;
 use super::gateway::ReadLevel;
+use super::holds::too_old;
 use super::system::asks;
-use super::view::{client_error, refine};
+use super::view::{SessionView, client_error, refine};
 use super::violation::{Failed, explain};
 use crate::catalog::Catalog;
 use crate::dialect::OutputColumn;
@@ -89,6 +90,9 @@ impl Session {
             let verb = what.split(' ').next().unwrap_or("this");
             return Err(SqlError::new("25006", format!("cannot execute {verb} in a read-only transaction")).into());
         }
+        if self.block()?.view.as_ref().is_some_and(SessionView::is_too_old) {
+            return Err(too_old().into());
+        }
         let locks = self.take_ticket(text, plan, parameters, out).await?;
         self.ensure_pinned(locks, out).await?;
         let catalog = self.block()?.view()?.catalog.clone();
@@ -148,11 +152,12 @@ impl Session {
             view.begin(&self.facts, block.begun.timestamp_us, block.begun.seed);
             view.connection.control("BEGIN").map_err(client_error)?;
             block.view = Some(view);
-            block.base = Some(pinned.catalog);
+            block.base = Some(pinned.catalog.clone());
         } else if block.lost || !block.view()?.stands_on(&pinned) {
             out.flush_if_due().await?;
             block.move_to(&pinned)?;
         }
+        self.front.holds.keep(self.holder(), &pinned.snapshot, &self.link, true);
         Ok(())
     }
 

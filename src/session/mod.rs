@@ -20,6 +20,7 @@ mod encode;
 mod extended;
 mod front;
 pub mod gateway;
+mod holds;
 mod in_block;
 mod keys;
 mod locks;
