@@ -188,13 +188,17 @@ impl Log {
 
     /// Marks that an execution begins (rule 14) and returns how often one of this batch has begun without ending,
     /// this time included. The mark is written, not synced: it is about processes that die. `waits` comes back
-    /// when it is written, where a thread writes.
+    /// when it is written, where a thread writes and no token says that the execution went well before.
     pub fn mark_executing(&self, log_id: LogId, attempt: u32, waits: bool) -> Result<u32, LogError> {
-        let before = self.memory.lock().executing.into_iter().chain(self.found_executing);
+        let (marked, has_token) = {
+            let memory = self.memory.lock();
+            (memory.executing, waits && memory.has_token(log_id, attempt))
+        };
+        let before = marked.into_iter().chain(self.found_executing);
         let before = before.filter(|mark| mark.log_id == log_id).map(|mark| mark.starts).max();
         let starts = before.unwrap_or(0) + 1;
         let record = Record::Executing(Executing { log_id, attempt, starts });
-        if !waits || matches!(self.writer, Writer::Inline { .. }) {
+        if !waits || has_token || matches!(self.writer, Writer::Inline { .. }) {
             self.submit(vec![record], Urgency::Written, None, None)?;
             return Ok(starts);
         }

@@ -125,7 +125,10 @@ impl Session {
                 (Err(error), None) => {
                     let style = self.settings.active().style;
                     let failed = Failed { sql: &plan.prepared.sql, parameters, rows: rows.as_deref(), style: &style };
-                    return Err(explain(self.block()?.view_mut()?, refine(error, &catalog), &failed).into());
+                    let block = self.block()?;
+                    let error = explain(block.view_mut()?, refine(error, &catalog), &failed);
+                    block.lost |= block.view()?.connection.is_autocommit();
+                    return Err(error.into());
                 }
                 (Ok(answer), _) => {
                     if asks(&plan.prepared) {
