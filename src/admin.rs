@@ -44,7 +44,7 @@ pub struct NodeStatus {
     pub lag_batches: u64,
     /// Hex of the root at `accepted_index`.
     pub root: String,
-    /// Why it is quarantined, if it is.
+    /// Why it is quarantined or down, if it is.
     pub reason: Option<String>,
 }
 
@@ -53,9 +53,9 @@ pub struct NodeStatus {
 pub struct DivergenceStatus {
     /// Log index of the batch.
     pub index: u64,
-    /// `repair`, `replay`, `void` or `damage`.
+    /// `repair`, `replay`, `void`, or `failed` (a node could not execute the batch).
     pub mode: String,
-    /// Nodes that were in the minority.
+    /// Nodes that were in the minority, or failed.
     pub minority: Vec<u64>,
     /// Tables whose pages differed.
     pub tables: Vec<String>,

@@ -144,6 +144,8 @@ pub struct Statement {
     pub system_values: Vec<Value>,
     /// Digest of the answer that the client has already seen; another one at execution is 40001.
     pub seen: Option<Hash>,
+    /// [`Answer::outline`] of the same answer, to tell where another one differs.
+    pub seen_outline: Vec<u8>,
 }
 
 /// Rows as one flat buffer: replicas digest it, sessions read it; no allocation per value.
@@ -254,6 +256,36 @@ impl Answer {
         hasher.update(&tail);
         Hash(hasher.digest128())
     }
+
+    /// One byte of hash for each of the first values. What is compared is the digest; this only tells people where
+    /// a difference is, and passes over one of 256.
+    pub fn outline(&self) -> Vec<u8> {
+        self.value_hashes().take(OUTLINE_VALUES_MAX).collect()
+    }
+
+    /// Row and column, counted from 0, of the first value that an outline of another answer has otherwise or not.
+    pub fn first_difference(&self, outline: &[u8]) -> Option<(u64, u32)> {
+        let mut ours = self.value_hashes().take(OUTLINE_VALUES_MAX);
+        let mut position = 0;
+        for theirs in outline {
+            if ours.next() != Some(*theirs) {
+                break;
+            }
+            position += 1;
+        }
+        let same = position == outline.len() && ours.next().is_none();
+        let columns = u64::from(self.rows.columns);
+        (!same && columns > 0).then(|| (position as u64 / columns, (position as u64 % columns) as u32))
+    }
+
+    fn value_hashes(&self) -> impl Iterator<Item = u8> + '_ {
+        let mut values = self.rows.values();
+        std::iter::from_fn(move || {
+            let before = values.bytes;
+            values.next()?;
+            Some(xxhash_rust::xxh3::xxh3_64(&before[..before.len() - values.bytes.len()]) as u8)
+        })
+    }
 }
 
 /// What a digest covers beside the encoded rows.
@@ -264,6 +296,9 @@ fn answer_tail(columns: u32, count: u64, changes: u64) -> [u8; 20] {
     tail[12..].copy_from_slice(&changes.to_le_bytes());
     tail
 }
+
+/// Values of an answer that its outline covers.
+const OUTLINE_VALUES_MAX: usize = 64;
 
 /// [`Answer::digest`] of rows that are sent on as they come and never gathered.
 ///
@@ -393,8 +428,8 @@ pub enum Outcome {
     Conflict {
         /// Position among the operations.
         operation: u32,
-        /// First differing row, counted from 0, if the answer was rows.
-        row: Option<u64>,
+        /// Row and column of the first value that differs, counted from 0, if that is known.
+        place: Option<(u64, u32)>,
     },
     /// It had no effect: translated for another catalog. A one-shot transaction is translated again.
     Stale,
@@ -420,10 +455,12 @@ impl Outcome {
                 bytes.extend_from_slice(&operation.to_le_bytes());
                 bytes.extend_from_slice(&error.digest().to_bytes());
             }
-            Outcome::Conflict { operation, row } => {
+            Outcome::Conflict { operation, place } => {
+                let (row, column) = place.unwrap_or((u64::MAX, u32::MAX));
                 bytes.push(2);
                 bytes.extend_from_slice(&operation.to_le_bytes());
-                bytes.extend_from_slice(&row.unwrap_or(u64::MAX).to_le_bytes());
+                bytes.extend_from_slice(&row.to_le_bytes());
+                bytes.extend_from_slice(&column.to_le_bytes());
             }
             Outcome::Stale => bytes.push(3),
             Outcome::AlreadyDone => bytes.push(4),
@@ -437,6 +474,23 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_outline_tells_where_an_answer_differs() {
+        let answer = |rows: &[[i64; 2]]| {
+            let mut answer = Answer { rows: Rows { columns: 2, ..Rows::default() }, changes: 0 };
+            rows.iter().flatten().for_each(|number| answer.rows.push(ValueRef::Integer(*number)));
+            answer.rows.count = rows.len() as u64;
+            answer
+        };
+        let seen = answer(&[[1, 2], [3, 4]]).outline();
+        assert_eq!(answer(&[[1, 2], [3, 4]]).first_difference(&seen), None);
+        assert_eq!(answer(&[[1, 2], [3, 5]]).first_difference(&seen), Some((1, 1)));
+        assert_eq!(answer(&[[7, 2], [3, 5]]).first_difference(&seen), Some((0, 0)));
+        assert_eq!(answer(&[[1, 2]]).first_difference(&seen), Some((1, 0)));
+        assert_eq!(answer(&[[1, 2], [3, 4], [5, 6]]).first_difference(&seen), Some((2, 0)));
+        assert_eq!(Answer { changes: 1, ..Answer::default() }.first_difference(&[]), None);
+    }
 
     #[test]
     fn rows_give_back_what_was_pushed() {

@@ -54,6 +54,7 @@ impl Story {
                 drawn: Vec::new(),
                 system_values: Vec::new(),
                 seen: None,
+                seen_outline: Vec::new(),
             })
         };
         let transaction = Transaction {

@@ -94,7 +94,7 @@ fn wait_for(server: &InProcess, what: &str, mut is_there: impl FnMut() -> bool) 
 
 fn healed(server: &InProcess, node: u64) -> Option<Divergence> {
     let divergences = server.cluster().divergences().into_iter();
-    let mut healed = divergences.filter(|d| d.minority.iter().any(|(id, _)| *id == node) && d.healed_at_us.is_some());
+    let mut healed = divergences.filter(|d| d.nodes().contains(&node) && d.healed_at_us.is_some());
     healed.next()
 }
 
@@ -159,4 +159,29 @@ fn three_replicas_that_all_differ_agree_after_a_replay() {
             server.cluster().divergences().iter().any(|divergence| divergence.agreed.is_none())
         });
     });
+}
+
+#[test]
+fn a_replica_without_memory_for_a_page_counts_as_absent_and_comes_back_by_itself() {
+    let server = InProcess::start(|config| config);
+    during_load(&server, |server| {
+        for node in 1..=3 {
+            // Through SQL, as people do it.
+            let drilled = runtime().block_on(async {
+                let client = connect(server.address()).await;
+                let row =
+                    client.query_one(&format!("SELECT evesql_drill('out-of-memory', {node})"), &[]).await.unwrap();
+                row.get::<_, String>(0)
+            });
+            assert_eq!(drilled, format!("out-of-memory on node {node}"));
+            wait_for(server, "the return of a node without memory", || healed(server, node).is_some());
+        }
+    });
+    for node in 1..=3 {
+        let report = healed(&server, node).unwrap();
+        assert!(report.minority.is_empty() && report.failed == [node], "it looked diverged: {report}");
+        assert!(!report.transactions.is_empty(), "the report names no transactions: {report}");
+    }
+    let status = server.cluster().status(0).render();
+    assert!(status.contains("failed, minority [2]"), "{status}");
 }

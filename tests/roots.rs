@@ -1,21 +1,24 @@
 //! Invariant 4 over generated batches: the same batches give the same roots whatever the cache, the readers
-//! beside them, restarts and roll backs in between; and the same rows as stock SQLite, one transaction
-//! after the other.
+//! beside them, restarts, roll backs, checkpoints and evictions in between; and the same rows as stock SQLite, one
+//! transaction after the other.
 //!
-//! `EVESQL_ROOTS_BATCHES=2000 cargo test --test roots` runs longer, `EVESQL_ROOTS_SEED` another sequence.
+//! `EVESQL_ROOTS_TRANSACTIONS=5000 cargo test --test roots` runs longer, `EVESQL_ROOTS_SEED=7` another sequence, and
+//! `EVESQL_ROOTS_SEEDS=4` four of them, each of that many transactions.
 
 mod generator;
 
 use evesql::batch::{Batch, Group, Plan};
 use evesql::engine;
-use evesql::page::Hash;
-use evesql::replica::{Executed, Mode, Options, Replica};
+use evesql::page::{Hash, PAGE_SIZE};
+use evesql::page_store::{PageStore, StoreError, StoreOptions, StoredDatabase, checkpoint_all};
+use evesql::replica::{Executed, Home, Mode, Options, Replica};
+use evesql::seam::RealDisk;
 use evesql::token::{Accepted, LogId};
 use evesql::transaction::*;
 use generator::{Generated, Generator, Random, Step};
 use rusqlite::types::Value as Stock;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 fn from_environment(name: &str, default: u64) -> u64 {
@@ -25,6 +28,65 @@ fn from_environment(name: &str, default: u64) -> u64 {
 fn options(cache_bytes: u64) -> Options {
     let engine = engine::Options { cache_bytes, ..engine::Options::default() };
     Options { engine, ..Options::default() }
+}
+
+/// Memory of the replica with files; the database is many times larger.
+const BUDGET_BYTES: usize = 64 * PAGE_SIZE;
+/// The replica with files: the last one.
+const STORED: usize = 3;
+/// Batches between its checkpoints.
+const CHECKPOINT_BATCHES: u64 = 5;
+
+/// Where the replica with files keeps them.
+struct Files {
+    directory: tempfile::TempDir,
+    databases: Mutex<Vec<Arc<StoredDatabase>>>,
+}
+
+impl Home for Files {
+    fn create(&self, name: &str) -> Result<Arc<PageStore>, StoreError> {
+        let mut databases = self.databases.lock().unwrap();
+        let directory = format!("database-{}", databases.len());
+        let options = StoreOptions { memory_budget_bytes: BUDGET_BYTES, ..StoreOptions::default() };
+        let database = StoredDatabase::create(&RealDisk, self.directory.path(), name, &directory, options)?;
+        databases.push(Arc::new(database));
+        Ok(databases.last().unwrap().store().clone())
+    }
+}
+
+impl Files {
+    fn new() -> Arc<Self> {
+        Arc::new(Files { directory: tempfile::tempdir().unwrap(), databases: Mutex::default() })
+    }
+
+    /// A checkpoint of the accepted state, and all that a node does beside it. Bytes left in memory.
+    fn checkpoint(&self, replica: &Replica) -> usize {
+        let databases = self.databases.lock().unwrap();
+        let snapshots = replica.snapshots();
+        let all: Vec<_> = snapshots
+            .iter()
+            .map(|(_, snapshot)| {
+                let database = databases.iter().find(|database| Arc::ptr_eq(database.store(), snapshot.store()));
+                (&**database.unwrap(), snapshot.clone())
+            })
+            .collect();
+        checkpoint_all(&RealDisk, self.directory.path(), b"mark", &all).unwrap();
+        for (database, _) in &all {
+            while database.needs_backfill() && database.backfill(1_000).unwrap().copied > 0 {}
+            database.store().reclaim();
+            database.store().evict();
+        }
+        databases.iter().map(|database| database.store().stats().frames * PAGE_SIZE).sum()
+    }
+}
+
+/// What makes the database larger than the memory of the replica with files.
+fn ballast() -> [String; 2] {
+    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1500)";
+    [
+        "CREATE TABLE ballast(id INTEGER PRIMARY KEY, body TEXT)".into(),
+        format!("INSERT INTO ballast {rows} SELECT i, i || hex(zeroblob(1000)) FROM n"),
+    ]
 }
 
 fn log_id(index: u64) -> LogId {
@@ -48,20 +110,28 @@ struct Pack {
     reads: Arc<AtomicU64>,
     index: u64,
     sequence: u64,
+    files: Arc<Files>,
+    /// What it had in memory after each checkpoint.
+    stored_bytes: Vec<usize>,
 }
 
 impl Pack {
     fn new() -> Self {
-        let replicas = [12 * 4096, 200 << 20, 1 << 20].map(|cache| Replica::create(options(cache)).unwrap());
+        let files = Files::new();
+        let mut replicas: Vec<Replica> =
+            [12 * 4096, 200 << 20, 1 << 20].map(|cache| Replica::create(options(cache)).unwrap()).into();
+        replicas.push(Replica::create(Options { home: Some(files.clone()), ..options(16 * 4096) }).unwrap());
         let mut pack = Pack {
-            replicas: replicas.into(),
+            replicas,
+            files,
+            stored_bytes: Vec::new(),
             readers: Vec::new(),
             stop: Arc::default(),
             reads: Arc::default(),
             index: 0,
             sequence: 0,
         };
-        for (replica, threads) in [1, 2, 4].into_iter().enumerate() {
+        for (replica, threads) in [1, 2, 4, 1].into_iter().enumerate() {
             (0..threads).for_each(|_| pack.start_reader(replica));
         }
         pack
@@ -144,7 +214,7 @@ impl Pack {
         Transaction { begun: Some(Begun { timestamp_us: 55, seed: 66 }), ..self.transaction(operations) }
     }
 
-    /// Executes a batch everywhere, on the last replica twice, and accepts it.
+    /// Executes a batch everywhere, on the last replicas twice, and accepts it.
     fn execute(&mut self, transactions: Vec<Transaction>, plan: Plan) -> Executed {
         self.index += 1;
         let batch = Batch {
@@ -155,11 +225,10 @@ impl Pack {
             transactions,
             plan,
         };
-        let last = self.replicas.len() - 1;
         let mut results = Vec::new();
         for (number, replica) in self.replicas.iter_mut().enumerate() {
             let mut executed = replica.execute(log_id(self.index), &batch, &Mode::Planned).unwrap();
-            if number == last {
+            if number >= 2 {
                 replica.roll_back(self.index - 1).unwrap();
                 let again = replica.execute(log_id(self.index), &batch, &Mode::Planned).unwrap();
                 assert_eq!(again, executed, "executed again after a roll back, batch {}", self.index);
@@ -171,8 +240,11 @@ impl Pack {
         }
         let first = results.swap_remove(0);
         for (number, other) in results.iter().enumerate() {
-            assert_eq!(other.outcomes, first.outcomes, "batch {} on replica {number}", self.index);
-            assert_eq!(other.root, first.root, "batch {} on replica {number}: {batch:#?}", self.index);
+            assert_eq!(other.outcomes, first.outcomes, "batch {} on replica {}", self.index, number + 1);
+            assert_eq!(other.root, first.root, "batch {} on replica {}: {batch:#?}", self.index, number + 1);
+        }
+        if self.index.is_multiple_of(CHECKPOINT_BATCHES) {
+            self.stored_bytes.push(self.files.checkpoint(&self.replicas[STORED]));
         }
         first
     }
@@ -275,25 +347,36 @@ fn plan(random: &mut Random, count: u32) -> (Plan, Vec<usize>) {
 
 #[test]
 fn same_batches_same_roots_and_the_rows_of_stock_sqlite() {
-    let seed = from_environment("EVESQL_ROOTS_SEED", 1);
-    let batches = from_environment("EVESQL_ROOTS_BATCHES", 30);
-    println!("EVESQL_ROOTS_SEED={seed} EVESQL_ROOTS_BATCHES={batches}");
+    let first = from_environment("EVESQL_ROOTS_SEED", 1);
+    let transactions = from_environment("EVESQL_ROOTS_TRANSACTIONS", 600);
+    for seed in first..first + from_environment("EVESQL_ROOTS_SEEDS", 1) {
+        run_seed(seed, transactions);
+    }
+}
+
+fn run_seed(seed: u64, transactions_min: u64) {
+    println!("EVESQL_ROOTS_SEED={seed} EVESQL_ROOTS_TRANSACTIONS={transactions_min}");
     let mut random = Random::new(seed ^ 0xabcdef);
     let mut generator = Generator::new(seed);
     let mut pack = Pack::new();
     let stock = rusqlite::Connection::open_in_memory().unwrap();
     stock.execute_batch("PRAGMA foreign_keys = ON").unwrap();
 
-    let schema = generator::schema();
+    let schema: Vec<String> = generator::schema().into_iter().chain(ballast()).collect();
     schema.iter().for_each(|sql| stock.execute_batch(sql).unwrap());
     let create = pack.transaction(schema.into_iter().map(|sql| step(&Step::Statement(sql))).collect());
     let created = pack.execute(vec![create], Plan::default());
     assert!(matches!(created.outcomes[0], Outcome::Committed(_)), "{:?}", created.outcomes);
 
     let mut counts = [0usize; 3];
-    for batch in 0..batches {
-        let mut transactions = Vec::new();
-        let mut follows = Vec::new();
+    for batch in 0.. {
+        if counts.iter().sum::<usize>() as u64 >= transactions_min {
+            break;
+        }
+        let part = random.below(97);
+        let ballast = format!("UPDATE ballast SET body = {batch} || substr(body, 3) WHERE id % 97 = {part}");
+        let mut transactions = vec![pack.transaction(vec![step(&Step::Statement(ballast))])];
+        let mut follows = vec![true];
         for _ in 0..1 + random.below(40) {
             let generated = generator.transaction();
             let has_ddl =
@@ -320,17 +403,28 @@ fn same_batches_same_roots_and_the_rows_of_stock_sqlite() {
             }
         }
         if batch % 17 == 11 {
-            pack.reopen(batch as usize / 17 % 3);
+            pack.reopen(batch as usize / 17 % STORED);
         }
     }
-    println!("committed, failed, conflicts: {counts:?}; reads meanwhile: {}", pack.reads.load(Ordering::Relaxed));
+    let database_bytes = pack.replicas[STORED].snapshots()[0].1.page_count() as usize * PAGE_SIZE;
+    // A reader that is at work holds more.
+    pack.stored_bytes.sort_unstable();
+    let usual_bytes = pack.stored_bytes[pack.stored_bytes.len() / 2];
+    println!(
+        "committed, failed, conflicts: {counts:?} in {} batches; reads meanwhile: {}; {} KiB of {} KiB in memory",
+        pack.index,
+        pack.reads.load(Ordering::Relaxed),
+        usual_bytes >> 10,
+        database_bytes >> 10,
+    );
     assert!(counts[0] > counts[1] && counts[2] > 0);
+    assert!(database_bytes > 8 * BUDGET_BYTES && usual_bytes < database_bytes / 4, "all of it was in memory");
 
     for number in 0..pack.replicas.len() {
         let mut view = pack.view(number);
         let check = view.query("PRAGMA integrity_check", &[]).unwrap();
         assert_eq!(check, [[Value::Text("ok".into())]], "replica {number}");
-        for (table, order) in generator::TABLES {
+        for (table, order) in generator::TABLES.iter().chain(&[("ballast", "id")]) {
             let sql = format!("SELECT * FROM {table} ORDER BY {order}");
             assert!(view.query(&sql, &[]).unwrap() == stock_rows(&stock, &sql), "{table} on replica {number}");
         }

@@ -159,8 +159,9 @@ const SCRIPTED: &[&str] = &["equal_engine", "membership_barrier", "members_at_po
 /// Where the search begins, for rules whose lack shows late: a few seeds before the first that is known.
 fn first_seed(name: &str) -> u64 {
     match name {
-        "one_ballot" => 320,
-        "accepted_parent" => 195,
+        "full_log_id" => 290,
+        "one_ballot" => 1_490,
+        "accepted_parent" => 1_690,
         "failure_is_final" => 100,
         "rehash_before_rejoin" => 50,
         _ => 0,

@@ -190,7 +190,7 @@ pub fn size_bytes(transaction: &Transaction) -> usize {
             let texts: usize = statement.sql.iter().map(|sql| sql.len()).sum();
             let values: usize = statement.parameters.iter().map(value_bytes).sum();
             let rows: usize = statement.rows.iter().flatten().flatten().map(value_bytes).sum();
-            let recorded = 9 * (statement.drawn.len() + statement.system_values.len());
+            let recorded = 9 * (statement.drawn.len() + statement.system_values.len()) + statement.seen_outline.len();
             texts + values + rows + recorded + 24
         }
     });

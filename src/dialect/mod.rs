@@ -19,7 +19,9 @@ pub mod types;
 pub mod utility;
 
 pub use parse::{Parsed, parse};
-pub use prepared::{CopyFormat, Kind, LockWait, Locking, Notice, OutputColumn, Prepared, Tag};
+pub use prepared::{
+    CopyFormat, IGNORE_FOREIGN_KEYS, KEEP_FOREIGN_KEYS, Kind, LockWait, Locking, Notice, OutputColumn, Prepared, Tag,
+};
 pub use settings::Settings;
 pub use types::PgType;
 

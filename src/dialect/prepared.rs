@@ -5,6 +5,12 @@ use super::types::PgType;
 use super::utility::Utility;
 use std::sync::Arc;
 
+/// A step of DDL after which foreign keys are not kept until [`KEEP_FOREIGN_KEYS`], or to the end of the statement.
+/// Not for SQLite, which ignores it inside a transaction: the engine carries it out.
+pub const IGNORE_FOREIGN_KEYS: &str = "PRAGMA foreign_keys=OFF";
+/// The step that ends it.
+pub const KEEP_FOREIGN_KEYS: &str = "PRAGMA foreign_keys=ON";
+
 /// A translated statement. Valid for the catalog version, parameter types and [`super::Settings`] that it
 /// was translated with.
 #[derive(Clone, Debug)]

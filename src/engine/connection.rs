@@ -2,11 +2,12 @@
 
 use super::allow::{AllowList, Recorded as RecordedAction};
 use super::cache::{Cache, Prepared, StatementKind};
-use super::context::{Context, Recorded};
+use super::context::{Context, Draws, Recorded};
 use super::failure::{Failure, LocalError};
 use super::{functions, schema, sequences};
+use crate::dialect::{IGNORE_FOREIGN_KEYS, KEEP_FOREIGN_KEYS};
 use crate::page::Hash;
-use crate::page_store::sqlite::{self, FunctionFlags, InterruptHandle, Limit, SqliteError, Switch};
+use crate::page_store::sqlite::{self, FunctionFlags, InterruptHandle, Limit, RowChange, SqliteError, Switch};
 use crate::page_store::{Snapshot, View};
 use crate::transaction::{Answer, SqlError, Value, ValueRef};
 use std::cell::RefCell;
@@ -49,6 +50,9 @@ impl Default for Options {
     }
 }
 
+/// Changes of rows that an attempt shows.
+const ATTEMPTED_CHANGES_MAX: usize = 1_000;
+
 /// A SQLite connection with EveSQL's settings, functions and limits. Belongs to one thread.
 pub struct Connection {
     sqlite: sqlite::Connection,
@@ -61,6 +65,7 @@ pub struct Connection {
     /// Hash of the schema that SQLite has loaded; none if that is not known.
     schema: Option<Hash>,
     schema_changed: bool,
+    ignores_foreign_keys: bool,
     view: Option<Rc<View>>,
 }
 
@@ -71,7 +76,7 @@ impl Connection {
         let allowed = AllowList::new(role == Role::View);
         let set_up = || {
             settings(&sqlite, role, &options)?;
-            functions::register(&sqlite, &context, &allowed)
+            functions::register(&sqlite, &context, &allowed, role)
         };
         set_up().map_err(local)?;
         let list = allowed.clone();
@@ -88,6 +93,7 @@ impl Connection {
             answer_bytes: 0,
             schema: None,
             schema_changed: false,
+            ignores_foreign_keys: false,
             view: None,
         })
     }
@@ -222,14 +228,28 @@ impl Connection {
     ) -> Result<Answer, Failure> {
         let mut answer = Answer::default();
         let Some((last, before)) = sql.split_last() else { return Ok(answer) };
+        let result = self.run_before(before, parameters).and_then(|()| match rows {
+            Some(rows) => self.run(last, rows.iter().map(Vec::as_slice), &mut answer),
+            None => self.run(last, [parameters], &mut answer),
+        });
+        if std::mem::take(&mut self.ignores_foreign_keys) {
+            self.sqlite.set(Switch::ForeignKeys, true)?;
+        }
+        result.map(|()| answer)
+    }
+
+    fn run_before(&mut self, before: &[Arc<str>], parameters: &[Value]) -> Result<(), Failure> {
         for text in before {
-            self.run(text, [parameters], &mut Answer::default())?;
+            match &**text {
+                // Of the translator alone: the allow-list knows no such pragma.
+                IGNORE_FOREIGN_KEYS | KEEP_FOREIGN_KEYS => {
+                    self.ignores_foreign_keys = &**text == IGNORE_FOREIGN_KEYS;
+                    self.sqlite.set(Switch::ForeignKeys, !self.ignores_foreign_keys)?;
+                }
+                text => self.run(text, [parameters], &mut Answer::default())?,
+            }
         }
-        match rows {
-            Some(rows) => self.run(last, rows.iter().map(Vec::as_slice), &mut answer)?,
-            None => self.run(last, [parameters], &mut answer)?,
-        }
-        Ok(answer)
+        Ok(())
     }
 
     fn run<'a>(
@@ -291,6 +311,34 @@ impl Connection {
         }
         self.answer_bytes += answer.rows.bytes.len() as u64;
         Ok(())
+    }
+
+    /// Runs a client statement, lets `look` see the rows that it changed, and undoes it: for explanations, on a view.
+    /// Of the transaction's context and budget nothing is used up.
+    pub fn attempt<T>(
+        &mut self,
+        sql: &[Arc<str>],
+        parameters: &[Value],
+        rows: Option<&[Vec<Value>]>,
+        look: impl FnOnce(&mut Connection, Vec<RowChange>) -> T,
+    ) -> Result<T, Failure> {
+        self.control("SAVEPOINT evesql_attempt")?;
+        let context = {
+            let now = self.context.borrow();
+            Context::new(now.timestamp_us, now.seed, Draws::Live)
+        };
+        let kept = (self.context.replace(context), self.steps, self.answer_bytes);
+        let sqlite = self.sqlite.clone();
+        // How it ends is known already.
+        let (_, changes) = sqlite.capture(ATTEMPTED_CHANGES_MAX, || self.answer(sql, parameters, rows));
+        let seen = look(self, changes);
+        (self.steps, self.answer_bytes) = (kept.1, kept.2);
+        self.context.replace(kept.0);
+        if !self.is_autocommit() {
+            self.control("ROLLBACK TO evesql_attempt")?;
+            self.control("RELEASE evesql_attempt")?;
+        }
+        Ok(seen)
     }
 
     /// Begins a read whose rows the caller steps through, outside of any budget; [`Connection::give_back`]

@@ -42,6 +42,7 @@ impl From<StoreError> for LocalError {
         let kind = match &error {
             StoreError::Damaged { .. } | StoreError::DamagedNode { .. } => Environmental::Corrupt,
             StoreError::Files(_) => Environmental::Io,
+            StoreError::OutOfMemory => Environmental::Memory,
             _ => Environmental::Internal,
         };
         LocalError { kind, message: error.to_string() }

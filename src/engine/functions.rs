@@ -1,8 +1,9 @@
 //! The functions that depend on the transaction's context, and how all others get onto a connection.
 
 use super::allow::AllowList;
+use super::connection::Role;
 use super::context::Context;
-use super::{math, sequences};
+use super::{crash, math, sequences};
 use crate::dialect;
 use crate::page_store::sqlite::{Aggregate, Connection, FunctionFlags, SqliteError};
 use crate::transaction::{SqlError, Value, ValueRef};
@@ -17,8 +18,11 @@ pub(super) fn register(
     connection: &Connection,
     context: &Rc<RefCell<Context>>,
     allowed: &AllowList,
+    role: Role,
 ) -> Result<(), SqliteError> {
     register_math(connection, allowed)?;
+    allowed.function("evesql_crash");
+    crash::register(connection, role)?;
     register_context(connection, context, allowed)?;
     register_sequences(connection, context, allowed)?;
     register_dialect(connection, allowed)

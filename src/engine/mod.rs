@@ -9,6 +9,7 @@ mod allow;
 mod cache;
 mod connection;
 mod context;
+mod crash;
 mod failure;
 mod functions;
 mod math;
@@ -20,6 +21,7 @@ mod system_catalog;
 pub use cache::{Prepared, StatementKind};
 pub use connection::{Connection, Options, Role};
 pub use context::{Context, Draws, Recorded, Source};
+pub use crash::CRASH_DRILL;
 pub use failure::{Failure, LocalError};
 pub use pool::{Pool, Pooled};
 pub use system_catalog::SystemCatalog;
@@ -28,7 +30,7 @@ use crate::page::Hash;
 use crate::page_store::sqlite;
 
 /// Goes up when functions, settings or translations change what a statement writes or answers.
-const EXECUTION_VERSION: u32 = 1;
+const EXECUTION_VERSION: u32 = 2;
 
 /// What two nodes must have alike to execute alike (rule 16): SQLite's source, its compile-time options, and
 /// the version of what EveSQL adds. Compilers may differ, so their names are left out.

@@ -7,7 +7,7 @@
 //! 3. After an error of write or fdatasync nothing is written any more: what the page cache holds is then
 //!    unknown, and only a restart, which reads the disk, finds out.
 
-use super::memory::{Memory, Place};
+use super::memory::{Memory, Place, ends};
 use super::record::{Executing, Identity, Purged, Record};
 use super::segment::{
     self, FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, create_segment, read_all, segment_path,
@@ -62,10 +62,9 @@ impl Carried {
             Record::Committed(log_id) => self.committed = Some(*log_id),
             Record::Purge(purged) => self.purged = Some(purged.clone()),
             Record::Identity(identity) => self.identity = Some(*identity),
-            Record::Executing(mark) => self.executing = Some(*mark),
+            Record::Executing(mark) => self.executing = Some(*mark).filter(|mark| mark.starts > 0),
             Record::Ballot(ballot) => {
-                let key = ballot.key();
-                if self.executing.is_some_and(|mark| (mark.log_id, mark.attempt) == (key.log_id, key.attempt)) {
+                if ends(ballot, self.executing.as_ref()) {
                     self.executing = None;
                 }
             }

@@ -41,7 +41,7 @@ pub struct LogState {
     pub purged: Option<Purged>,
     /// Newest entry, or the purge point.
     pub last: Option<LogId>,
-    /// The execution that had begun and not yet led to a token (rule 14).
+    /// The execution that has begun and not ended (rule 14).
     pub executing: Option<Executing>,
 }
 
@@ -58,6 +58,9 @@ pub struct Log {
     writer: Writer,
     holds_for_tokens: bool,
     executor_is_idle: AtomicBool,
+    /// What the process before was executing when it died. The batches before it are executed again first, and each
+    /// leaves a mark of its own.
+    found_executing: Option<Executing>,
 }
 
 impl Log {
@@ -69,6 +72,7 @@ impl Log {
         let hold = options.token_hold;
         let node = options.node;
         let (core, memory) = LogCore::open(disk, directory, options)?;
+        let found_executing = memory.executing;
         let memory = Arc::new(Mutex::new(memory));
         let worker = Worker::new(core, memory.clone(), hold);
         let writer = match mode {
@@ -87,7 +91,13 @@ impl Log {
             }
         };
         let holds_for_tokens = mode == Mode::Threaded && !hold.is_zero();
-        Ok(Arc::new(Log { memory, writer, holds_for_tokens, executor_is_idle: AtomicBool::new(false) }))
+        Ok(Arc::new(Log {
+            memory,
+            writer,
+            holds_for_tokens,
+            executor_is_idle: AtomicBool::new(false),
+            found_executing,
+        }))
     }
 
     /// The log's watermarks.
@@ -176,21 +186,38 @@ impl Log {
         self.memory.lock().ballots()
     }
 
-    /// Marks that an execution begins (rule 14) and returns how often it has begun without a token
-    /// following, this time included. On return the mark is written (where a thread writes), not synced: it is about
-    /// processes that die.
-    pub fn mark_executing(&self, log_id: LogId, attempt: u32) -> Result<u32, LogError> {
-        let before = self.memory.lock().executing;
-        let starts = before.filter(|mark| (mark.log_id, mark.attempt) == (log_id, attempt)).map_or(0, |m| m.starts) + 1;
+    /// Marks that an execution begins (rule 14) and returns how often one of this batch has begun without ending,
+    /// this time included. The mark is written, not synced: it is about processes that die. `waits` comes back
+    /// when it is written, where a thread writes and no token says that the execution went well before.
+    pub fn mark_executing(&self, log_id: LogId, attempt: u32, waits: bool) -> Result<u32, LogError> {
+        let (marked, has_token) = {
+            let memory = self.memory.lock();
+            (memory.executing, waits && memory.has_token(log_id, attempt))
+        };
+        let before = marked.into_iter().chain(self.found_executing);
+        let before = before.filter(|mark| mark.log_id == log_id).map(|mark| mark.starts).max();
+        let starts = before.unwrap_or(0) + 1;
         let record = Record::Executing(Executing { log_id, attempt, starts });
-        let (written, waiting) = mpsc::channel();
-        let done: Done = Box::new(move |result| drop(written.send(result)));
-        self.submit(vec![record], Urgency::Written, Some(done), None)?;
-        if matches!(self.writer, Writer::Threaded { .. }) {
-            // What cannot be written has stopped the log, and with it this node.
-            let _ = waiting.recv();
+        if !waits || has_token || matches!(self.writer, Writer::Inline { .. }) {
+            self.submit(vec![record], Urgency::Written, None, None)?;
+            return Ok(starts);
         }
+        let (sender, written) = mpsc::channel();
+        let done: Done = Box::new(move |result| drop(sender.send(result)));
+        self.submit(vec![record], Urgency::Written, Some(done), None)?;
+        // An error has stopped the log thread, and this node's part in consensus with it.
+        let _ = written.recv();
         Ok(starts)
+    }
+
+    /// Takes the mark back after an execution that ended. A new token does so by itself; one that is on record
+    /// already is not written again, and a failure leaves none.
+    pub fn has_executed(&self, log_id: LogId, attempt: u32, failed: bool) -> Result<(), LogError> {
+        if !failed && !self.memory.lock().has_token(log_id, attempt) {
+            return Ok(());
+        }
+        let record = Record::Executing(Executing { log_id, attempt, starts: 0 });
+        self.submit(vec![record], Urgency::Written, None, None)
     }
 
     /// Entries from `start` up to `end` (exclusive) that the log holds, about `bytes_max` of them but at

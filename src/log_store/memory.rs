@@ -7,6 +7,7 @@
 use super::LogError;
 use super::record::{Executing, Identity, Purged, Record};
 use crate::entry::{Entry, Membership, Payload, Vote};
+use crate::page::Hash;
 use crate::seam::DiskFile;
 use crate::token::{Ballot, BallotKey, LogId};
 use std::collections::{BTreeMap, VecDeque};
@@ -71,6 +72,13 @@ pub(crate) struct Memory {
     ballots: BTreeMap<(u64, BallotKey), Ballot>,
 }
 
+/// Whether a ballot shows that a marked execution has ended. One of failure does not: it is given, too, instead of
+/// an execution, where two processes had died in it.
+pub(crate) fn ends(ballot: &Ballot, mark: Option<&Executing>) -> bool {
+    let (Ballot::Token(token), Some(mark)) = (ballot, mark) else { return false };
+    (mark.log_id, mark.attempt) == (token.log_id, token.attempt)
+}
+
 impl Memory {
     pub(crate) fn new(cache_bytes_max: usize) -> Self {
         Memory {
@@ -97,7 +105,7 @@ impl Memory {
             Record::Committed(log_id) => self.committed = Some(*log_id),
             Record::Purge(purged) => self.purge(purged.clone()),
             Record::Ballot(ballot) => self.add_ballot(*ballot),
-            Record::Executing(mark) => self.executing = Some(*mark),
+            Record::Executing(mark) => self.executing = Some(*mark).filter(|mark| mark.starts > 0),
             Record::Identity(identity) => self.identity = Some(*identity),
         }
         Ok(())
@@ -176,9 +184,20 @@ impl Memory {
     fn add_ballot(&mut self, ballot: Ballot) {
         let key = ballot.key();
         self.ballots.insert((key.log_id.index, key), ballot);
-        if self.executing.is_some_and(|mark| (mark.log_id, mark.attempt) == (key.log_id, key.attempt)) {
+        if ends(&ballot, self.executing.as_ref()) {
             self.executing = None;
         }
+    }
+
+    /// Whether this node gave a token on an attempt, on whatever parent.
+    pub(crate) fn has_token(&self, log_id: LogId, attempt: u32) -> bool {
+        let from = BallotKey { log_id, attempt, parent: Hash::default() };
+        let of_batch = self.ballots.range((log_id.index, from)..).map(|(_, ballot)| ballot);
+        let mut of_attempt = of_batch.take_while(|ballot| {
+            let key = ballot.key();
+            (key.log_id, key.attempt) == (log_id, attempt)
+        });
+        of_attempt.any(|ballot| ballot.token().is_some())
     }
 
     /// The ballot that this node gave.

@@ -37,7 +37,7 @@ pub struct Executing {
     pub log_id: LogId,
     /// Its attempt.
     pub attempt: u32,
-    /// How often it began without a token following; 2 means that two processes died at it.
+    /// How often the batch began without ending; 2 means that two processes died at it. 0 takes the mark back.
     pub starts: u32,
 }
 

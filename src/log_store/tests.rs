@@ -86,7 +86,7 @@ fn step(log: &Log, number: u64, done: Done) -> Result<(), LogError> {
             log.purge(up_to, None, done)
         }
         8 => {
-            log.mark_executing(log_id(term, next), 0)?;
+            log.mark_executing(log_id(term, next), 0, false)?;
             log.barrier(done)
         }
         _ => log.issue_ballot(Ballot::Token(token(term, next + number, number as u128)), done),
@@ -232,18 +232,45 @@ fn a_token_is_durable_before_its_callback_and_another_one_is_refused() {
 }
 
 #[test]
-fn executions_that_led_to_no_token_are_counted_over_restarts() {
+fn executions_that_did_not_end_are_counted_over_restarts() {
     let disk = SimulatedDisk::new(3);
     let log = open(&disk, 1).unwrap();
-    assert_eq!(log.mark_executing(log_id(1, 4), 0).unwrap(), 1);
+    assert_eq!(log.mark_executing(log_id(1, 4), 0, false).unwrap(), 1);
     // The process dies, the machine does not: what was written is there.
     drop(log);
     let log = open(&disk, 2).unwrap();
     assert_eq!(log.state().executing, Some(Executing { log_id: log_id(1, 4), attempt: 0, starts: 1 }));
-    assert_eq!(log.mark_executing(log_id(1, 4), 0).unwrap(), 2);
-    log.issue_ballot(Ballot::Token(token(1, 4, 9)), ignored()).unwrap();
+    assert_eq!(log.mark_executing(log_id(1, 4), 0, false).unwrap(), 2);
+    // Given instead of an execution: it would crash the next process.
+    log.issue_ballot(Ballot::Failed(token(1, 4, 9).key()), ignored()).unwrap();
+    assert_eq!(log.state().executing.map(|mark| mark.starts), Some(2));
+    drop(log);
+    let log = open(&disk, 3).unwrap();
+    // A start executes what is before it first.
+    assert_eq!(log.mark_executing(log_id(1, 3), 0, true).unwrap(), 1);
+    log.has_executed(log_id(1, 3), 0, true).unwrap();
+    assert_eq!(log.mark_executing(log_id(1, 4), 1, true).unwrap(), 3, "in whichever attempt");
+    log.issue_ballot(Ballot::Token(Token { attempt: 1, ..token(1, 4, 9) }), ignored()).unwrap();
     assert_eq!(log.state().executing, None);
-    assert_eq!(log.mark_executing(log_id(1, 5), 0).unwrap(), 1);
+    assert_eq!(log.mark_executing(log_id(1, 5), 0, false).unwrap(), 1);
+}
+
+#[test]
+fn executions_again_of_what_is_on_record_are_no_crashes() {
+    let disk = SimulatedDisk::new(3);
+    for start in 1..5 {
+        let log = open(&disk, start).unwrap();
+        assert_eq!(log.mark_executing(log_id(1, 4), 0, true).unwrap(), 1);
+        log.has_executed(log_id(1, 4), 0, false).unwrap();
+        log.issue_ballot(Ballot::Token(token(1, 4, 9)), ignored()).unwrap();
+        log.has_executed(log_id(1, 4), 0, false).unwrap();
+        // As a node that starts does: its word is there, so it gives none.
+        log.mark_executing(log_id(1, 4), 0, true).unwrap();
+        log.has_executed(log_id(1, 4), 0, false).unwrap();
+        log.mark_executing(log_id(1, 5), 0, true).unwrap();
+        log.has_executed(log_id(1, 5), 0, true).unwrap();
+        assert_eq!(log.state().executing, None);
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::core::{Drill, Input};
 use super::proposer::NotTaken;
 use super::running::{ConsensusThread, RunningNode};
 use super::waiters::{GiveUp, Waiters};
-use super::wiring::{Surroundings, directory, no_checkpoints};
+use super::wiring::{Surroundings, crash_in, directory, no_checkpoints};
 use crate::admin::{DivergenceStatus, NodeStatus, Status};
 use crate::config::Config;
 use crate::consensus::Leadership;
@@ -59,17 +59,20 @@ pub struct Cluster {
     stopping: AtomicBool,
     /// Rebuilt nodes count on from here.
     past_counts: Mutex<(u64, u64)>,
+    /// Why nodes could not start.
+    refusals: Mutex<BTreeMap<NodeId, String>>,
 }
 
 impl Cluster {
-    /// Starts all nodes; on return a leader may not be found yet ([`Cluster::wait_for_leader`]).
+    /// Starts all nodes; on return a leader may not be found yet ([`Cluster::wait_for_leader`]). A node that cannot
+    /// start stays down, as long as a quorum can.
     pub fn start(config: Config) -> Result<Arc<Cluster>, NodeError> {
         let voters: Vec<NodeId> = (1..=config.replicas).collect();
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         disk.create_directory(&config.data).map_err(|e| NodeError::directory(&config.data, e))?;
         refuse_missing_nodes(&config, &voters, &*disk)?;
         let seed = random_u64();
-        let around = Surroundings {
+        let mut around = Surroundings {
             config,
             voters: voters.clone(),
             network: Arc::new(InProcess::direct(seed)),
@@ -81,11 +84,27 @@ impl Cluster {
             incarnation: random_u64(),
             starts: Arc::default(),
             log_segment_bytes: 16 << 20,
+            crashes: Vec::new(),
         };
         let consensus = ConsensusThread::start().map_err(|e| NodeError::Thread(e.to_string()))?;
+        // All logs before any node executes: what one of them died of is a warning to all.
+        let logs: Vec<_> = voters.iter().map(|node| (*node, RunningNode::open_log(*node, &around))).collect();
+        around.crashes = logs.iter().filter_map(|(_, log)| crash_in(log.as_ref().ok()?)).collect();
         let mut nodes = BTreeMap::new();
-        for node in voters {
-            nodes.insert(node, Some(Arc::new(RunningNode::start(node, &around, consensus.handle())?)));
+        let mut refusals = BTreeMap::new();
+        for (node, log) in logs {
+            match log.and_then(|log| RunningNode::start(node, &around, log, consensus.handle())) {
+                Ok(running) => drop(nodes.insert(node, Some(Arc::new(running)))),
+                Err(error) if error.is_of_one_node() => drop(refusals.insert(node, error.to_string())),
+                Err(error) => return Err(error),
+            }
+        }
+        if refusals.len() > minority(voters.len()) {
+            return Err(NodeError::NoMajority { reasons: refusals.into_values().collect() });
+        }
+        for (node, reason) in &refusals {
+            tracing::error!(node, reason, "this node stays down; the others serve without it");
+            nodes.insert(*node, None);
         }
         let cluster = Arc::new(Cluster {
             around,
@@ -94,6 +113,7 @@ impl Cluster {
             started: Instant::now(),
             stopping: AtomicBool::new(false),
             past_counts: Mutex::default(),
+            refusals: Mutex::new(refusals),
         });
         let resubmitting = Arc::downgrade(&cluster);
         std::thread::Builder::new()
@@ -146,10 +166,14 @@ impl Cluster {
     pub fn wait_for_leader(&self, timeout: Duration) -> Result<(), NodeError> {
         let deadline = Instant::now() + timeout;
         while Instant::now() < deadline {
-            let halted = self.nodes().into_iter().find(|node| node.shared.state() == "down");
-            if let Some(node) = halted {
-                let reason = node.shared.reason().unwrap_or_default();
-                return Err(NodeError::Storage { node: node.shared.id, reason });
+            let halted = self.nodes().into_iter().filter(|node| node.shared.state() == "down").collect::<Vec<_>>();
+            let down = self.refusals.lock().len() + halted.len();
+            if !halted.is_empty() && down > minority(self.around.voters.len()) {
+                let reason = |node: &Arc<RunningNode>| {
+                    format!("node {} has stopped: {}", node.shared.id, node.shared.reason().unwrap_or_default())
+                };
+                let refused = self.refusals.lock().values().cloned().collect::<Vec<_>>();
+                return Err(NodeError::NoMajority { reasons: halted.iter().map(reason).chain(refused).collect() });
             }
             if self.home().is_some_and(|node| node.leads() && node.shared.serves()) {
                 return Ok(());
@@ -238,9 +262,16 @@ impl Cluster {
 
     /// Starts a killed node from its files.
     pub fn restart(&self, node: NodeId) -> Result<(), NodeError> {
-        let running = Arc::new(RunningNode::start(node, &self.around, self.consensus.handle())?);
-        self.nodes.write().insert(node, Some(running));
-        Ok(())
+        let started = RunningNode::open_log(node, &self.around).and_then(|log| {
+            let running = RunningNode::start(node, &self.around, log, self.consensus.handle())?;
+            self.nodes.write().insert(node, Some(Arc::new(running)));
+            Ok(())
+        });
+        match &started {
+            Ok(()) => drop(self.refusals.lock().remove(&node)),
+            Err(error) => drop(self.refusals.lock().insert(node, error.to_string())),
+        }
+        started
     }
 
     /// Ends all nodes in order, each with a last checkpoint.
@@ -267,8 +298,27 @@ impl Cluster {
             connections,
             transactions: count(|node| node.shared.counters.transactions(), past.0),
             batches: count(|node| node.shared.counters.batches(), past.1),
-            nodes: nodes.iter().map(|(id, node)| node_status(*id, node.as_deref())).collect(),
+            nodes: nodes.iter().map(|(id, node)| self.node_status(*id, node.as_deref())).collect(),
             divergences: self.divergences().iter().map(divergence_status).collect(),
+        }
+    }
+
+    fn node_status(&self, id: NodeId, node: Option<&RunningNode>) -> NodeStatus {
+        let Some(node) = node else {
+            let reason = self.refusals.lock().get(&id).cloned();
+            return NodeStatus { id, role: "down".into(), state: "down".into(), reason, ..NodeStatus::default() };
+        };
+        let accepted = node.shared.accepted();
+        let metrics = node.consensus.metrics();
+        NodeStatus {
+            id,
+            role: if node.leads() { "leader".into() } else { "follower".into() },
+            state: node.shared.state().into(),
+            term: metrics.term,
+            accepted_index: accepted.log_id.index,
+            lag_batches: node.shared.status().map_or(0, |status| status.unaccepted as u64),
+            root: accepted.root.to_string(),
+            reason: node.shared.reason(),
         }
     }
 
@@ -287,6 +337,11 @@ impl Cluster {
                     known.minority.push(minority);
                 }
             }
+            for failed in divergence.failed {
+                if !known.failed.contains(&failed) {
+                    known.failed.push(failed);
+                }
+            }
             known.healed_at_us = known.healed_at_us.max(divergence.healed_at_us);
         }
         all.into_values().collect()
@@ -299,29 +354,11 @@ impl Drop for Cluster {
     }
 }
 
-fn node_status(id: NodeId, node: Option<&RunningNode>) -> NodeStatus {
-    let Some(node) = node else {
-        return NodeStatus { id, role: "down".into(), state: "down".into(), ..NodeStatus::default() };
-    };
-    let accepted = node.shared.accepted();
-    let metrics = node.consensus.metrics();
-    NodeStatus {
-        id,
-        role: if node.leads() { "leader".into() } else { "follower".into() },
-        state: node.shared.state().into(),
-        term: metrics.term,
-        accepted_index: accepted.log_id.index,
-        lag_batches: node.shared.status().map_or(0, |status| status.unaccepted as u64),
-        root: accepted.root.to_string(),
-        reason: node.shared.reason(),
-    }
-}
-
 fn divergence_status(divergence: &Divergence) -> DivergenceStatus {
     DivergenceStatus {
         index: divergence.log_id.index,
         mode: mode_name(divergence).into(),
-        minority: divergence.minority.iter().map(|(node, _)| *node).collect(),
+        minority: divergence.nodes(),
         tables: divergence.tables.clone(),
         pages: divergence.pages.clone(),
         transactions: divergence.transactions.clone(),
@@ -332,7 +369,9 @@ fn divergence_status(divergence: &Divergence) -> DivergenceStatus {
 /// How the batch of a divergence was run.
 pub(super) fn mode_name(divergence: &Divergence) -> &'static str {
     match (divergence.agreed, &divergence.mode) {
+        _ if divergence.minority.is_empty() && !divergence.failed.is_empty() => "failed",
         (None, _) => "replay",
+        _ if !divergence.void().is_empty() => "void",
         (Some(_), crate::token::Mode::Planned) => "repair",
         (Some(_), crate::token::Mode::Replay { .. }) => "repair after replay",
     }
@@ -356,6 +395,11 @@ fn refuse_missing_nodes(config: &Config, voters: &[NodeId], disk: &dyn Disk) -> 
         true => Ok(()),
         false => Err(NodeError::MissingNodes { data: config.data.clone(), missing }),
     }
+}
+
+/// How many of so many voters may be missing.
+fn minority(voters: usize) -> usize {
+    voters.saturating_sub(1) / 2
 }
 
 /// From the operating system's generator, through the standard library's hash seeds.

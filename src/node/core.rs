@@ -37,8 +37,10 @@ const REPORTED_SQL_MAX: usize = 200;
 pub trait Outside {
     /// Makes a ballot durable; [`Input::Persisted`] follows.
     fn persist(&mut self, ballot: Ballot);
-    /// Notes that an execution begins and says how often it has begun without ending (rule 14).
-    fn mark_executing(&mut self, log_id: LogId, attempt: u32) -> u32;
+    /// Notes that an execution begins: a process that dies in it finds that when it starts again (rule 14).
+    fn mark_executing(&mut self, log_id: LogId, attempt: u32);
+    /// Notes that it has ended, with a result or by a failure.
+    fn has_executed(&mut self, log_id: LogId, attempt: u32, failed: bool);
     /// Sends a message; it may be lost.
     fn send(&mut self, to: NodeId, message: NodeMessage);
     /// Proposes a verdict, if this node leads in that term.
@@ -103,6 +105,8 @@ pub enum Drill {
     WrongAnswer,
     /// The next batch is executed in another order on this node.
     Misorder,
+    /// The next batch finds no memory for a page on this node.
+    OutOfMemory,
 }
 
 struct Appended {
@@ -336,6 +340,8 @@ impl NodeCore {
                 if count > 0 {
                     tracing::error!(node = self.id, ?damaged, "pages do not match their hashes");
                 }
+                // Every page was looked at just now: what was met before counts no more.
+                self.replica.take_damage();
                 Some(Event::Rehashed { damaged: count, run: Some(run) })
             }
             Action::Repair { target, sources } => self.begin_repair(target, sources, now_us),
@@ -377,17 +383,17 @@ impl NodeCore {
             self.halt(&format!("the log entry at index {} is no batch", log_id.index));
             return failed(LocalFailure::Io);
         };
-        if self.outside.mark_executing(log_id, attempt) > 2 {
-            tracing::error!(node = self.id, index = log_id.index, "this batch crashed the process twice");
-            return failed(LocalFailure::Crash);
-        }
-        match self.replica.execute(log_id, batch, mode) {
+        self.outside.mark_executing(log_id, attempt);
+        let executed = self.replica.execute(log_id, batch, mode);
+        self.outside.has_executed(log_id, attempt, executed.is_err());
+        match executed {
             Ok(executed) => {
                 self.outcomes.insert(log_id.index, executed.outcomes);
                 Event::Executed { run, log_id, root: executed.root, answers: executed.answers }
             }
             Err(error) => {
                 tracing::error!(node = self.id, index = log_id.index, %error, "this node cannot execute a batch");
+                self.report(Divergence::failed(log_id, attempt, mode.clone(), self.id));
                 failed(error.failure())
             }
         }
@@ -566,6 +572,7 @@ impl NodeCore {
             Drill::FlipBit { page } => self.replica.drill(replica::Drill::FlipBit { page, bit: 0 }),
             Drill::WrongAnswer => self.replica.drill(replica::Drill::WrongAnswer { by: self.id }),
             Drill::Misorder => self.replica.drill(replica::Drill::Misorder),
+            Drill::OutOfMemory => self.replica.drill(replica::Drill::OutOfMemory),
         }
         None
     }
@@ -643,7 +650,11 @@ impl NodeCore {
         if let Some(Ok(Command::Batch(batch))) =
             self.batches.get(&divergence.log_id.index).map(|appended| appended.command.command())
         {
-            divergence.transactions = batch.transactions.iter().map(describe).collect();
+            // Of a batch that was accepted without some, only those are of interest.
+            let void = divergence.void();
+            let is_told = |position: &usize| void.is_empty() || void.contains(&(*position as u32));
+            let told = batch.transactions.iter().enumerate().filter(|(position, _)| is_told(position));
+            divergence.transactions = told.map(|(_, transaction)| describe(transaction)).collect();
         }
         tracing::error!(node = self.id, "{divergence}");
         self.shared.diverged(divergence);

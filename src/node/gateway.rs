@@ -5,6 +5,7 @@ use super::core::Drill;
 use super::running::RunningNode;
 use crate::admin::NodeStatus;
 use crate::catalog::relations::{self, Database, Environment, Live};
+use crate::engine::CRASH_DRILL;
 use crate::replica::AcceptedState;
 use crate::session::ticket_desk::TicketDesk;
 use crate::session::tickets::{Holder, Key, Mode};
@@ -187,7 +188,7 @@ impl Gateway for ClusterGateway {
         let divergence = |found: Divergence| relations::Divergence {
             index: found.log_id.index as i64,
             mode: mode_name(&found).into(),
-            minority: found.minority.iter().map(|(node, _)| *node as u32).collect(),
+            minority: found.nodes().into_iter().map(|node| node as u32).collect(),
             tables: found.tables,
             pages: found.pages.len() as i64,
             healed_at_us: found.healed_at_us,
@@ -201,7 +202,7 @@ impl Gateway for ClusterGateway {
 }
 
 impl ClusterGateway {
-    /// `KIND:NODE[:PAGE]`: carried out where the server was started with `--drills`.
+    /// `KIND[:NODE[:PAGE]]`: carried out where the server was started with `--drills`.
     fn drill(&self, drill: &str) -> Result<Value, SqlError> {
         if !self.cluster.surroundings().config.drills {
             let refused = SqlError::new("42501", "drills are not allowed here");
@@ -211,14 +212,21 @@ impl ClusterGateway {
         let kind = parts.next().unwrap_or_default();
         let node: u64 = parts.next().and_then(|node| node.parse().ok()).unwrap_or(0);
         let page = parts.next().and_then(|page| page.parse().ok()).unwrap_or(1);
+        if drill == CRASH_DRILL {
+            // The statement that says so does the rest, wherever it is executed in a batch.
+            return Ok(Value::Text(CRASH_DRILL.into()));
+        }
         let done = match kind {
             "flip-bit" => self.cluster.drill(node, Drill::FlipBit { page }),
             "wrong-answer" => self.cluster.drill(node, Drill::WrongAnswer),
             "misorder" => self.cluster.drill(node, Drill::Misorder),
+            "out-of-memory" => self.cluster.drill(node, Drill::OutOfMemory),
             "crash" => self.cluster.crash(node),
             _ => {
                 let unknown = SqlError::new("22023", format!("there is no drill \"{kind}\""));
-                return Err(unknown.with_hint("There are flip-bit, wrong-answer, misorder and crash."));
+                return Err(unknown.with_hint(
+                    "There are flip-bit, wrong-answer, misorder, out-of-memory, crash and crash-statement.",
+                ));
             }
         };
         match done {

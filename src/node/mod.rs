@@ -63,6 +63,12 @@ pub enum NodeError {
         /// What and where.
         reason: String,
     },
+    /// Too many nodes' files are damaged.
+    #[error("too few nodes can start to make a majority: {}; restore the files of one of them from a backup", reasons.join("; "))]
+    NoMajority {
+        /// What keeps each of the others from it.
+        reasons: Vec<String>,
+    },
     /// Consensus does not start.
     #[error("node {node} cannot take part in consensus: {reason}")]
     Consensus {
@@ -113,6 +119,10 @@ pub enum NodeError {
 }
 
 impl NodeError {
+    /// Whether it keeps one node from starting and says nothing about the others.
+    pub(crate) fn is_of_one_node(&self) -> bool {
+        matches!(self, NodeError::Log { .. } | NodeError::Storage { .. } | NodeError::Consensus { .. })
+    }
     pub(crate) fn directory(path: &Path, error: io::Error) -> Self {
         NodeError::Directory { path: path.into(), reason: error.to_string() }
     }

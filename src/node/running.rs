@@ -76,12 +76,21 @@ struct Threads {
 }
 
 impl RunningNode {
-    /// Starts a node from its directory, or as a new one in an empty directory. On return it follows the log and
-    /// may stand for election. Its consensus runs on `runtime`.
-    pub fn start(node: NodeId, around: &Surroundings, runtime: &Handle) -> Result<RunningNode, NodeError> {
+    /// Opens a node's log, or makes a new one in an empty directory.
+    pub fn open_log(node: NodeId, around: &Surroundings) -> Result<Arc<Log>, NodeError> {
+        open_log(node, around, around.start_seed(node), Mode::Threaded)
+    }
+
+    /// Starts a node from its log and its directory. On return it follows the log and may stand for election. Its
+    /// consensus runs on `runtime`.
+    pub fn start(
+        node: NodeId,
+        around: &Surroundings,
+        log: Arc<Log>,
+        runtime: &Handle,
+    ) -> Result<RunningNode, NodeError> {
         let home = directory(&around.config, node);
         let seed = around.start_seed(node);
-        let log = open_log(node, around, seed, Mode::Threaded)?;
         let is_new = log.state().last.is_none();
 
         let late = Arc::new(Late::default());
@@ -119,13 +128,13 @@ impl RunningNode {
             checkpoint,
             is_new,
         };
-        let (started, starting) = mpsc::channel();
-        let beginning = late.clone();
-        runtime.spawn(async move { started.send(parts.begin(queue, &beginning).await) });
-        let (consensus, tasks) = starting
-            .recv()
-            .map_err(|_| NodeError::Panicked { node, part: "consensus" })?
-            .map_err(|reason| NodeError::Consensus { node, reason })?;
+        let (begun, beginning) = mpsc::channel();
+        let known = late.clone();
+        runtime.spawn(async move { begun.send(parts.begin(queue, &known).await) });
+        let begun = beginning.recv().map_err(|_| NodeError::Panicked { node, part: "consensus" });
+        let begun = begun.and_then(|begun| begun.map_err(|reason| NodeError::Consensus { node, reason }));
+        // The process may go on without this node.
+        let (consensus, tasks) = begun.inspect_err(|_| inbox.stop(true))?;
         // Not before the executor has the recovered suffix: its ballots must not contradict its record.
         let (caught_up, waiting) = mpsc::channel();
         inbox.call(move |_| {

@@ -262,7 +262,11 @@ impl NodeShared {
         })
     }
 
-    pub(super) fn diverged(&self, divergence: Divergence) {
+    pub(super) fn diverged(&self, mut divergence: Divergence) {
+        if divergence.nodes().is_empty() {
+            // Nobody is left who differs.
+            divergence.healed_at_us = Some((self.now_us)());
+        }
         let mut divergences = self.divergences.lock();
         // One attempt of one batch is one divergence, however often it is noticed.
         let same = |known: &Divergence| (known.log_id, known.attempt) == (divergence.log_id, divergence.attempt);
@@ -271,6 +275,9 @@ impl NodeShared {
                 let new = divergence.minority.into_iter().filter(|said| !known.minority.contains(said));
                 let new: Vec<_> = new.collect();
                 known.minority.extend(new);
+                known.failed.extend(divergence.failed);
+                known.failed.sort_unstable();
+                known.failed.dedup();
             }
             None => divergences.push_back(divergence),
         }
@@ -288,7 +295,7 @@ impl NodeShared {
         }
     }
 
-    /// Batches up to this index are accepted: those that were run again are healed.
+    /// Batches up to this index are accepted: those that were run again are healed, as are own failures.
     pub(super) fn agreed_up_to(&self, index: u64) {
         let mut divergences = self.divergences.lock();
         let open = |d: &&mut Divergence| d.healed_at_us.is_none() && d.agreed.is_none() && d.log_id.index <= index;
@@ -299,7 +306,7 @@ impl NodeShared {
     pub(super) fn healed(&self, node: NodeId) {
         let now_us = (self.now_us)();
         for open in self.divergences.lock().iter_mut().filter(|d| d.healed_at_us.is_none()) {
-            if open.minority.iter().any(|(minority, _)| *minority == node) {
+            if open.nodes().contains(&node) {
                 open.healed_at_us = Some(now_us);
             }
         }

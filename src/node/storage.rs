@@ -40,6 +40,8 @@ const SCRUB_LEAVES: u32 = 4;
 /// Once every page was proved, a step of the scrub follows the one before after this long: about 5 MiB/s. Faster
 /// it took a twentieth of all CPU.
 const SCRUB_PAUSE: Duration = Duration::from_millis(200);
+/// Readers that were asked to end have so long before the next older ones are.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// An idle node with something unwritten writes it after this long.
 const QUIET: Duration = Duration::from_secs(10);
 
@@ -113,8 +115,9 @@ pub fn open(node: NodeId, around: &Surroundings) -> Result<(Arc<Storage>, Replic
         databases: Mutex::new(Vec::new()),
         next_directory: Mutex::new(newest.unwrap_or(0)),
     });
-    let replica_options =
-        Options { engine: engine::Options::default(), store: options.clone(), home: Some(storage.clone()) };
+    let engine = engine::Options::default();
+    let engine = engine::Options { steps_max: around.config.steps_max.unwrap_or(engine.steps_max), ..engine };
+    let replica_options = Options { engine, store: options.clone(), home: Some(storage.clone()) };
     let Some(manifest) = manifest else {
         let replica = Replica::create(replica_options).map_err(|e| damaged(e.to_string()))?;
         return Ok((storage, replica, None));
@@ -132,8 +135,22 @@ pub fn open(node: NodeId, around: &Surroundings) -> Result<(Arc<Storage>, Replic
         snapshots.insert(section.name.as_str().into(), database.store().head());
         storage.databases.lock().push(Arc::new(database));
     }
-    let replica = Replica::over(replica_options, snapshots, mark.accepted).map_err(|e| damaged(e.to_string()))?;
+    let replica = match Replica::over(replica_options.clone(), snapshots.clone(), mark.accepted) {
+        Ok(replica) => replica,
+        Err(error) => {
+            let found = damaged_pages(&snapshots);
+            if found == 0 {
+                return Err(damaged(error.to_string()));
+            }
+            tracing::error!(node, pages = found, %error, "damaged pages keep this node from reading its databases");
+            Replica::unread(replica_options, snapshots, mark.accepted).map_err(|e| damaged(e.to_string()))?
+        }
+    };
     Ok((storage, replica, Some(mark)))
+}
+
+fn damaged_pages(snapshots: &BTreeMap<Arc<str>, Snapshot>) -> usize {
+    snapshots.values().map(|snapshot| snapshot.store().rehash(snapshot).len()).sum()
 }
 
 impl Storage {
@@ -257,6 +274,8 @@ pub struct Keeper {
     checkpointed_batches: u64,
     checkpointed_at: time::Instant,
     failed_at: Option<time::Instant>,
+    /// When readers of an old version were last asked to end.
+    asked_at: time::Instant,
     scrub: Scrub,
 }
 
@@ -278,15 +297,21 @@ impl Keeper {
             checkpointed_batches: 0,
             checkpointed_at: time::Instant::now(),
             failed_at: None,
+            asked_at: time::Instant::now(),
             scrub: Scrub::default(),
         }
     }
 
     /// Gives back what superseded versions hold, and memory over the budget.
-    fn free(&self) {
+    fn free(&mut self) {
+        let may_ask = self.asked_at.elapsed() > ASK_AGAIN;
         for database in self.storage.all() {
             database.store().reclaim();
             database.store().evict();
+            if may_ask && database.store().end_oldest_pin() {
+                self.asked_at = time::Instant::now();
+                tracing::warn!(node = self.storage.node, "memory is short: readers of the oldest version are ended");
+            }
         }
     }
 
@@ -345,6 +370,10 @@ impl Keeper {
 
     /// Hashes a few more pages of the accepted state from their bytes.
     fn scrub(&mut self, shared: &NodeShared) -> bool {
+        if !shared.serves() {
+            // A repair proves every page.
+            return false;
+        }
         let state = shared.accepted_state();
         if self.scrub.due.is_some_and(|due| time::Instant::now() < due) {
             return false;

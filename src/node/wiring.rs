@@ -20,7 +20,7 @@ use crate::peer::{Handler, InProcess, PeerMessage, PeerReply, Transport};
 use crate::seam::{Clock, Disk};
 use crate::token::{Accepted, Ballot, LogId, NodeId, Verdict};
 use crate::transaction::Transaction;
-use crate::verifier::{self, Members, Verifier};
+use crate::verifier::{self, CrashMark, Members, Verifier};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -56,6 +56,8 @@ pub struct Surroundings {
     pub starts: Arc<AtomicU64>,
     /// Length of a log segment in bytes.
     pub log_segment_bytes: u64,
+    /// What any node was executing when the process before died: it was the end of all of them (rule 14).
+    pub crashes: Vec<CrashMark>,
 }
 
 impl Surroundings {
@@ -85,6 +87,14 @@ pub(super) fn open_log(node: NodeId, around: &Surroundings, seed: u64, mode: Mod
     around.disk.create_directory(&home.join("log")).map_err(|e| NodeError::directory(&home, e))?;
     Log::open(around.disk.clone(), &home.join("log"), options, mode)
         .map_err(|error| NodeError::Log { node, reason: error.to_string() })
+}
+
+/// The execution that the process before did not survive, as far as a log tells.
+pub(super) fn crash_in(log: &Log) -> Option<CrashMark> {
+    let mark = log.state().executing?;
+    // The first planned execution, which ended with the process before, had no mark.
+    let count = mark.starts + u32::from(mark.attempt == 0);
+    Some(CrashMark { log_id: mark.log_id, attempt: mark.attempt, count })
 }
 
 /// A node's way to consensus, closed until it leads.
@@ -126,7 +136,8 @@ pub(super) fn build(
     let mut options = verifier::Options::new(node);
     options.engine = fingerprint();
     options.unaccepted_max = around.config.batches_in_flight_max.max(4) * 4;
-    let recovered = verifier::Recovered { mark: mark.clone(), ballots: log.ballots(), crashes: Vec::new() };
+    let crashes = around.crashes.iter().copied().chain(crash_in(log)).collect();
+    let recovered = verifier::Recovered { mark: mark.clone(), ballots: log.ballots(), crashes };
     let verifier = Verifier::recover(options, recovered);
     let clock = around.clock.clone();
     let shared = NodeShared::new(
@@ -139,10 +150,13 @@ pub(super) fn build(
         replica.accepted().borrow().clone(),
         move || clock.now_us(),
     );
-    let recovered_index = log.state().last.map_or(0, |last| last.index);
-    let outside = RealOutside { node, log: log.clone(), recovered_index, inbox, late };
+    let recovered_to = log.state().last.map_or(0, |last| last.index);
+    let outside = RealOutside { node, log: log.clone(), recovered_to, inbox, late };
     let checkpoint = (mark.accepted.log_id != LogId::default()).then_some(mark.accepted.log_id);
-    Ok((NodeCore::new(node, &members, verifier, replica, Box::new(outside), shared), storage, checkpoint))
+    let mut core = NodeCore::new(node, &members, verifier, replica, Box::new(outside), shared);
+    // Before any batch: what was met while the databases were opened.
+    core.handle(Input::Damage, 0);
+    Ok((core, storage, checkpoint))
 }
 
 /// What a node's part in consensus is made of.
@@ -260,10 +274,18 @@ async fn follow_leader(
 struct RealOutside {
     node: NodeId,
     log: Arc<Log>,
-    /// Of the newest entry in the log when it was opened.
-    recovered_index: u64,
+    /// Last index of the log when the node started.
+    recovered_to: u64,
     inbox: Inbox,
     late: Arc<Late>,
+}
+
+impl RealOutside {
+    /// Whether an execution is marked: a process that dies at a batch meets it again in its log, and only from there on
+    /// is it counted.
+    fn is_marked(&self, log_id: LogId, attempt: u32) -> bool {
+        log_id.index <= self.recovered_to || attempt > 0
+    }
 }
 
 impl Outside for RealOutside {
@@ -277,15 +299,16 @@ impl Outside for RealOutside {
             tracing::error!(node, %error, "a ballot could not be recorded");
         }
     }
-    fn mark_executing(&mut self, log_id: LogId, attempt: u32) -> u32 {
-        // A process that dies at a batch meets it again in its log: only there does it have to be counted.
-        if attempt == 0 && log_id.index > self.recovered_index {
-            return 1;
+    fn mark_executing(&mut self, log_id: LogId, attempt: u32) {
+        if self.is_marked(log_id, attempt) {
+            // A log that cannot be written has stopped this node's part in consensus already.
+            let _ = self.log.mark_executing(log_id, attempt, true);
         }
-        // A log that cannot be written has stopped this node's part in consensus already.
-        let starts = self.log.mark_executing(log_id, attempt).unwrap_or(1);
-        // The first execution, which ended with the process, had no mark.
-        starts + u32::from(attempt == 0)
+    }
+    fn has_executed(&mut self, log_id: LogId, attempt: u32, failed: bool) {
+        if self.is_marked(log_id, attempt) {
+            let _ = self.log.has_executed(log_id, attempt, failed);
+        }
     }
     fn send(&mut self, to: NodeId, message: NodeMessage) {
         if let Some(transport) = self.late.transport.get() {

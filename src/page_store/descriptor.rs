@@ -103,6 +103,11 @@ impl Descriptor {
         Some((word >> 32) as u32).filter(|frame| *frame != 0)
     }
 
+    /// Whether the page is in memory right now.
+    pub fn has_frame(&self) -> bool {
+        self.word.load(Ordering::Relaxed) >> 32 != 0
+    }
+
     /// Whether a checkpoint has the page on disk.
     pub fn is_stored(&self) -> bool {
         self.stored.load(Ordering::Acquire)

@@ -5,7 +5,13 @@ use super::checkpoint::CheckpointError;
 use super::descriptor::Descriptor;
 use super::store::PageStore;
 use crate::page::{Hash, PAGE_SIZE, PageNumber};
+use std::sync::atomic::Ordering;
 
+/// So many of the newest versions are never too old: those that the replica keeps for roll backs and for its peers'
+/// repairs, and some more.
+const VERSIONS_KEPT: u64 = 64;
+/// Below this share of the budget (one of so many parts) ending old readers would not help.
+const HELD_SHARE: usize = 8;
 /// Visits of the clock that a fault pays for when memory is short.
 const VISITS_PER_FAULT: u32 = 64;
 
@@ -91,6 +97,28 @@ impl PageStore {
             }
         }
         evicted
+    }
+
+    /// Where superseded pages that only old versions have keep the store over its budget: asks the readers of the
+    /// oldest such version to end, or those of the next one if it was asked before. They look at
+    /// [`Snapshot::is_too_old`](super::Snapshot::is_too_old). The newest versions are the replica's own and stay.
+    ///
+    /// For the background thread, after [`PageStore::evict`], with time in between for readers to hear.
+    pub fn end_oldest_pin(&self) -> bool {
+        if !self.over_budget() {
+            return false;
+        }
+        let pinned = self.pinned_versions();
+        let newest = pinned.last().copied().unwrap_or(0);
+        let old = &pinned[..pinned.partition_point(|version| version + VERSIONS_KEPT <= newest)];
+        let asked_below = self.too_old_below.load(Ordering::Relaxed);
+        let next = old.iter().find(|version| **version >= asked_below);
+        let (Some(next), Some(newest)) = (next, old.last()) else { return false };
+        if self.held_frames(*newest) * PAGE_SIZE < self.options.memory_budget_bytes / HELD_SHARE {
+            return false;
+        }
+        self.too_old_below.store(next + 1, Ordering::Relaxed);
+        true
     }
 
     /// Moves the clock's hand over so many descriptors, stopping early within the budget.

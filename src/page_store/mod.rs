@@ -91,6 +91,9 @@ pub enum StoreError {
     /// The disk failed while the manifest was switched.
     #[error("it is unknown which checkpoint is in force until the database is opened again")]
     CheckpointUnknown,
+    /// A view may not have another page (a drill).
+    #[error("there is no memory for another page")]
+    OutOfMemory,
     /// The tree needs something from files, and the store has none.
     #[error("the store has no files to read from")]
     NoFiles,

@@ -129,13 +129,25 @@ impl PageStore {
             .collect()
     }
 
+    /// Frames of superseded pages that pinned versions up to this one hold back.
+    pub(super) fn held_frames(&self, newest: u64) -> usize {
+        let retired = self.retired.lock();
+        let in_memory = |entry: &&Entry| match entry.thing {
+            Thing::Page(descriptor, _) => {
+                self.died(entry.thing) == entry.died && self.descriptor(descriptor).has_frame()
+            }
+            _ => false,
+        };
+        retired.held.range(..=newest).flat_map(|(_, entries)| entries).filter(in_memory).count()
+    }
+
     /// How much waits to be freed.
     pub(super) fn retired_count(&self) -> usize {
         self.retired.lock().entries().filter(|entry| self.died(entry.thing) == entry.died).count()
     }
 
     /// Ascending; the head counts as pinned.
-    fn pinned_versions(&self) -> Vec<u64> {
+    pub(super) fn pinned_versions(&self) -> Vec<u64> {
         let head = self.head.lock();
         let mut pinned: Vec<u64> = self.pins.lock().keys().copied().collect();
         pinned.push(head.version.number);

@@ -61,6 +61,11 @@ impl Snapshot {
         self.0.version.number
     }
 
+    /// Whether its readers are to end, because it holds too much memory back ([`PageStore::end_oldest_pin`]).
+    pub fn is_too_old(&self) -> bool {
+        self.0.store.is_too_old(self.0.version.number)
+    }
+
     /// The store that it is a version of.
     pub fn store(&self) -> &Arc<PageStore> {
         &self.0.store

@@ -85,6 +85,8 @@ pub struct PageStore {
     pub(super) retired: Mutex<Retired>,
     pub(super) clock_hand: Mutex<u32>,
     pub(super) damage: Mutex<BTreeSet<PageNumber>>,
+    /// Readers of versions below it are asked to end.
+    pub(super) too_old_below: AtomicU64,
     /// Views that follow the head.
     pub(super) canonical: Mutex<Vec<Weak<ViewInner>>>,
 }
@@ -130,6 +132,7 @@ impl PageStore {
             retired: Mutex::new(Retired::default()),
             clock_hand: Mutex::new(1),
             damage: Mutex::new(BTreeSet::new()),
+            too_old_below: AtomicU64::new(0),
             canonical: Mutex::new(Vec::new()),
         })
     }
@@ -143,6 +146,12 @@ impl PageStore {
         let pin = Pin::new(self, head.version);
         head.pin = Arc::downgrade(&pin);
         Snapshot(pin)
+    }
+
+    /// Whether readers of the version of this number are to end; as
+    /// [`Snapshot::is_too_old`](super::Snapshot::is_too_old), without a pin.
+    pub fn is_too_old(&self, version: u64) -> bool {
+        version < self.too_old_below.load(Ordering::Relaxed)
     }
 
     /// What the store holds right now.

@@ -127,6 +127,7 @@ pub(super) fn guarded(call: impl FnOnce() -> c_int) -> c_int {
 fn code(error: &StoreError) -> c_int {
     match error {
         StoreError::Damaged { .. } | StoreError::DamagedNode { .. } => ffi::SQLITE_IOERR_CORRUPTFS,
+        StoreError::OutOfMemory => ffi::SQLITE_IOERR_NOMEM,
         _ => ffi::SQLITE_IOERR_READ,
     }
 }

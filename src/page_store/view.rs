@@ -60,6 +60,8 @@ pub(super) struct ViewState {
     base_limit: u32,
     /// V2.
     pub reset_cache: bool,
+    /// The next page that is to be written finds no memory (drill).
+    refuses_page: bool,
     /// Leaves met lately: leaf number + 1 and node, by the low bits of the leaf number.
     leaves: [(u32, u32); LEAF_CACHE],
 }
@@ -169,6 +171,15 @@ impl View {
         Ok(pages)
     }
 
+    /// Finds no memory for the next page that the connection writes, once (drill).
+    ///
+    /// # Errors
+    /// [`StoreError::ViewInUse`] while a transaction or a statement is open.
+    pub fn refuse_page(&self) -> Result<(), StoreError> {
+        self.lock()?.refuses_page = true;
+        Ok(())
+    }
+
     /// Sets what SQLite's own clock shows (CURRENT_TIMESTAMP, column defaults), microseconds since 2000-01-01 UTC.
     /// Starts at 0. SQLite reads it once a statement and to the millisecond.
     pub fn set_clock_us(&self, clock_us: i64) {
@@ -268,6 +279,7 @@ impl ViewState {
             page_count,
             base_limit: page_count,
             reset_cache: false,
+            refuses_page: false,
             leaves: [(0, 0); LEAF_CACHE],
         }
     }
@@ -374,6 +386,7 @@ impl ViewState {
     pub fn write(&mut self, page: PageNumber, offset: usize, source: &[u8]) -> Result<(), StoreError> {
         let frame = match self.overlay_frame(page) {
             Some(frame) => frame,
+            None if std::mem::take(&mut self.refuses_page) => return Err(StoreError::OutOfMemory),
             None => {
                 let mut bytes = ZERO_PAGE.0;
                 if source.len() < PAGE_SIZE && page <= self.base_limit {

@@ -69,6 +69,11 @@ impl Replica {
         if drill == Some(Drill::Misorder) {
             groups.iter_mut().for_each(|group| group.reverse());
         }
+        if drill == Some(Drill::OutOfMemory)
+            && let Some(database) = self.databases.values().next()
+        {
+            database.refuse_page()?;
+        }
         let count = groups.len();
         for (number, group) in groups.iter().enumerate() {
             self.run_group(log_id.index, batch, group, &mut outcomes)?;

@@ -12,8 +12,8 @@ pub(super) enum Judged {
     Failed(SqlError),
     /// It ends: the client saw something else (40001).
     Differs {
-        /// First differing row, if that is known.
-        row: Option<u64>,
+        /// Row and column of the first value that differs, if that is known.
+        place: Option<(u64, u32)>,
     },
 }
 
@@ -21,13 +21,14 @@ pub(super) enum Judged {
 ///
 /// An error that the client saw as well is no end: a savepoint was rolled back after it, or it would not
 /// have been submitted.
-pub(super) fn judge(answer: &Result<Answer, SqlError>, seen: Option<Hash>) -> Judged {
+pub(super) fn judge(answer: &Result<Answer, SqlError>, seen: Option<Hash>, outline: &[u8]) -> Judged {
     match (answer, seen) {
         (Ok(_), None) => Judged::Stands,
         (Err(error), None) => Judged::Failed(error.clone()),
         (Ok(answer), Some(seen)) if answer.digest() == seen => Judged::Stands,
         (Err(error), Some(seen)) if error.digest() == seen => Judged::Stands,
-        _ => Judged::Differs { row: None },
+        (Ok(answer), Some(_)) => Judged::Differs { place: answer.first_difference(outline) },
+        (Err(_), Some(_)) => Judged::Differs { place: None },
     }
 }
 
@@ -39,12 +40,14 @@ mod tests {
     fn only_what_the_client_saw_stands() {
         let (one, two) = (Answer::default(), Answer { changes: 1, ..Answer::default() });
         let error = SqlError::new("23505", "duplicate");
+        let judge = |answer: &Result<Answer, SqlError>, seen| judge(answer, seen, &[]);
+        let differs = Judged::Differs { place: None };
         assert_eq!(judge(&Ok(one.clone()), None), Judged::Stands);
         assert_eq!(judge(&Ok(one.clone()), Some(one.digest())), Judged::Stands);
-        assert_eq!(judge(&Ok(one.clone()), Some(two.digest())), Judged::Differs { row: None });
-        assert_eq!(judge(&Ok(one), Some(error.digest())), Judged::Differs { row: None });
+        assert_eq!(judge(&Ok(one.clone()), Some(two.digest())), differs);
+        assert_eq!(judge(&Ok(one), Some(error.digest())), differs);
         assert_eq!(judge(&Err(error.clone()), Some(error.digest())), Judged::Stands);
-        assert_eq!(judge(&Err(error.clone()), Some(two.digest())), Judged::Differs { row: None });
+        assert_eq!(judge(&Err(error.clone()), Some(two.digest())), differs);
         assert_eq!(judge(&Err(error.clone()), None), Judged::Failed(error));
     }
 }

@@ -53,6 +53,14 @@ impl Database {
         Ok(database)
     }
 
+    /// A database of which a part is damaged: nothing of it is read until a repair has replaced that.
+    pub fn unread(snapshot: &Snapshot, options: &Options) -> Result<Self, LocalError> {
+        let placeholder = PageStore::in_memory(options.store.clone());
+        let connection = Connection::canonical(View::canonical(&placeholder), options.engine)?;
+        let (store, catalog) = (snapshot.store().clone(), Arc::new(Catalog::empty()));
+        Ok(Database { store, connection, catalog, once: Once::default(), is_open: false })
+    }
+
     /// Reads everything that is remembered of the pages, which are others than before.
     fn learn(&mut self) -> Result<(), LocalError> {
         self.connection.renew_schema().map_err(Failure::into_local)?;
@@ -62,8 +70,17 @@ impl Database {
     }
 
     /// Replaces pages of the newest version, which must give this root.
-    pub fn install(&mut self, pages: &[(PageNumber, Page)], page_count: u32, root: Hash) -> Result<(), LocalError> {
+    pub fn install(
+        &mut self,
+        pages: &[(PageNumber, Page)],
+        page_count: u32,
+        root: Hash,
+        options: &Options,
+    ) -> Result<(), LocalError> {
         self.store.install(&self.store.head(), pages, page_count, root)?;
+        // Nothing that the old connection remembers is of use, and it may never have read these pages.
+        self.connection = Connection::canonical(View::canonical(&self.store), options.engine)?;
+        self.is_open = false;
         self.learn()
     }
 
@@ -128,6 +145,11 @@ impl Database {
     pub fn flip_bit(&self, page: u32, bit: u32) -> Result<(), LocalError> {
         let pages = self.store.head().page_count().max(1);
         Ok(self.store.flip_bit(page % pages + 1, bit)?)
+    }
+
+    /// Has no memory for the next page that is written (drill).
+    pub fn refuse_page(&self) -> Result<(), LocalError> {
+        Ok(self.connection.viewed()?.refuse_page()?)
     }
 
     /// How many damaged pages were met since the last call.

@@ -34,6 +34,7 @@ pub use batch::Executed;
 pub use divergence::{PageDetail, differing_rows};
 pub use repair::Replaced;
 
+use crate::catalog::Catalog;
 use crate::engine::{self, LocalError};
 use crate::page::{Hash, PageNumber};
 use crate::page_store::{PageStore, Snapshot, StoreError, StoreOptions};
@@ -86,6 +87,8 @@ pub enum Drill {
     },
     /// The transactions run in another order.
     Misorder,
+    /// There is no memory for the first page that the batch writes.
+    OutOfMemory,
     /// A bit of a page flips after it was hashed.
     FlipBit {
         /// Which page of the first database, modulo their number.
@@ -161,6 +164,37 @@ impl Replica {
             return Err(LocalError::internal(format!("the databases have root {found}, not {}", accepted.root)));
         }
         Ok(replica)
+    }
+
+    /// A replica over an accepted state of which a part is damaged: it executes nothing and answers nobody before
+    /// [`Replica::install`] has replaced that. The caller sees to it (invariant 7).
+    ///
+    /// # Errors
+    /// [`LocalError`] if SQLite cannot be set up, or the roots on record are not the accepted one.
+    pub fn unread(
+        options: Options,
+        snapshots: BTreeMap<Arc<str>, Snapshot>,
+        accepted: Accepted,
+    ) -> Result<Self, LocalError> {
+        let mut databases = BTreeMap::new();
+        let mut versions = Databases::new();
+        for (name, snapshot) in snapshots {
+            databases.insert(name.clone(), Database::unread(&snapshot, &options)?);
+            let catalog = Arc::new(Catalog::empty());
+            versions.insert(name, DatabaseVersion { snapshot, schema: Hash::default(), catalog });
+        }
+        let found = state_root(&versions);
+        if found != accepted.root {
+            return Err(LocalError::internal(format!("the databases have root {found}, not {}", accepted.root)));
+        }
+        let state = AcceptedState { accepted, databases: versions.clone() };
+        Ok(Replica {
+            options,
+            databases,
+            versions: VecDeque::from([Version::of(&accepted, versions)]),
+            accepted: watch::Sender::new(Arc::new(state)),
+            drill: None,
+        })
     }
 
     fn with(options: Options, databases: BTreeMap<Arc<str>, Database>, accepted: Accepted) -> Result<Self, LocalError> {

@@ -46,7 +46,7 @@ impl Replica {
                     continue;
                 }
             };
-            known.install(&pages, page_count, root)?;
+            known.install(&pages, page_count, root, &self.options)?;
         }
         let databases = self.current()?;
         self.versions = VecDeque::from([Version::of(accepted, databases.clone())]);

@@ -144,7 +144,7 @@ fn an_interactive_transaction_commits_only_if_it_would_see_the_same() {
     late.id.sequence = u64::MAX;
     let outcomes = execute(&mut replica, 9, vec![interactive, late]).outcomes;
     assert!(matches!(outcomes[0], Outcome::Committed(_)), "{:?}", outcomes[0]);
-    assert_eq!(outcomes[1], Outcome::Conflict { operation: 0, row: None });
+    assert_eq!(outcomes[1], Outcome::Conflict { operation: 0, place: Some((0, 0)) });
     assert_eq!(last_rows(&run(&mut replica, &["SELECT count(*) FROM t"])), integers(&[2]));
 }
 

@@ -134,7 +134,7 @@ impl Database {
             match judged {
                 Judged::Stands => {}
                 Judged::Failed(error) => return Ok(Outcome::Failed { operation, error }),
-                Judged::Differs { row } => return Ok(Outcome::Conflict { operation, row }),
+                Judged::Differs { place } => return Ok(Outcome::Conflict { operation, place }),
             }
         }
         if self.connection.has_deferred_violations() {
@@ -151,12 +151,12 @@ impl Database {
         statement: &Statement,
         answers: &mut Vec<Answer>,
     ) -> Result<Judged, Trouble> {
-        let Statement { sql, parameters, rows, drawn, system_values, seen, .. } = statement;
+        let Statement { sql, parameters, rows, drawn, system_values, seen, seen_outline, .. } = statement;
         self.connection.begin_statement(operation, drawn, system_values);
         let answer = self.connection.answer(sql, parameters, rows.as_deref());
         let answer = answer.and_then(|answer| self.connection.end_statement().map(|_| answer));
         let answer = self.sort(answer)?;
-        let judged = judge(&answer, *seen);
+        let judged = judge(&answer, *seen, seen_outline);
         // An answer that was certified need not travel: its client has it.
         answers.push(answer.ok().filter(|_| seen.is_none()).unwrap_or_default());
         Ok(judged)

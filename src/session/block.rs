@@ -32,6 +32,8 @@ pub struct Block {
     /// Catalog of the pinned version.
     pub(super) base: Option<Arc<Catalog>>,
     pub(super) operations: Vec<Operation>,
+    /// The client's words for each of them; none for savepoints.
+    pub(super) texts: Vec<Option<Arc<str>>>,
     pub(super) record_bytes: usize,
     pub(super) wrote: bool,
     pub(super) schema_changed: bool,
@@ -67,12 +69,14 @@ impl Block {
         let sql = format!("{verb} \"{}\"", name.replace('"', "\"\""));
         self.view_mut()?.connection.control(&sql).map_err(client_error)?;
         self.operations.push(Operation::Savepoint(sql.into()));
+        self.texts.push(None);
         Ok(())
     }
 
     /// Runs a statement on the view and records it.
     pub(super) fn run(
         &mut self,
+        text: &Arc<str>,
         plan: &Plan,
         parameters: &[Value],
         rows: &mut Option<Vec<Vec<Value>>>,
@@ -105,7 +109,7 @@ impl Block {
             connection.renew_schema().map_err(client_error)?;
         }
         self.lost = lost;
-        let mut statement = |recorded: Recorded, seen: Hash| Statement {
+        let mut statement = |recorded: Recorded, seen: Hash, seen_outline: Vec<u8>| Statement {
             sql: plan.prepared.sql.clone(),
             parameters: parameters.to_vec(),
             rows: rows.take(),
@@ -113,6 +117,7 @@ impl Block {
             drawn: recorded.drawn,
             system_values: recorded.system_values,
             seen: Some(seen),
+            seen_outline,
         };
         match result {
             Ok((answer, recorded)) => {
@@ -122,14 +127,14 @@ impl Block {
                 }
                 self.wrote |= plan.writes;
                 if certified {
-                    self.record(statement(recorded, answer.digest()))?;
+                    self.record(statement(recorded, answer.digest(), answer.outline()), text)?;
                 }
                 Ok(answer)
             }
             Err(crate::engine::Failure::Sql(error)) => {
                 // The client sees this error; inside a savepoint the transaction may go on from it.
                 if in_savepoint && !plan.prepared.uses_catalog && self.view()?.source_is_content() {
-                    self.record(statement(drawn_in_vain, error.digest()))?;
+                    self.record(statement(drawn_in_vain, error.digest(), Vec::new()), text)?;
                 }
                 Err(error)
             }
@@ -137,12 +142,13 @@ impl Block {
         }
     }
 
-    fn record(&mut self, statement: Statement) -> Result<(), SqlError> {
+    fn record(&mut self, statement: Statement, text: &Arc<str>) -> Result<(), SqlError> {
         self.record_bytes += size_of_statement(&statement);
         if self.record_bytes > RECORD_BYTES_MAX {
             return Err(SqlError::new("54000", "the transaction is too large"));
         }
         self.operations.push(Operation::Statement(statement));
+        self.texts.push(Some(text.clone()));
         Ok(())
     }
 
@@ -167,10 +173,10 @@ impl Block {
             match operation {
                 Operation::Savepoint(sql) => view.connection.control(sql).map_err(client_error)?,
                 Operation::Statement(statement) => {
-                    let seen = again(view, index as u32, statement)?;
+                    let (seen, answer) = again(view, index as u32, statement)?;
                     if statement.seen.is_some() && statement.seen != Some(seen) {
-                        let texts: Vec<_> = self.operations.iter().map(text_of).collect();
-                        return Err(conflict(&texts, index as u32, None));
+                        let place = answer.and_then(|answer| answer.first_difference(&statement.seen_outline));
+                        return Err(conflict(&self.texts, index as u32, place));
                     }
                 }
                 _ => {}
@@ -198,14 +204,15 @@ impl Block {
                 drawn: Vec::new(),
                 system_values: Vec::new(),
                 seen: None,
+                seen_outline: Vec::new(),
             }));
         }
         Ok(())
     }
 }
 
-/// Runs a recorded statement again; answers the digest of what it gives now.
-fn again(view: &mut SessionView, index: u32, statement: &Statement) -> Result<Hash, SqlError> {
+/// Runs a recorded statement again; what it gives now, and its digest.
+fn again(view: &mut SessionView, index: u32, statement: &Statement) -> Result<(Hash, Option<Answer>), SqlError> {
     let connection = &mut view.connection;
     let several = statement.sql.len() > 1 || statement.rows.is_some();
     if several {
@@ -221,8 +228,8 @@ fn again(view: &mut SessionView, index: u32, statement: &Statement) -> Result<Ha
         connection.control("RELEASE evesql_statement").map_err(client_error)?;
     }
     match result {
-        Ok(answer) => Ok(answer.digest()),
-        Err(crate::engine::Failure::Sql(error)) => Ok(error.digest()),
+        Ok(answer) => Ok((answer.digest(), Some(answer))),
+        Err(crate::engine::Failure::Sql(error)) => Ok((error.digest(), None)),
         Err(failure) => Err(client_error(failure)),
     }
 }
@@ -255,19 +262,34 @@ pub fn serialization(detail: &str) -> SqlError {
         .with_hint("The transaction might succeed if retried.")
 }
 
-/// SQL of a recorded statement; `None` for savepoints.
-pub fn text_of(operation: &Operation) -> Option<Arc<str>> {
-    match operation {
-        Operation::Statement(statement) => statement.sql.last().cloned(),
-        _ => None,
-    }
-}
+/// Longest statement in a DETAIL, in characters.
+const SHOWN_CHARACTERS: usize = 200;
 
-/// The conflict of a statement whose answer is another now.
-pub fn conflict(texts: &[Option<Arc<str>>], operation: u32, row: Option<u64>) -> SqlError {
+/// The conflict of a statement whose answer is another now; `texts` are the operations' in the client's words.
+pub fn conflict(texts: &[Option<Arc<str>>], operation: u32, place: Option<(u64, u32)>) -> SqlError {
     let number = texts.iter().take(operation as usize + 1).flatten().count();
     let text = texts.get(operation as usize).and_then(|text| text.as_deref()).unwrap_or("");
-    let short: String = text.chars().take(200).collect();
-    let place = row.map_or(String::new(), |row| format!(", from row {}", row + 1));
-    serialization(&format!("Statement {number} of the transaction answers otherwise now{place}: {short}"))
+    let cut = text.char_indices().nth(SHOWN_CHARACTERS).map_or(text.len(), |(at, _)| at);
+    let more = if cut < text.len() { "..." } else { "" };
+    let place = place.map_or(String::new(), |(row, column)| format!(", from row {}, column {}", row + 1, column + 1));
+    let text = &text[..cut];
+    serialization(&format!("Statement {number} of the transaction answers otherwise now{place}: {text}{more}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conflict_names_statement_and_place() {
+        let long: Arc<str> = "é".repeat(300).into();
+        let texts = [Some("SELECT 1".into()), None, Some(long)];
+        let detail = |operation, place| conflict(&texts, operation, place).detail.unwrap();
+        let first = "Statement 1 of the transaction answers otherwise now, from row 3, column 2: SELECT 1";
+        assert_eq!(detail(0, Some((2, 1))), first);
+        let second = detail(2, None);
+        assert!(second.starts_with("Statement 2 of the transaction answers otherwise now: éé"), "{second}");
+        assert!(second.ends_with("é...") && second.chars().count() < 270, "{second}");
+        assert!(detail(7, None).starts_with("Statement 2 "), "what the session added itself");
+    }
 }

@@ -20,7 +20,7 @@ use super::status::{Event, Status};
 use super::view::Facts;
 use crate::dialect::{Kind, PgType};
 use crate::transaction::{SqlError, TransactionId, Value};
-use crate::wire::{Flow, Handler, Hello, Outbox, Registration, message};
+use crate::wire::{Flow, Handler, Hello, Link, Outbox, Registration, message};
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
@@ -97,6 +97,7 @@ pub enum PortalState {
 pub struct Session {
     pub(super) front: Rc<Front>,
     pub(super) registration: Arc<Registration>,
+    pub(super) link: Rc<Link>,
     pub(super) database: Arc<str>,
     pub(super) settings: Settings,
     pub(super) status: Status,
@@ -116,7 +117,7 @@ pub struct Session {
 
 impl Session {
     /// A new session.
-    pub fn new(front: Rc<Front>, registration: Arc<Registration>, hello: &Hello) -> Session {
+    pub fn new(front: Rc<Front>, registration: Arc<Registration>, link: Rc<Link>, hello: &Hello) -> Session {
         let facts = Facts { process: registration.process, ..Facts::default() };
         // Process numbers are unique within an incarnation, the upper bits tell nodes apart.
         let holder = (front.gateway.incarnation() << 32) ^ u64::from(registration.process as u32);
@@ -125,6 +126,7 @@ impl Session {
             database: hello.database().into(),
             front,
             registration,
+            link,
             status: Status::Idle,
             statements: HashMap::new(),
             portals: HashMap::new(),
@@ -297,5 +299,6 @@ impl Drop for Session {
         // A client that left inside a transaction must not keep others waiting.
         self.abandon();
         self.registration.set_interrupt(None);
+        self.front.holds.release(self.holder());
     }
 }

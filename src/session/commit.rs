@@ -1,9 +1,10 @@
 //! How blocks end: savepoints, COMMIT by submitting the record, ROLLBACK.
 
-use super::block::{Block, Savepoint, conflict, serialization, text_of};
+use super::block::{Block, Savepoint, conflict, serialization};
 use super::client::{Done, Failure, Session};
 use super::front::gateway_error;
 use super::gateway::{GatewayError, ReadLevel};
+use super::one_shot::void;
 use super::view::{SessionView, client_error, refine};
 use crate::transaction::{Outcome, SqlError, Transaction};
 use crate::wire::Outbox;
@@ -75,8 +76,6 @@ impl Session {
             expires_at_index: 0,
             operations: std::mem::take(&mut block.operations),
         };
-        // The error names the statement by its text, which only the record has.
-        let texts: Vec<_> = transaction.operations.iter().map(text_of).collect();
         out.flush_if_due().await?;
         // What it wrote here is of no use any more: others may have the connection while this one waits.
         if let Some(view) = block.view.take() {
@@ -85,13 +84,14 @@ impl Session {
         let outcome = self.front.gateway.submit(transaction).await;
         match outcome.map_err(gateway_error)? {
             Outcome::Committed(_) => Ok(()),
-            Outcome::Conflict { operation, row } => Err(conflict(&texts, operation, row).into()),
+            Outcome::Conflict { operation, place } => Err(conflict(&block.texts, operation, place).into()),
             Outcome::Failed { error, .. } => {
                 let catalog = block.base.take().unwrap_or_default();
                 Err(refine(error, &catalog).into())
             }
             Outcome::Stale => Err(serialization("the schema was changed by another transaction").into()),
-            Outcome::Expired | Outcome::Void => Err(serialization("the transaction was not executed").into()),
+            Outcome::Void => Err(void().into()),
+            Outcome::Expired => Err(serialization("the transaction was not executed").into()),
             Outcome::AlreadyDone => {
                 Err(gateway_error(GatewayError::Unknown("it was executed, its answer is gone".into())).into())
             }
@@ -134,6 +134,7 @@ impl Session {
     }
 
     fn return_view(&self, mut view: SessionView, schema_changed: bool) {
+        self.front.holds.release(self.holder());
         match view.clean(schema_changed) {
             Ok(()) => self.front.give_back(&self.database, view),
             Err(error) => tracing::warn!(message = %error.message, "a connection could not be cleaned and was closed"),

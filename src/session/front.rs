@@ -2,6 +2,7 @@
 
 use super::cache::Cache;
 use super::gateway::{Gateway, GatewayError, Pinned};
+use super::holds::Holds;
 use super::view::{Blocks, SessionView};
 use crate::transaction::SqlError;
 use std::cell::{Cell, RefCell};
@@ -20,6 +21,8 @@ pub struct Front {
     pub cache: RefCell<Cache>,
     /// Reserved identity numbers.
     pub blocks: Blocks,
+    /// Who keeps an old version.
+    pub holds: Holds,
     pool: RefCell<HashMap<Arc<str>, Vec<SessionView>>>,
     random: Cell<u64>,
 }
@@ -28,7 +31,14 @@ impl Front {
     /// For a thread that serves this node's clients.
     pub fn new(gateway: Arc<dyn Gateway>) -> Rc<Front> {
         let random = Cell::new(gateway.seed());
-        Rc::new(Front { gateway, cache: RefCell::default(), blocks: Rc::default(), pool: RefCell::default(), random })
+        Rc::new(Front {
+            gateway,
+            cache: RefCell::default(),
+            blocks: Rc::default(),
+            holds: Holds::default(),
+            pool: RefCell::default(),
+            random,
+        })
     }
 
     /// A connection on a version: a pooled one, or a new one.

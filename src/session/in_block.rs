@@ -6,8 +6,10 @@ use super::cache::{Plan, Text};
 use super::client::{Done, Session};
 use super::front::gateway_error;
 use super::gateway::ReadLevel;
+use super::holds::too_old;
 use super::system::asks;
-use super::view::{client_error, refine};
+use super::view::{SessionView, client_error, refine};
+use super::violation::{Failed, explain};
 use crate::catalog::Catalog;
 use crate::dialect::OutputColumn;
 use crate::dialect::utility::{Isolation, TransactionModes};
@@ -29,6 +31,7 @@ impl Session {
             view: None,
             base: None,
             operations: Vec::new(),
+            texts: Vec::new(),
             record_bytes: 0,
             wrote: false,
             schema_changed: false,
@@ -87,6 +90,9 @@ impl Session {
             let verb = what.split(' ').next().unwrap_or("this");
             return Err(SqlError::new("25006", format!("cannot execute {verb} in a read-only transaction")).into());
         }
+        if self.block()?.view.as_ref().is_some_and(SessionView::is_too_old) {
+            return Err(too_old().into());
+        }
         let locks = self.take_ticket(text, plan, parameters, out).await?;
         self.ensure_pinned(locks, out).await?;
         let catalog = self.block()?.view()?.catalog.clone();
@@ -110,13 +116,20 @@ impl Session {
             registration.set_interrupt(Some(view.interrupt()));
             let result = match registration.interrupted() {
                 Some(_) => Err(SqlError::new("57014", "canceling statement due to user request")),
-                None => block.run(plan, parameters, &mut rows, certified),
+                None => block.run(&text.parsed.text, plan, parameters, &mut rows, certified),
             };
             registration.set_interrupt(None);
             let needed = block.view()?.take_needed();
             match (result, needed) {
                 (Err(_), Some(sequence)) => self.reserve(sequence, out).await?,
-                (Err(error), None) => return Err(refine(error, &catalog).into()),
+                (Err(error), None) => {
+                    let style = self.settings.active().style;
+                    let failed = Failed { sql: &plan.prepared.sql, parameters, rows: rows.as_deref(), style: &style };
+                    let block = self.block()?;
+                    let error = explain(block.view_mut()?, refine(error, &catalog), &failed);
+                    block.lost |= block.view()?.connection.is_autocommit();
+                    return Err(error.into());
+                }
                 (Ok(answer), _) => {
                     if asks(&plan.prepared) {
                         let changes = self.block()?.view()?.take_setting_changes();
@@ -142,11 +155,12 @@ impl Session {
             view.begin(&self.facts, block.begun.timestamp_us, block.begun.seed);
             view.connection.control("BEGIN").map_err(client_error)?;
             block.view = Some(view);
-            block.base = Some(pinned.catalog);
+            block.base = Some(pinned.catalog.clone());
         } else if block.lost || !block.view()?.stands_on(&pinned) {
             out.flush_if_due().await?;
             block.move_to(&pinned)?;
         }
+        self.front.holds.keep(self.holder(), &pinned.snapshot, &self.link, true);
         Ok(())
     }
 

@@ -20,6 +20,7 @@ mod encode;
 mod extended;
 mod front;
 pub mod gateway;
+mod holds;
 mod in_block;
 mod keys;
 mod locks;
@@ -37,6 +38,7 @@ pub mod ticket_desk;
 pub mod tickets;
 mod utility;
 mod view;
+mod violation;
 
 pub use client::Session;
 pub use front::Front;

@@ -37,6 +37,7 @@ impl Session {
             drawn: Vec::new(),
             system_values: Vec::new(),
             seen: None,
+            seen_outline: Vec::new(),
         };
         let transaction = Transaction {
             id: self.next_id(),

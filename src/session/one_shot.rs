@@ -90,6 +90,7 @@ impl Update {
                 drawn: Vec::new(),
                 system_values: Vec::new(),
                 seen: None,
+                seen_outline: Vec::new(),
             }),
         }
     }
@@ -223,7 +224,8 @@ impl Session {
                 Outcome::Committed(answers) => return Ok(answers),
                 Outcome::Failed { operation, error } => {
                     let catalog = self.catalog().await.unwrap_or_else(|_| Arc::new(Catalog::empty()));
-                    return Err((operation as usize, refine(error, &catalog)));
+                    let error = refine(error, &catalog);
+                    return Err((operation as usize, self.explain_update(error, updates, operation as usize).await));
                 }
                 Outcome::Stale => {
                     // What this node has accepted may still be older than what the transaction met.
@@ -233,7 +235,8 @@ impl Session {
                         plans[at] = again.map_err(|error| (at, error))?;
                     }
                 }
-                Outcome::Conflict { .. } | Outcome::Expired | Outcome::Void => {
+                Outcome::Void => return Err((0, void())),
+                Outcome::Conflict { .. } | Outcome::Expired => {
                     return Err((
                         0,
                         SqlError::new("40001", "the transaction was not executed")
@@ -261,6 +264,13 @@ impl Session {
         }
         Ok(write_answer(&update.plan, &update.formats, &style, &answer, &mut out.buffer)?)
     }
+}
+
+/// What a client is told of a transaction that the replicas gave up. Not a code that drivers answer by sending it
+/// again: it may be what crashes them.
+pub fn void() -> SqlError {
+    let error = SqlError::new("XX000", "the replicas could not execute this transaction; it had no effect");
+    error.with_hint("See evesql_divergences before you send it again.")
 }
 
 /// Writer for a plan's rows as DataRows.

@@ -5,6 +5,7 @@ use super::cache::{Plan, Text};
 use super::client::{Done, Session};
 use super::cursor::Cursor;
 use super::encode::{Formats, RowWriter};
+use super::holds::too_old;
 use super::one_shot::command_complete;
 use super::system::asks;
 use super::view::{SessionView, client_error};
@@ -89,7 +90,7 @@ impl Session {
         // EXPLAIN's text is the fourth column of what SQLite answers.
         let shift = if matches!(prepared.kind, Kind::Explain) { 3 } else { 0 };
         let mut count = 0u64;
-        let mut left = None;
+        let (mut left, mut kept) = (None, false);
         let result = loop {
             match statement.statement.step() {
                 Ok(true) => {}
@@ -105,10 +106,16 @@ impl Session {
                 break Err(error.into());
             }
             count += 1;
-            if out.is_full()
-                && let Err(error) = out.flush().await
-            {
-                break Err(error.into());
+            if out.is_full() {
+                // Its client decides how long this takes.
+                self.front.holds.keep(self.holder(), view.snapshot(), &self.link, false);
+                kept = true;
+                if let Err(error) = out.flush().await {
+                    break Err(error.into());
+                }
+                if view.is_too_old() {
+                    break Err(too_old().into());
+                }
             }
             if count.is_multiple_of(ROWS_BETWEEN_YIELDS) {
                 tokio::task::yield_now().await;
@@ -118,6 +125,9 @@ impl Session {
             }
         };
         view.connection.give_back(statement);
+        if kept {
+            self.front.holds.release(self.holder());
+        }
         result?;
         if let Some(rows) = left {
             return Ok(Some(Cursor::new(prepared.columns.clone().into(), &rows, false, false)));

@@ -4,7 +4,7 @@ use super::client::Session;
 use super::front::Front;
 use super::gateway::{Gateway, ReadLevel};
 use crate::transaction::SqlError;
-use crate::wire::{Hello, Outbox, Registration, Service, message};
+use crate::wire::{Hello, Link, Outbox, Registration, Service, message};
 use pgwire::messages::Message;
 use pgwire::messages::startup::{Authentication, BackendKeyData, SecretKey};
 use std::cell::Cell;
@@ -37,6 +37,7 @@ impl SessionService {
             loop {
                 tokio::time::sleep(IDLE_REFRESH).await;
                 let Some(front) = front.upgrade() else { return };
+                front.holds.end_old();
                 for database in front.pooled() {
                     let newest = front.gateway.read_snapshot(&database, ReadLevel::Local, None);
                     if let Ok(pinned) = newest.get().await {
@@ -55,6 +56,7 @@ impl Service for SessionService {
         &self,
         hello: &Hello,
         registration: Arc<Registration>,
+        link: &Rc<Link>,
         out: &mut Outbox,
     ) -> Result<Session, SqlError> {
         self.start_housekeeping();
@@ -63,7 +65,7 @@ impl Service for SessionService {
             return Err(SqlError::new("3D000", format!("database \"{database}\" does not exist")));
         }
         let key = BackendKeyData::new(registration.process, SecretKey::I32(registration.secret));
-        let session = Session::new(self.front.clone(), registration, hello);
+        let session = Session::new(self.front.clone(), registration, link.clone(), hello);
         // Trust: the front listens on loopback only unless users are configured.
         let encoded = Authentication::Ok.encode(&mut out.buffer).is_ok();
         for (name, value) in session.settings.reported() {

@@ -87,6 +87,16 @@ impl SessionView {
             && Arc::ptr_eq(self.snapshot.store(), pinned.snapshot.store())
     }
 
+    /// Whether the version that it stands on is not to be read any longer.
+    pub fn is_too_old(&self) -> bool {
+        self.snapshot.is_too_old()
+    }
+
+    /// The version that it stands on.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
     /// Moves to another version; no transaction may be open.
     pub fn repin(&mut self, pinned: &Pinned) -> Result<(), SqlError> {
         // The transaction before may have seen a catalog of its own making.

@@ -3,7 +3,7 @@
 //! The verifier fills in what the ballots tell; the node adds texts, pages, tables and rows from its
 //! replica and the time of healing, and logs it.
 
-use crate::page::PageNumber;
+use crate::page::{Hash, PageNumber};
 use crate::token::{BallotKey, LogId, Mode, NodeId, Token};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -19,8 +19,11 @@ pub struct Divergence {
     pub mode: Mode,
     /// What the quorum computed; nothing where there was none, and the batch was run again.
     pub agreed: Option<Token>,
-    /// Who computed something else, and what; without a quorum everybody's result.
+    /// Who computed something else, and what; without a quorum everybody's result. Nobody, where all agree at last
+    /// that transactions of the batch are void.
     pub minority: Vec<(NodeId, Token)>,
+    /// Who could not execute the batch, for reasons of its own (rule 14).
+    pub failed: Vec<NodeId>,
     /// Texts of the batch's transactions, in order; empty when unknown.
     pub transactions: Vec<String>,
     /// Pages that differ, where the reporting node could compare.
@@ -34,6 +37,25 @@ pub struct Divergence {
 }
 
 impl Divergence {
+    /// A node could not execute the batch, for reasons of its own.
+    pub fn failed(log_id: LogId, attempt: u32, mode: Mode, node: NodeId) -> Self {
+        let key = BallotKey { log_id, attempt, parent: Hash::default() };
+        Divergence { failed: vec![node], ..Self::without_quorum(key, mode, Vec::new()) }
+    }
+
+    /// Nodes that were in the minority or could not execute the batch.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        self.minority.iter().map(|(node, _)| *node).chain(self.failed.iter().copied()).collect()
+    }
+
+    /// Positions of transactions that the batch was accepted without.
+    pub fn void(&self) -> &[u32] {
+        match &self.mode {
+            Mode::Replay { void } if self.agreed.is_some() => void,
+            _ => &[],
+        }
+    }
+
     /// What the ballots tell.
     pub fn new(agreed: Token, mode: Mode, minority: Vec<(NodeId, Token)>) -> Self {
         Divergence { agreed: Some(agreed), ..Self::without_quorum(agreed.key(), mode, minority) }
@@ -47,6 +69,7 @@ impl Divergence {
             mode,
             agreed: None,
             minority,
+            failed: Vec::new(),
             transactions: Vec::new(),
             pages: Vec::new(),
             tables: Vec::new(),
@@ -63,8 +86,17 @@ impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nodes: Vec<String> = self.minority.iter().map(|(node, _)| format!("node {node}")).collect();
         match &self.agreed {
+            Some(_) if self.minority.is_empty() => writeln!(
+                f,
+                "batch {} could not be executed, or not alike: transactions of it are void, without any effect",
+                self.log_id.index
+            )?,
             Some(_) => {
                 writeln!(f, "divergence in batch {}: {} computed another result", self.log_id.index, nodes.join(", "))?
+            }
+            None if self.minority.is_empty() => {
+                let failed: Vec<String> = self.failed.iter().map(|node| format!("node {node}")).collect();
+                writeln!(f, "batch {} could not be executed by {}", self.log_id.index, failed.join(", "))?
             }
             None => {
                 writeln!(f, "divergence in batch {}: no quorum agreed, it was run again one by one", self.log_id.index)?
@@ -99,10 +131,16 @@ impl fmt::Display for Divergence {
         list(f, "transactions", &self.transactions)?;
         match self.healed_at_us {
             Some(at) => writeln!(f, "  healed at {at} us since 2000-01-01 UTC")?,
+            None if self.minority.is_empty() => writeln!(f, "  not healed yet: it does not count for this batch")?,
             None => writeln!(f, "  not healed yet: the minority answers nobody until it is repaired")?,
         }
-        let planned = self.mode == Mode::Planned;
-        let advice = match planned {
+        let advice = match self.mode == Mode::Planned {
+            _ if !self.failed.is_empty() && self.minority.is_empty() => {
+                "  what to do: the line of the log before this one says what that machine lacked"
+            }
+            _ if !self.void().is_empty() => {
+                "  what to do: do not send these transactions again before you know why; a crash or a difference that\n  each of them repeats alone is a bug report"
+            }
             true => {
                 "  what to do: once on one machine, test its memory and disk; if it comes again with the same\n  transactions, a replay of them alone is a bug report"
             }
@@ -129,6 +167,13 @@ fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, name: &str, items: &[T]) ->
 mod tests {
     use super::*;
     use crate::page::Hash;
+
+    #[test]
+    fn a_failure_is_told_as_one() {
+        let log_id = LogId { term: 2, leader: 1, index: 7 };
+        let text = Divergence::failed(log_id, 0, Mode::Planned, 2).to_string();
+        assert!(text.contains("batch 7 could not be executed by node 2") && text.contains("lacked"), "{text}");
+    }
 
     #[test]
     fn a_report_names_batch_minority_place_and_what_to_do() {

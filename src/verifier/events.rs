@@ -126,8 +126,6 @@ pub enum LocalFailure {
     Corrupt,
     /// INTERRUPT.
     Interrupted,
-    /// It crashed the process twice.
-    Crash,
 }
 
 /// What this node holds of another one.

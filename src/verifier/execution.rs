@@ -92,10 +92,22 @@ impl Verifier {
         }
     }
 
-    /// Rule 14: two crashes in this very attempt.
+    /// Rule 14: the process died twice in this batch. Another attempt may run the same transaction, and a search for
+    /// it would cost a crash a step: so every attempt fails but the one in which all of them are void. What has given
+    /// a token here was not what killed the process, and the token binds.
     fn fails_beforehand(&self, log_id: LogId, attempt: u32) -> bool {
-        let crashed = |mark: &&CrashMark| mark.log_id == log_id && mark.attempt == attempt && mark.count >= 2;
-        self.options.rules.crashes_become_failure && self.crashes.iter().any(|mark| crashed(&mark))
+        let crashed = |mark: &&CrashMark| mark.log_id == log_id && mark.count >= 2;
+        if !self.options.rules.crashes_become_failure || !self.crashes.iter().any(|mark| crashed(&mark)) {
+            return false;
+        }
+        let given = |(key, (ballot, _)): (&BallotKey, &(Ballot, bool))| {
+            (key.log_id, key.attempt) == (log_id, attempt) && ballot.token().is_some()
+        };
+        if self.own.iter().any(given) {
+            return false;
+        }
+        let transactions = self.batch_at(log_id).map_or(0, |(_, transactions, _)| transactions);
+        (self.ledger.void(log_id.index).len() as u32) < transactions
     }
 
     pub(super) fn executed(
@@ -198,5 +210,43 @@ impl Slot {
             SlotState::Done(token) => Some(token),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::recovery::{Mark, Recovered};
+    use super::super::{Event, Ledger, Members, Options};
+    use super::*;
+    use crate::token::Accepted;
+
+    /// What a node does with a batch of its log when it starts with these ballots after so many crashes in it.
+    fn started(ballots: Vec<Ballot>, count: u32) -> Vec<Action> {
+        let (log_id, engine, accepted) = (log_id(), Hash::default(), Accepted::default());
+        let mark = Mark { accepted, ledger: Ledger::default(), members: Members::new(1..=3) };
+        let crashes = vec![CrashMark { log_id, attempt: 0, count }];
+        let mut verifier = Verifier::recover(Options::new(1), Recovered { mark, ballots, crashes });
+        let entry = Entry::Batch { hash: Hash(7), transactions: 2, engine, accepted };
+        let mut actions = Vec::new();
+        verifier.step(Event::Appended { log_id, entry }, 0, &mut actions);
+        actions
+    }
+
+    fn log_id() -> LogId {
+        LogId { term: 1, leader: 1, index: 1 }
+    }
+
+    #[test]
+    fn two_crashes_in_a_batch_make_it_fail_untried_unless_a_token_says_that_it_went_well() {
+        let executes = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::Execute { .. }));
+        assert!(executes(&started(Vec::new(), 1)));
+        let failed = started(Vec::new(), 2);
+        let says_so =
+            |action: &Action| matches!(action, Action::Persist(Ballot::Failed(key)) if key.log_id == log_id());
+        assert!(!executes(&failed) && failed.iter().any(says_so), "{failed:?}");
+        let parent = Accepted::default().token;
+        let hash = Hash::default();
+        let token = Token { log_id: log_id(), batch: Hash(7), attempt: 0, parent, root: hash, answers: hash };
+        assert!(executes(&started(vec![Ballot::Token(token)], 2)));
     }
 }

@@ -378,7 +378,8 @@ impl Verifier {
         out.push(Action::Halt { reason });
     }
 
-    /// Tells of voters that computed something else than what was accepted, and counts the matching ones.
+    /// Tells of voters that computed something else than what was accepted, and of transactions that it leaves out;
+    /// counts the matching voters.
     fn report_minority(&mut self, accepted: &Accepted, out: &mut Vec<Action>) {
         let said = self.said_on(accepted);
         let agreed = said.values().filter_map(Ballot::token).find(|token| token.hash() == accepted.token).copied();
@@ -394,8 +395,9 @@ impl Verifier {
                 Ballot::Failed(_) => {}
             }
         }
-        if !minority.is_empty() {
-            let mode = self.ledger.mode(accepted.log_id.index);
+        let mode = self.ledger.mode(accepted.log_id.index);
+        let is_void = matches!(&mode, Mode::Replay { void } if !void.is_empty());
+        if !minority.is_empty() || is_void {
             out.push(Action::Report(Box::new(Divergence::new(agreed, mode, minority))));
         }
     }

@@ -39,9 +39,9 @@ pub struct Mark {
 pub struct CrashMark {
     /// The batch.
     pub log_id: LogId,
-    /// The attempt.
+    /// The attempt in which it died last.
     pub attempt: u32,
-    /// How often the process died in it.
+    /// How often the process died in the batch.
     pub count: u32,
 }
 

@@ -16,9 +16,10 @@ use crate::transaction::SqlError;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
@@ -49,6 +50,7 @@ pub trait Service: 'static {
         &self,
         hello: &Hello,
         registration: Arc<Registration>,
+        link: &Rc<Link>,
         out: &mut Outbox,
     ) -> impl Future<Output = Result<Self::Handler, SqlError>>;
 }
@@ -57,6 +59,9 @@ pub trait Service: 'static {
 #[derive(Debug, Default)]
 pub struct Link {
     closing: Cell<bool>,
+    cut: Cell<bool>,
+    /// What the client is told; that the server stops, without it.
+    error: RefCell<Option<SqlError>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -64,9 +69,49 @@ impl Link {
     /// Ends the connection as soon as its current message is handled.
     pub fn close(&self) {
         self.closing.set(true);
+        self.wake();
+    }
+
+    /// As [`Link::close`], for this reason.
+    pub fn end(&self, error: SqlError) {
+        self.error.replace(Some(error));
+        self.close();
+    }
+
+    /// Ends the connection in the middle of a message: its client takes no answer.
+    pub fn cut(&self) {
+        self.cut.set(true);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
+    }
+
+    /// Is told of an end by waking this task.
+    fn wakes(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+
+    /// Does some work; nothing comes of it if the connection is cut meanwhile.
+    async fn unless_cut<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            if self.cut.get() {
+                return Poll::Ready(None);
+            }
+            let done = work.as_mut().poll(cx).map(Some);
+            if done.is_pending() {
+                self.wakes(cx);
+            }
+            done
+        })
+        .await
     }
 }
 
@@ -89,7 +134,7 @@ pub async fn serve<S: Service>(
 ) -> io::Result<()> {
     let (mut reader, writer) = stream.into_split();
     let mut out = Outbox::new(writer);
-    let mut handler = match service.open(&hello, registration, &mut out).await {
+    let mut handler = match service.open(&hello, registration, &link, &mut out).await {
         Ok(handler) => handler,
         Err(error) => {
             out.fatal(&error);
@@ -103,8 +148,10 @@ pub async fn serve<S: Service>(
         loop {
             match inbox.next_frame() {
                 Ok(Some((tag, range))) => {
-                    if handler.message(tag, inbox.body(range), &mut out).await? == Flow::Close {
-                        return out.flush().await;
+                    match link.unless_cut(handler.message(tag, inbox.body(range), &mut out)).await.transpose()? {
+                        Some(Flow::Continue) => {}
+                        Some(Flow::Close) => return out.flush().await,
+                        None => return Ok(()),
                     }
                 }
                 Ok(None) => break,
@@ -116,7 +163,8 @@ pub async fn serve<S: Service>(
             Read::Bytes => {}
             Read::Ended => return Ok(()),
             Read::Closing => {
-                out.fatal(&SqlError::new("57P01", "terminating connection due to administrator command"));
+                let stops = || SqlError::new("57P01", "terminating connection due to administrator command");
+                out.fatal(&link.error.take().unwrap_or_else(stops));
                 return out.flush().await;
             }
             Read::TimedOut(error) => {
@@ -148,10 +196,7 @@ async fn read(
             Poll::Ready(Ok(_)) => Poll::Ready(Ok(Read::Bytes)),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
-                let mut waker = link.waker.borrow_mut();
-                if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
-                    *waker = Some(cx.waker().clone());
-                }
+                link.wakes(cx);
                 Poll::Pending
             }
         }

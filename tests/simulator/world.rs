@@ -110,6 +110,7 @@ impl World {
         };
         let machines: BTreeMap<_, _> = NODES.into_iter().map(|node| (node, machine(node))).collect();
         let around = Surroundings {
+            crashes: Vec::new(),
             config,
             voters: NODES.into(),
             network,

@@ -148,6 +148,7 @@ signatures! {
     "gen_random_uuid" () UUID "unhex(gen_random_uuid(), '-')";
     "uuid_generate_v4" () UUID "unhex(gen_random_uuid(), '-')";
     "evesql_root" () TEXT "evesql_root()";
+    "evesql_drill" (TEXT) TEXT "evesql_crash(evesql_system('drill:' || {0}))";
     "evesql_drill" (TEXT, INT4) TEXT "evesql_system('drill:' || {0} || ':' || {1})";
     "evesql_drill" (TEXT, INT4, INT4) TEXT "evesql_system('drill:' || {0} || ':' || {1} || ':' || {2})";
 }

@@ -11,7 +11,7 @@ use super::{Result, Translator, quote_name};
 use crate::catalog::{
     Catalog, Change, Column, Constraint, ConstraintKind, Index, IndexKey, Object, Sequence, Table, View,
 };
-use crate::dialect::prepared::{Kind, Prepared, Tag};
+use crate::dialect::prepared::{IGNORE_FOREIGN_KEYS, KEEP_FOREIGN_KEYS, Kind, Prepared, Tag};
 use crate::dialect::types::{PgType, Storage};
 use crate::transaction::SqlError;
 use sqlparser::ast::Expr;
@@ -217,11 +217,9 @@ impl Translator<'_> {
         new: &Table,
         values: &[(String, String)],
     ) -> Result<()> {
-        if work.catalog.referring_to(old.oid).next().is_some() {
-            return Err(SqlError::new(
-                "0A000",
-                format!("this ALTER TABLE of \"{}\", to which foreign keys refer, is not supported", old.name),
-            ));
+        let references = references_to(work, new);
+        for (referring, constraint) in &references {
+            compatible_keys(new, referring, constraint)?;
         }
         let create = self.table_sql(work, new, REBUILD)?;
         let columns: Vec<String> = values.iter().map(|(name, _)| quote_name(name)).collect();
@@ -241,13 +239,21 @@ impl Translator<'_> {
             columns.join(", "),
             sources.join(", ")
         ));
+        // Dropping a table deletes its rows first, and what refers to them with ON DELETE CASCADE: here they stay.
+        if !references.is_empty() {
+            work.sql.push(IGNORE_FOREIGN_KEYS.into());
+        }
         work.sql.push(format!("DROP TABLE {name}"));
         work.sql.push(format!("ALTER TABLE {REBUILD} RENAME TO {}", quote_name(&new.sqlite_name)));
+        if !references.is_empty() {
+            work.sql.push(KEEP_FOREIGN_KEYS.into());
+        }
         for index in &new.indexes {
             if let Some(sql) = self.index_sql(new, index)? {
                 work.sql.push(sql);
             }
         }
+        work.sql.extend(references.iter().filter_map(|(referring, constraint)| key_guard(new, referring, constraint)));
         work.put_table(new);
         Ok(())
     }
@@ -354,6 +360,75 @@ pub(super) fn null_guard(table: &Table, column: &str, source: &str) -> String {
         super::typed::quote_text(&message),
         quote_name(&table.sqlite_name)
     )
+}
+
+/// Foreign keys that refer to a table, its own included.
+fn references_to(work: &Work, table: &Table) -> Vec<(Table, Constraint)> {
+    let others =
+        work.catalog.referring_to(table.oid).map(|(other, constraint)| (Table::clone(other), constraint.clone()));
+    let refers = |c: &&Constraint| matches!(c.kind, ConstraintKind::Foreign { table: oid, .. } if oid == table.oid);
+    let own = table.constraints.iter().filter(refers).map(|constraint| (table.clone(), constraint.clone()));
+    others.chain(own).collect()
+}
+
+/// The columns of a foreign key, each with the one that it refers to.
+fn key_pairs<'a>(
+    table: &'a Table,
+    referring: &'a Table,
+    constraint: &'a Constraint,
+) -> impl Iterator<Item = (&'a Column, &'a Column)> {
+    let referred = match &constraint.kind {
+        ConstraintKind::Foreign { columns, .. } => &columns[..],
+        _ => &[],
+    };
+    let pairs = constraint.columns.iter().zip(referred);
+    pairs.filter_map(|(from, to)| Some((referring.column_numbered(*from)?, table.column_numbered(*to)?)))
+}
+
+/// Refuses a table whose keys have another type than what refers to them.
+fn compatible_keys(table: &Table, referring: &Table, constraint: &Constraint) -> Result<()> {
+    let family = |ty: PgType| match ty {
+        PgType::INT2 | PgType::INT4 | PgType::INT8 => PgType::INT8,
+        PgType::VARCHAR | PgType::BPCHAR => PgType::TEXT,
+        other => other,
+    };
+    for (from, to) in key_pairs(table, referring, constraint) {
+        let (from_type, to_type) = (PgType(from.type_oid), PgType(to.type_oid));
+        if family(from_type) != family(to_type) {
+            let name = |ty: PgType, typmod| crate::catalog::definitions::format_type(ty.0, typmod);
+            let message = format!("foreign key constraint \"{}\" cannot be implemented", constraint.name);
+            return Err(SqlError::new("42804", message).with_detail(format!(
+                "Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",
+                from.name,
+                to.name,
+                name(from_type, from.typmod),
+                name(to_type, to.typmod)
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A row that refers to nothing any more is an error.
+fn key_guard(table: &Table, referring: &Table, constraint: &Constraint) -> Option<String> {
+    let pairs: Vec<_> = key_pairs(table, referring, constraint).collect();
+    if pairs.is_empty() {
+        return None;
+    }
+    let terms = pairs.iter().map(|(from, to)| format!("k.{} = r.{}", quote_name(&to.name), quote_name(&from.name)));
+    let given = pairs.iter().map(|(from, _)| format!("r.{} IS NOT NULL", quote_name(&from.name)));
+    let message = format!(
+        "insert or update on table \"{}\" violates foreign key constraint \"{}\"",
+        referring.name, constraint.name
+    );
+    Some(format!(
+        "SELECT evesql_raise('23503', {}) FROM {} AS r WHERE {} AND NOT EXISTS (SELECT 1 FROM {} AS k WHERE {}) LIMIT 1",
+        super::typed::quote_text(&message),
+        quote_name(&referring.sqlite_name),
+        given.collect::<Vec<_>>().join(" AND "),
+        quote_name(&table.sqlite_name),
+        terms.collect::<Vec<_>>().join(" AND ")
+    ))
 }
 
 /// The columns that an expression names, folded.

@@ -52,6 +52,7 @@ impl SqliteError {
     /// The kind of environmental failure, or `None` for an error that every replica gets alike.
     pub fn environmental(&self) -> Option<Environmental> {
         match self.primary() {
+            _ if self.code == ffi::SQLITE_IOERR_NOMEM => Some(Environmental::Memory),
             ffi::SQLITE_NOMEM => Some(Environmental::Memory),
             ffi::SQLITE_FULL => Some(Environmental::Full),
             ffi::SQLITE_IOERR | ffi::SQLITE_CANTOPEN | ffi::SQLITE_READONLY => Some(Environmental::Io),

@@ -199,7 +199,7 @@ unsafe fn answer(
 
 /// # Safety
 /// `value` is an argument of the running callback.
-unsafe fn value_ref<'a>(value: *mut ffi::sqlite3_value) -> ValueRef<'a> {
+pub(super) unsafe fn value_ref<'a>(value: *mut ffi::sqlite3_value) -> ValueRef<'a> {
     // SAFETY: only the accessor of the value's own type is called, so nothing moves while it is borrowed.
     unsafe {
         match ffi::sqlite3_value_type(value) {

@@ -8,6 +8,7 @@
 //! the view of the page store), so no order of dropping them is wrong.
 
 mod build;
+mod capture;
 mod connection;
 mod error;
 mod function;
@@ -15,6 +16,7 @@ mod hooks;
 mod statement;
 
 pub use build::build;
+pub use capture::RowChange;
 pub use connection::{Connection, InterruptHandle, Limit, Switch, WeakConnection};
 pub use error::{Environmental, SqliteError};
 pub use function::{Aggregate, FunctionFlags};

@@ -17,6 +17,25 @@ fn one(connection: &Connection, sql: &str) -> Result<Value, SqliteError> {
 }
 
 #[test]
+fn changes_of_rows_are_told_with_the_replaced_ones_first() {
+    let connection = open();
+    let run = |sql: &str| connection.prepare(sql).unwrap().step().map(|_| ());
+    run("CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT UNIQUE, c)").unwrap();
+    run("INSERT INTO t VALUES (1, 'x', 2.5)").unwrap();
+    let (result, changes) = connection.capture(10, || run("INSERT OR REPLACE INTO t VALUES (2, 'x', NULL)"));
+    result.unwrap();
+    let (old, new) = (
+        vec![Value::Integer(1), Value::Text("x".into()), Value::Real(2.5)],
+        vec![Value::Integer(2), Value::Text("x".into()), Value::Null],
+    );
+    let change = |old: Option<Vec<Value>>, new: Option<Vec<Value>>| RowChange { table: "t".into(), old, new };
+    assert_eq!(changes, [change(Some(old), None), change(None, Some(new))]);
+    let (_, changes) = connection.capture(0, || run("DELETE FROM t"));
+    assert!(changes.is_empty());
+    run("INSERT INTO t VALUES (3, 'y', 1)").expect("without a hook");
+}
+
+#[test]
 fn values_come_back_as_they_were_bound() {
     let connection = open();
     let mut statement = connection.prepare("SELECT ?1, ?2, ?3, ?4, ?5, ?6").unwrap();
