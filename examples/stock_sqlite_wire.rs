@@ -8,7 +8,7 @@
 use bytes::BufMut;
 use evesql::transaction::SqlError;
 use evesql::wire::message::{self, ColumnDescription};
-use evesql::wire::{Fields, Flow, Front, FrontOptions, Handler, Hello, Outbox, Registration, Service};
+use evesql::wire::{Fields, Flow, Front, FrontOptions, Handler, Hello, Link, Outbox, Registration, Service};
 use pgwire::messages::Message;
 use pgwire::messages::startup::Authentication;
 use rusqlite::types::Value;
@@ -16,6 +16,7 @@ use rusqlite::{Connection, params_from_iter};
 use std::collections::HashMap;
 use std::io;
 use std::net::TcpListener;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ struct Stock {
 impl Service for Stock {
     type Handler = Client;
 
-    async fn open(&self, _: &Hello, _: Arc<Registration>, out: &mut Outbox) -> Result<Client, SqlError> {
+    async fn open(&self, _: &Hello, _: Arc<Registration>, _: &Rc<Link>, out: &mut Outbox) -> Result<Client, SqlError> {
         let connection = Connection::open(&*self.file).map_err(failed)?;
         connection.busy_timeout(Duration::from_secs(60)).map_err(failed)?;
         connection

@@ -18,6 +18,7 @@ use crate::batch::{Batch, Command};
 use crate::entry::{EncodedCommand, Entry as LogEntry, Payload};
 use crate::page_store::Snapshot;
 use crate::replica::{self, Replica};
+use crate::state_transfer::{Reply, Request, answer};
 use crate::token::{Accepted, Ballot, BallotKey, LogId, Mode, NodeId, Verdict};
 use crate::transaction::{Operation, Outcome, Transaction};
 use crate::verifier::{Action, Divergence, Entry, Event, LocalFailure, Members, Peer, Reason, Recipients, Verifier};
@@ -30,6 +31,8 @@ const ANSWERS_KEPT: usize = 64;
 const PING_US: u64 = 250_000;
 /// A peer that was silent for so long counts as gone.
 const SILENCE_US: u64 = 1_000_000;
+/// A state that was lent for a repair is kept so long after it was asked for.
+const LENT_US: u64 = 5_000_000;
 /// Longest statement text in a divergence report, in characters.
 const REPORTED_SQL_MAX: usize = 200;
 
@@ -109,6 +112,14 @@ pub enum Drill {
     OutOfMemory,
 }
 
+/// An accepted state that a peer is repairing itself with.
+struct Lent {
+    accepted: Accepted,
+    databases: Vec<(String, Snapshot)>,
+    /// When it was asked for last.
+    asked_us: u64,
+}
+
 struct Appended {
     log_id: LogId,
     command: Arc<EncodedCommand>,
@@ -131,8 +142,10 @@ pub struct NodeCore {
     answered: BTreeMap<u64, Vec<Outcome>>,
     /// Batches whose answers are asked of the majority, with their transactions.
     awaited: BTreeMap<u64, (Arc<EncodedCommand>, Option<Accepted>)>,
-    /// Accepted states that a peer's repair may ask for, newest last.
+    /// Accepted states that a peer's repair may begin with, newest last.
     recent: VecDeque<(Accepted, Vec<(String, Snapshot)>)>,
+    /// What each peer's repair began with, kept until it can be over: under load the newest states are soon others.
+    lent: BTreeMap<NodeId, Lent>,
     peer_states: BTreeMap<NodeId, Peer>,
     /// When each peer was last heard of.
     heard_us: BTreeMap<NodeId, u64>,
@@ -167,6 +180,7 @@ impl NodeCore {
             answered: BTreeMap::new(),
             awaited: BTreeMap::new(),
             recent: VecDeque::new(),
+            lent: BTreeMap::new(),
             peer_states,
             heard_us: BTreeMap::new(),
             pinged_us: 0,
@@ -484,7 +498,7 @@ impl NodeCore {
                 Some(Event::Peer { node: from, peer })
             }
             NodeMessage::Repair { number, request } => {
-                let reply = self.serve_repair(&request);
+                let reply = self.serve_repair(from, &request, now_us);
                 self.outside.send(from, NodeMessage::Repaired { number, reply });
                 None
             }
@@ -579,6 +593,7 @@ impl NodeCore {
 
     fn ticked(&mut self, now_us: u64) -> Option<Event> {
         self.watch_peers(now_us);
+        self.lent.retain(|_, lent| now_us.saturating_sub(lent.asked_us) < LENT_US);
         match self.repair.as_ref().is_some_and(|repair| now_us >= repair.deadline_us()) {
             true => self.repair_failed("no reply in time"),
             false => Some(Event::Tick),
@@ -601,7 +616,7 @@ impl NodeCore {
         }
     }
 
-    fn repair_reply(&mut self, number: u64, reply: crate::state_transfer::Reply, now_us: u64) -> Option<Event> {
+    fn repair_reply(&mut self, number: u64, reply: Reply, now_us: u64) -> Option<Event> {
         let repair = self.repair.as_mut().filter(|repair| repair.expects(number))?;
         if let Err(error) = repair.reply(reply) {
             return self.repair_failed(&error.to_string());
@@ -635,15 +650,29 @@ impl NodeCore {
         Some(Event::Repaired { target: repair.target(), complete: false })
     }
 
-    fn serve_repair(&self, request: &crate::state_transfer::Request) -> crate::state_transfer::Reply {
-        use crate::state_transfer::{Request, answer};
-        let held = self.recent.iter().rev().find(|(accepted, _)| match request {
+    fn serve_repair(&mut self, from: NodeId, request: &Request, now_us: u64) -> Reply {
+        if self.quarantined {
+            return Reply::NotHeld;
+        }
+        let begins = |accepted: &Accepted| matches!(request, Request::State(target) if target == accepted);
+        if let Some((accepted, databases)) = self.recent.iter().rev().find(|(accepted, _)| begins(accepted)) {
+            let lent = Lent { accepted: *accepted, databases: databases.clone(), asked_us: now_us };
+            self.lent.insert(from, lent);
+        }
+        let goes_on = |accepted: &Accepted| match request {
             Request::State(target) => accepted == target,
             Request::Nodes { accepted_index, .. } | Request::Pages { accepted_index, .. } => {
                 accepted.log_id.index == *accepted_index
             }
-        });
-        answer(request, held.filter(|_| !self.quarantined).map(|(_, state)| state.as_slice()))
+        };
+        let lent = self.lent.get_mut(&from).filter(|lent| goes_on(&lent.accepted));
+        answer(
+            request,
+            lent.map(|lent| {
+                lent.asked_us = now_us;
+                lent.databases.as_slice()
+            }),
+        )
     }
 
     fn report(&mut self, mut divergence: Divergence) {

@@ -96,6 +96,8 @@ pub fn serve(config: Config) -> Result<(), NodeError> {
         .enable_all()
         .build()
         .map_err(|e| NodeError::Thread(e.to_string()))?;
+    // A second pool, as tests with several servers in a process would make, is refused: then the first one's names stay.
+    let _ = rayon::ThreadPoolBuilder::new().thread_name(|number| format!("hash-{number}")).build_global();
     let server = Server::start(config)?;
     println!("ready: postgres://evesql@{}/evesql", server.address());
     runtime.block_on(async {

@@ -3,6 +3,7 @@
 use super::storage::Capture;
 use super::waiters::Waiters;
 use super::watermark::Watermark;
+use super::wiring::Surroundings;
 use crate::replica::{AcceptedState, Replaced};
 use crate::token::{Accepted, NodeId};
 use crate::verifier::{self, Divergence, Reason};
@@ -100,24 +101,16 @@ pub struct NodeShared {
 }
 
 impl NodeShared {
-    /// A node that starts from an accepted state; `now_us` is wall-clock time, for reports.
-    pub fn new(
-        id: NodeId,
-        incarnation: u64,
-        waiters: Arc<Waiters>,
-        acknowledged: Arc<Acknowledged>,
-        checkpoints: Arc<Checkpoints>,
-        accepted: Accepted,
-        state: Arc<AcceptedState>,
-        now_us: impl Fn() -> i64 + Send + Sync + 'static,
-    ) -> Arc<Self> {
+    /// A node that starts from an accepted state.
+    pub fn new(id: NodeId, around: &Surroundings, accepted: Accepted, state: Arc<AcceptedState>) -> Arc<Self> {
+        let clock = around.clock.clone();
         Arc::new(NodeShared {
             id,
-            incarnation,
+            incarnation: around.incarnation,
             recent_states_max: 32,
-            waiters,
-            acknowledged,
-            checkpoints,
+            waiters: around.waiters.clone(),
+            acknowledged: around.acknowledged.clone(),
+            checkpoints: around.checkpoints.clone(),
             watermark: Mutex::new(Watermark::new(accepted.log_id.index)),
             counters: Counters::default(),
             accepted: RwLock::new((state, accepted, Instant::now())),
@@ -133,7 +126,7 @@ impl NodeShared {
             verified: AtomicBool::new(false),
             halted: Mutex::new(None),
             divergences: Mutex::new(VecDeque::new()),
-            now_us: Box::new(now_us),
+            now_us: Box::new(move || clock.now_us()),
         })
     }
 

@@ -139,17 +139,7 @@ pub(super) fn build(
     let crashes = around.crashes.iter().copied().chain(crash_in(log)).collect();
     let recovered = verifier::Recovered { mark: mark.clone(), ballots: log.ballots(), crashes };
     let verifier = Verifier::recover(options, recovered);
-    let clock = around.clock.clone();
-    let shared = NodeShared::new(
-        node,
-        around.incarnation,
-        around.waiters.clone(),
-        around.acknowledged.clone(),
-        around.checkpoints.clone(),
-        mark.accepted,
-        replica.accepted().borrow().clone(),
-        move || clock.now_us(),
-    );
+    let shared = NodeShared::new(node, around, mark.accepted, replica.accepted().borrow().clone());
     let recovered_to = log.state().last.map_or(0, |last| last.index);
     let outside = RealOutside { node, log: log.clone(), recovered_to, inbox, late };
     let checkpoint = (mark.accepted.log_id != LogId::default()).then_some(mark.accepted.log_id);
