@@ -51,7 +51,7 @@ use tokio::time;
 use types::TypeConfig;
 
 /// Bytes of entries fed to the executor at once after a restart.
-const FEED_BYTES_MAX: usize = 8 << 20;
+const FEED_BYTES_MAX: usize = 1 << 20;
 /// Pause before a round asks again who leads.
 const READ_RETRY_PAUSE: Duration = Duration::from_millis(5);
 
@@ -188,7 +188,7 @@ impl Consensus {
         });
         let mut tasks = Vec::new();
         tasks.extend(drive_inline_log(&log, config.inline_flush_delay));
-        feed(&log, &shared)?;
+        feed(&log, &shared).await?;
         let network = Network {
             transport: transport.clone(),
             timeout: config.append_timeout,
@@ -370,8 +370,9 @@ impl Consensus {
     }
 }
 
-/// After a restart the executor gets the entries behind its checkpoint (rule 10).
-fn feed(log: &Log, shared: &Shared) -> Result<(), ConsensusError> {
+/// After a restart the executor gets the entries behind its checkpoint (rule 10), in pieces between which others on
+/// the runtime have their turn.
+async fn feed(log: &Log, shared: &Shared) -> Result<(), ConsensusError> {
     let mut index = shared.checkpoint.lock().as_ref().map_or(0, |checkpoint| checkpoint.log_id.index + 1);
     loop {
         let entries = log.read(index, u64::MAX, FEED_BYTES_MAX)?;
@@ -382,6 +383,7 @@ fn feed(log: &Log, shared: &Shared) -> Result<(), ConsensusError> {
         }
         index = last.log_id.index + 1;
         entries.into_iter().for_each(|entry| shared.emit(Event::Appended(entry)));
+        tokio::task::yield_now().await;
     }
 }
 

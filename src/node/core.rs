@@ -413,16 +413,17 @@ impl NodeCore {
         }
     }
 
-    /// Invariants 1, 7 and 9: state first, then the watermark, then the answers.
+    /// Invariants 1, 3, 7 and 9: what strict reads must see first, then the state, the watermark, and the answers.
     fn accept(&mut self, batches: &[LogId], accepted: Accepted) {
         if let Err(error) = self.replica.accept(&accepted) {
             return self.halt(&format!("the accepted state of batch {} is not held: {error}", accepted.log_id.index));
         }
         self.remember(accepted);
+        // Before any reader sees it: what was read once counts as acknowledged for the reads after it.
+        self.shared.acknowledged.up_to(accepted.log_id.index);
         self.shared.publish(self.replica.accepted().borrow().clone(), accepted);
         self.shared.agreed_up_to(accepted.log_id.index);
         self.shared.watermark.lock().accepted(accepted.log_id.index);
-        self.shared.acknowledged.up_to(accepted.log_id.index);
         let transactions = batches.iter().filter_map(|log_id| {
             let outcomes = self.outcomes.remove(&log_id.index)?;
             let command = self.batches.get(&log_id.index)?.command.clone();

@@ -39,7 +39,7 @@ impl Acknowledged {
         self.index.fetch_max(index, Ordering::AcqRel);
     }
     /// A read index that was asked for after the start of the process covers whatever came before it.
-    pub(super) fn learn(&self, read_index: u64) {
+    pub fn learn(&self, read_index: u64) {
         self.up_to(read_index);
         self.is_known.store(true, Ordering::Release);
     }

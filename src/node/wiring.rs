@@ -89,12 +89,12 @@ pub(super) fn open_log(node: NodeId, around: &Surroundings, seed: u64, mode: Mod
         .map_err(|error| NodeError::Log { node, reason: error.to_string() })
 }
 
-/// The execution that the process before did not survive, as far as a log tells.
+/// The execution that the process before did not survive, as far as a log tells. The first one of a batch has no mark
+/// ([`RealOutside::is_marked`]), so that one kill of a healthy process, and one more while it starts again, are not
+/// taken for the doing of a batch.
 pub(super) fn crash_in(log: &Log) -> Option<CrashMark> {
     let mark = log.state().executing?;
-    // The first planned execution, which ended with the process before, had no mark.
-    let count = mark.starts + u32::from(mark.attempt == 0);
-    Some(CrashMark { log_id: mark.log_id, attempt: mark.attempt, count })
+    Some(CrashMark { log_id: mark.log_id, attempt: mark.attempt, count: mark.starts })
 }
 
 /// A node's way to consensus, closed until it leads.

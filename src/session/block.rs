@@ -25,6 +25,9 @@ pub struct Block {
     pub implicit: bool,
     /// Only answers of writes and locking reads are certified.
     pub read_committed: bool,
+    /// A statement was run at the read level `quorum`: the block is submitted even if it wrote nothing, so that its
+    /// answers are compared.
+    pub quorum: bool,
     /// Writes are refused.
     pub read_only: bool,
     pub(super) begun: Begun,

@@ -3,7 +3,7 @@
 use super::block::{Block, Savepoint, conflict, serialization};
 use super::client::{Done, Failure, Session};
 use super::front::gateway_error;
-use super::gateway::{GatewayError, ReadLevel};
+use super::gateway::GatewayError;
 use super::one_shot::void;
 use super::view::{SessionView, client_error, refine};
 use crate::transaction::{Outcome, SqlError, Transaction};
@@ -51,7 +51,7 @@ impl Session {
     /// COMMIT: submits what was recorded if anything was written. Whatever the result, the block is over.
     pub(super) async fn commit(&mut self, out: &mut Outbox) -> Done {
         let Some(mut block) = self.transaction.take() else { return Ok(()) };
-        let must_submit = block.wrote || self.settings.active().read_level == ReadLevel::Quorum;
+        let must_submit = block.wrote || block.quorum;
         let submitted =
             if must_submit && !block.operations.is_empty() { self.submit_block(&mut block, out).await } else { Ok(()) };
         if submitted.is_err() {

@@ -26,6 +26,7 @@ impl Session {
         self.transaction = Some(Block {
             implicit,
             read_committed: isolation.map_or(active.read_committed_by_default, |i| i == Isolation::ReadCommitted),
+            quorum: false,
             read_only: modes.read_only.unwrap_or(active.read_only_by_default),
             begun: Begun { timestamp_us: self.front.gateway.now_us(), seed: self.front.gateway.seed() },
             view: None,
@@ -100,12 +101,14 @@ impl Session {
             *plan = self.translate_again(text, plan, declared, &catalog)?;
         }
         let registration = self.registration.clone();
+        let quorum = self.settings.active().read_level == ReadLevel::Quorum;
         let certified = {
             let block = self.block()?;
+            block.quorum |= quorum;
             // What only looks at server, session and catalog is an input, not an answer (rule 26); the
             // catalog is certified by its version.
             let plain = !plan.writes && plan.prepared.locking.is_empty();
-            !plain || !(block.read_committed || asks(&plan.prepared))
+            !plain || !(block.read_committed && !quorum || asks(&plan.prepared))
         };
         if let Some(system) = self.system(&plan.prepared) {
             system.bring(self.block()?.view_mut()?, &plan.prepared.sql)?;
