@@ -4,9 +4,9 @@
 //! to all; every node's executor starts on it on append ([`Event::Appended`]); when a quorum has it, it is decided
 //! ([`Event::Decided`]). What the cluster *accepts* is the verifier's business: consensus compares no results.
 //!
-//! Everything runs on the runtime that [`Consensus::start`] is called on, one current-thread runtime per node: with
-//! a work-stealing one every proposal became an append of its own, ten times slower. The handle may be used
-//! from any thread.
+//! Everything runs on the runtime that [`Consensus::start`] is called on, a current-thread one: with a work-stealing
+//! one every proposal became an append of its own, ten times slower. Nodes of one process share it. The handle may be
+//! used from any thread.
 //!
 //! - `types`: conversions at the border; `storage`: the log and its tee; `state_machine`: decided, and no more;
 //! - `network`: outgoing messages; `handler`: incoming ones; `read_index`: shared rounds;

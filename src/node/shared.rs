@@ -141,7 +141,7 @@ impl NodeShared {
     }
 
     /// Time since the newest acceptance; on an idle cluster old age is no staleness, so a reader that asks for a
-    /// bound then pays one read index.
+    /// bound is then served as a strict one.
     pub fn accepted_age(&self) -> Duration {
         self.accepted.read().2.elapsed()
     }

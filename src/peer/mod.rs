@@ -32,8 +32,8 @@ pub enum PeerError {
 
 /// Carries messages to peers.
 ///
-/// Messages to one peer arrive in the order in which `send` and `request` were called, or not at all. Both
-/// return at once; a request's future only waits for the reply.
+/// Messages to one peer arrive in the order in which `send` and `request` were called, or not at all; only those that
+/// [`Handler::take`] takes may overtake others. Both return at once; a request's future only waits for the reply.
 pub trait Transport: Send + Sync + 'static {
     /// Sends a message that has no reply; it may be lost.
     fn send(&self, to: NodeId, message: PeerMessage);
