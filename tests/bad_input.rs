@@ -162,7 +162,8 @@ async fn node_2(program: &Program, admin: &str) -> (String, String) {
     let client = connect(program.address).await;
     let state = client.query_one("SELECT state FROM evesql_replicas WHERE id = 2", &[]).await.unwrap().get(0);
     let output = run(&["status", "--json", "--admin", admin]);
-    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let status: serde_json::Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     let node = &status["nodes"][1];
     assert_eq!(node["id"], 2);
     (state, node["reason"].as_str().unwrap_or_default().to_string())
