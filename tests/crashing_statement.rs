@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Processes that may die of it.
-const CRASHES_MAX: u32 = 3;
+const CRASHES_MAX: u32 = 2;
 
 async fn set_up(address: SocketAddr) {
     let client = connect(address).await;

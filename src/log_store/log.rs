@@ -210,10 +210,15 @@ impl Log {
         Ok(starts)
     }
 
+    /// Whether a token of this execution is on record.
+    pub fn has_token(&self, log_id: LogId, attempt: u32) -> bool {
+        self.memory.lock().has_token(log_id, attempt)
+    }
+
     /// Takes the mark back after an execution that ended. A new token does so by itself; one that is on record
     /// already is not written again, and a failure leaves none.
     pub fn has_executed(&self, log_id: LogId, attempt: u32, failed: bool) -> Result<(), LogError> {
-        if !failed && !self.memory.lock().has_token(log_id, attempt) {
+        if !failed && !self.has_token(log_id, attempt) {
             return Ok(());
         }
         let record = Record::Executing(Executing { log_id, attempt, starts: 0 });

@@ -89,9 +89,7 @@ pub(super) fn open_log(node: NodeId, around: &Surroundings, seed: u64, mode: Mod
         .map_err(|error| NodeError::Log { node, reason: error.to_string() })
 }
 
-/// The execution that the process before did not survive, as far as a log tells. The first one of a batch has no mark
-/// ([`RealOutside::is_marked`]), so that one kill of a healthy process, and one more while it starts again, are not
-/// taken for the doing of a batch.
+/// The execution that the process before did not survive, as far as a log tells.
 pub(super) fn crash_in(log: &Log) -> Option<CrashMark> {
     let mark = log.state().executing?;
     Some(CrashMark { log_id: mark.log_id, attempt: mark.attempt, count: mark.starts })
@@ -137,11 +135,12 @@ pub(super) fn build(
     options.engine = fingerprint();
     options.unaccepted_max = around.config.batches_in_flight_max.max(4) * 4;
     let crashes = around.crashes.iter().copied().chain(crash_in(log)).collect();
-    let recovered = verifier::Recovered { mark: mark.clone(), ballots: log.ballots(), crashes };
+    let decided = log.state().committed.map_or(0, |committed| committed.index);
+    let recovered = verifier::Recovered { mark: mark.clone(), ballots: log.ballots(), crashes, decided };
     let verifier = Verifier::recover(options, recovered);
     let shared = NodeShared::new(node, around, mark.accepted, replica.accepted().borrow().clone());
     let recovered_to = log.state().last.map_or(0, |last| last.index);
-    let outside = RealOutside { node, log: log.clone(), recovered_to, inbox, late };
+    let outside = RealOutside { node, log: log.clone(), recovered_to, has_met_unended: false, inbox, late };
     let checkpoint = (mark.accepted.log_id != LogId::default()).then_some(mark.accepted.log_id);
     let mut core = NodeCore::new(node, &members, verifier, replica, Box::new(outside), shared);
     // Before any batch: what was met while the databases were opened.
@@ -266,6 +265,8 @@ struct RealOutside {
     log: Arc<Log>,
     /// Last index of the log when the node started.
     recovered_to: u64,
+    /// A batch without a token was met since.
+    has_met_unended: bool,
     inbox: Inbox,
     late: Arc<Late>,
 }
@@ -290,8 +291,15 @@ impl Outside for RealOutside {
         }
     }
     fn mark_executing(&mut self, log_id: LogId, attempt: u32) {
-        if self.is_marked(log_id, attempt) {
-            // A log that cannot be written has stopped this node's part in consensus already.
+        if !self.is_marked(log_id, attempt) {
+            return;
+        }
+        // The process before died in the first batch that has no token (or before it): that counts.
+        let has_token = attempt > 0 || self.log.has_token(log_id, attempt);
+        let is_first = !has_token && !std::mem::replace(&mut self.has_met_unended, true);
+        // A log that cannot be written has stopped this node's part in consensus already.
+        let starts = self.log.mark_executing(log_id, attempt, true);
+        if is_first && matches!(starts, Ok(1)) {
             let _ = self.log.mark_executing(log_id, attempt, true);
         }
     }

@@ -59,22 +59,10 @@ impl Session {
         Ok(statement)
     }
 
-    /// Translates for the catalog of the block, or the newest one here; if a name is not known there, for
-    /// the newest one anywhere.
+    /// Translates for the catalog of the block, or the one that the session would read now.
     pub(super) async fn plan(&self, statement: &ClientStatement) -> Result<Rc<super::cache::Plan>, SqlError> {
-        let settings = &self.settings.active().dialect;
         let catalog = self.catalog().await?;
-        let plan = statement.text.plan(&catalog, &statement.declared, settings);
-        match plan {
-            Err(error) if error.code().starts_with("42") && self.transaction.is_none() => {
-                let pinned = self.pin().await?;
-                match pinned.catalog.version == catalog.version {
-                    true => Err(error),
-                    false => statement.text.plan(&pinned.catalog, &statement.declared, settings),
-                }
-            }
-            other => other,
-        }
+        statement.text.plan(&catalog, &statement.declared, &self.settings.active().dialect)
     }
 
     /// Whether a failed block refuses this statement.

@@ -4,7 +4,6 @@
 use super::block::Block;
 use super::cache::{Plan, Text};
 use super::client::{Done, Session};
-use super::front::gateway_error;
 use super::gateway::ReadLevel;
 use super::holds::too_old;
 use super::system::asks;
@@ -72,8 +71,7 @@ impl Session {
         if let Some(view) = self.transaction.as_ref().and_then(|block| block.view.as_ref()) {
             return Ok(view.catalog.clone());
         }
-        let soon = self.front.gateway.read_snapshot(&self.database, ReadLevel::Local, None);
-        soon.get().await.map(|pinned| pinned.catalog).map_err(gateway_error)
+        Ok(self.pin().await?.catalog)
     }
 
     /// Runs one statement in the block and records it. `rows` are COPY's.

@@ -43,6 +43,11 @@ impl Verifier {
     /// Hands batches to the executor, in order, as long as nothing stands in the way.
     pub(super) fn execute(&mut self, now_us: u64, out: &mut Vec<Action>) {
         let rules = self.options.rules;
+        // Rule 5, after a start: the log comes entry by entry, and the verdict on the first of them may be the last.
+        let seen = self.log.last_key_value().map_or(self.accepted.log_id.index, |(index, _)| *index);
+        if rules.look_before_executing && seen < self.decided {
+            return;
+        }
         while self.phase == Phase::Following {
             if let Some(Slot { state: SlotState::Failed { again_us }, log_id, .. }) = self.slots.last() {
                 // A failed batch is tried again once the others have accepted it, or when this node is
@@ -222,10 +227,14 @@ mod tests {
 
     /// What a node does with a batch of its log when it starts with these ballots after so many crashes in it.
     fn started(ballots: Vec<Ballot>, count: u32) -> Vec<Action> {
+        started_at(ballots, count, 0)
+    }
+
+    fn started_at(ballots: Vec<Ballot>, count: u32, decided: u64) -> Vec<Action> {
         let (log_id, engine, accepted) = (log_id(), Hash::default(), Accepted::default());
         let mark = Mark { accepted, ledger: Ledger::default(), members: Members::new(1..=3) };
         let crashes = vec![CrashMark { log_id, attempt: 0, count }];
-        let mut verifier = Verifier::recover(Options::new(1), Recovered { mark, ballots, crashes });
+        let mut verifier = Verifier::recover(Options::new(1), Recovered { mark, ballots, crashes, decided });
         let entry = Entry::Batch { hash: Hash(7), transactions: 2, engine, accepted };
         let mut actions = Vec::new();
         verifier.step(Event::Appended { log_id, entry }, 0, &mut actions);
@@ -234,6 +243,13 @@ mod tests {
 
     fn log_id() -> LogId {
         LogId { term: 1, leader: 1, index: 1 }
+    }
+
+    #[test]
+    fn after_a_start_a_batch_waits_for_what_is_decided_behind_it() {
+        let executes = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::Execute { .. }));
+        assert!(executes(&started_at(Vec::new(), 0, 1)));
+        assert!(!executes(&started_at(Vec::new(), 0, 2)), "the entry at index 2 may be a verdict on it");
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub struct Recovered {
     pub ballots: Vec<Ballot>,
     /// Executions that did not end.
     pub crashes: Vec<CrashMark>,
+    /// How far the log is known to be decided: no batch is executed before what is decided behind it was seen.
+    pub decided: u64,
 }
 
 /// Rule 21: this directory must not rejoin under its id.
@@ -88,16 +90,16 @@ impl Verifier {
     /// A new node of a new cluster, with these voters.
     pub fn new(options: Options, members: Members) -> Self {
         let mark = Mark { accepted: Accepted::default(), ledger: Ledger::default(), members };
-        Verifier::recover(options, Recovered { mark, ballots: Vec::new(), crashes: Vec::new() })
+        Verifier::recover(options, Recovered { mark, ballots: Vec::new(), crashes: Vec::new(), decided: 0 })
     }
 
     /// A node that starts from its disk.
     pub fn recover(options: Options, recovered: Recovered) -> Self {
-        let Recovered { mark, ballots, crashes } = recovered;
+        let Recovered { mark, ballots, crashes, decided } = recovered;
         let mut verifier = Verifier {
             log: BTreeMap::new(),
             members: mark.members,
-            decided: mark.ledger.position.max(mark.accepted.log_id.index),
+            decided: mark.ledger.position.max(mark.accepted.log_id.index).max(decided),
             known: mark.accepted,
             milestones: BTreeMap::new(),
             accepted: mark.accepted,

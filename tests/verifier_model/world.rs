@@ -294,6 +294,7 @@ impl World {
             mark: mark.clone(),
             ballots: state.ballots.values().copied().collect(),
             crashes: crashes.collect(),
+            decided: 0,
         };
         state.verifier = Verifier::recover(options(node, rules), recovered);
         state.versions = vec![version];
