@@ -11,14 +11,14 @@
 //!   told that this node serves nobody.
 //! - Invariant 9: readers see the state that [`Replica::accept`] published, never the newest one.
 
+use super::lending::Lending;
 use super::message::NodeMessage;
 use super::repair::Repair;
 use super::shared::NodeShared;
 use crate::batch::{Batch, Command};
 use crate::entry::{EncodedCommand, Entry as LogEntry, Payload};
-use crate::page_store::Snapshot;
 use crate::replica::{self, Replica};
-use crate::state_transfer::{Reply, Request, answer};
+use crate::state_transfer::{Reply, Request};
 use crate::token::{Accepted, Ballot, BallotKey, LogId, Mode, NodeId, Verdict};
 use crate::transaction::{Operation, Outcome, Transaction};
 use crate::verifier::{Action, Divergence, Entry, Event, LocalFailure, Members, Peer, Reason, Recipients, Verifier};
@@ -31,8 +31,6 @@ const ANSWERS_KEPT: usize = 64;
 const PING_US: u64 = 250_000;
 /// A peer that was silent for so long counts as gone.
 const SILENCE_US: u64 = 1_000_000;
-/// A state that was lent for a repair is kept so long after it was asked for.
-const LENT_US: u64 = 5_000_000;
 /// Longest statement text in a divergence report, in characters.
 const REPORTED_SQL_MAX: usize = 200;
 
@@ -112,14 +110,6 @@ pub enum Drill {
     OutOfMemory,
 }
 
-/// An accepted state that a peer is repairing itself with.
-struct Lent {
-    accepted: Accepted,
-    databases: Vec<(String, Snapshot)>,
-    /// When it was asked for last.
-    asked_us: u64,
-}
-
 struct Appended {
     log_id: LogId,
     command: Arc<EncodedCommand>,
@@ -142,10 +132,8 @@ pub struct NodeCore {
     answered: BTreeMap<u64, Vec<Outcome>>,
     /// Batches whose answers are asked of the majority, with their transactions.
     awaited: BTreeMap<u64, (Arc<EncodedCommand>, Option<Accepted>)>,
-    /// Accepted states that a peer's repair may begin with, newest last.
-    recent: VecDeque<(Accepted, Vec<(String, Snapshot)>)>,
-    /// What each peer's repair began with, kept until it can be over: under load the newest states are soon others.
-    lent: BTreeMap<NodeId, Lent>,
+    /// For repairs of peers.
+    lending: Lending,
     peer_states: BTreeMap<NodeId, Peer>,
     /// When each peer was last heard of.
     heard_us: BTreeMap<NodeId, u64>,
@@ -168,6 +156,7 @@ impl NodeCore {
     ) -> Self {
         let peers: Vec<NodeId> = members.voters().into_iter().filter(|node| *node != id).collect();
         let peer_states = peers.iter().map(|node| (*node, Peer { alive: false, quarantined: false })).collect();
+        let lending = Lending::new(shared.recent_states_max);
         let mut core = NodeCore {
             id,
             peers,
@@ -179,8 +168,7 @@ impl NodeCore {
             outcomes: BTreeMap::new(),
             answered: BTreeMap::new(),
             awaited: BTreeMap::new(),
-            recent: VecDeque::new(),
-            lent: BTreeMap::new(),
+            lending,
             peer_states,
             heard_us: BTreeMap::new(),
             pinged_us: 0,
@@ -464,10 +452,7 @@ impl NodeCore {
     }
 
     fn remember(&mut self, accepted: Accepted) {
-        self.recent.push_back((accepted, self.replica.snapshots()));
-        while self.recent.len() > self.shared.recent_states_max {
-            self.recent.pop_front();
-        }
+        self.lending.remember(accepted, self.replica.snapshots());
     }
 
     fn quarantine(&mut self, reason: Reason) {
@@ -594,7 +579,7 @@ impl NodeCore {
 
     fn ticked(&mut self, now_us: u64) -> Option<Event> {
         self.watch_peers(now_us);
-        self.lent.retain(|_, lent| now_us.saturating_sub(lent.asked_us) < LENT_US);
+        self.lending.tick(now_us);
         match self.repair.as_ref().is_some_and(|repair| now_us >= repair.deadline_us()) {
             true => self.repair_failed("no reply in time"),
             false => Some(Event::Tick),
@@ -652,28 +637,10 @@ impl NodeCore {
     }
 
     fn serve_repair(&mut self, from: NodeId, request: &Request, now_us: u64) -> Reply {
-        if self.quarantined {
-            return Reply::NotHeld;
+        match self.quarantined {
+            true => Reply::NotHeld,
+            false => self.lending.serve(from, request, now_us),
         }
-        let begins = |accepted: &Accepted| matches!(request, Request::State(target) if target == accepted);
-        if let Some((accepted, databases)) = self.recent.iter().rev().find(|(accepted, _)| begins(accepted)) {
-            let lent = Lent { accepted: *accepted, databases: databases.clone(), asked_us: now_us };
-            self.lent.insert(from, lent);
-        }
-        let goes_on = |accepted: &Accepted| match request {
-            Request::State(target) => accepted == target,
-            Request::Nodes { accepted_index, .. } | Request::Pages { accepted_index, .. } => {
-                accepted.log_id.index == *accepted_index
-            }
-        };
-        let lent = self.lent.get_mut(&from).filter(|lent| goes_on(&lent.accepted));
-        answer(
-            request,
-            lent.map(|lent| {
-                lent.asked_us = now_us;
-                lent.databases.as_slice()
-            }),
-        )
     }
 
     fn report(&mut self, mut divergence: Divergence) {

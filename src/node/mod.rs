@@ -1,7 +1,7 @@
 //! The top of the system: one node wired from its parts, and the programs over several of them.
 //!
 //! - `core`: a node without threads; `wiring`: its parts joined; `executor`, `running`: its threads; `inline`: it
-//!   without any, on simulated time; `storage`: its files;
+//!   without any, on simulated time; `storage`: its files; `lending`: what it holds for peers;
 //! - `proposer`: the leader's way to consensus; `gateway`: what sessions see; `cluster`: nodes of one process;
 //! - `serve`, `check`: the programs.
 
@@ -11,6 +11,7 @@ pub mod core;
 mod executor;
 mod gateway;
 mod inline;
+mod lending;
 pub mod message;
 mod proposer;
 mod repair;
