@@ -66,7 +66,8 @@ impl Session {
         let catalog = self.catalog().await?;
         let plan = statement.text.plan(&catalog, &statement.declared, settings);
         match plan {
-            Err(error) if error.code().starts_with("42") && self.transaction.is_none() => {
+            // A block that has a version goes by that one; without, it may be that this node is only late to know.
+            Err(error) if error.code().starts_with("42") && !self.has_version() => {
                 let pinned = self.pin().await?;
                 match pinned.catalog.version == catalog.version {
                     true => Err(error),
@@ -75,6 +76,11 @@ impl Session {
             }
             other => other,
         }
+    }
+
+    /// Whether an open block has begun to read.
+    fn has_version(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|block| block.view.is_some())
     }
 
     /// Whether a failed block refuses this statement.
