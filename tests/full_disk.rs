@@ -157,6 +157,7 @@ fn a_client_need_not_wait_for_an_outcome_that_does_not_come() {
         let others: Vec<u64> = (1..=3).filter(|node| *node != others).collect();
         others.iter().for_each(|node| assert!(server.cluster().kill(*node)));
         client.batch_execute("SET statement_timeout = 300").await.unwrap();
+        let asked_at = Instant::now();
         let error = client.batch_execute("INSERT INTO t VALUES (1)").await.unwrap_err();
         assert_eq!(code(&error), "08007");
         assert!(error.as_db_error().unwrap().message().contains("statement timeout"), "{error:?}");
@@ -171,6 +172,7 @@ fn a_client_need_not_wait_for_an_outcome_that_does_not_come() {
         assert_eq!(code(&error), "08007");
         assert!(error.as_db_error().unwrap().message().contains("user canceled"), "{error:?}");
         canceled.await.unwrap();
+        assert!(asked_at.elapsed() < Duration::from_secs(10), "{:?}", asked_at.elapsed());
         others.iter().for_each(|node| server.cluster().restart(*node).unwrap());
         client.batch_execute("INSERT INTO t VALUES (3)").await.unwrap();
         assert!(ids(&client).await.contains(&3));
