@@ -361,6 +361,11 @@ impl Consensus {
         }
     }
 
+    /// Why this node takes part no more, if it does not: an error of its log, or a bug.
+    pub fn failure(&self) -> Option<String> {
+        self.0.raft.metrics().borrow_watched().running_state.as_ref().err().map(ToString::to_string)
+    }
+
     /// Stops taking part. The log is the caller's to shut down.
     pub async fn shut_down(&self) {
         if let Err(error) = self.0.raft.shutdown().await {

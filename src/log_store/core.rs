@@ -114,6 +114,7 @@ pub struct LogCore {
     frame_index_max: Option<u64>,
     carried: Carried,
     failed: Option<String>,
+    is_out_of_room: bool,
 }
 
 impl LogCore {
@@ -143,6 +144,7 @@ impl LogCore {
             frame_index_max: None,
             carried: Carried::default(),
             failed: None,
+            is_out_of_room: false,
             options,
         };
         core.recover(&mut memory)?;
@@ -224,10 +226,17 @@ impl LogCore {
         self.end = walked.end;
         self.next_frame = walked.next_frame;
         self.durable_below = walked.next_frame;
-        if last && !walked.leftovers.is_empty() {
+        if last {
             let failed = |source| LogError::Io { file: path.to_path_buf(), source };
             for offset in walked.leftovers {
                 file.write_at(&[0; FRAME_HEADER_BYTES], offset).map_err(failed)?;
+            }
+            // After an fdatasync that failed they may stand in the page cache alone, taken for clean: only what is
+            // written again is made durable by the next one.
+            let from = if walked.unproven == SEGMENT_HEADER_BYTES { 0 } else { walked.unproven };
+            let unproven = bytes.get(from as usize..walked.end as usize).unwrap_or_default();
+            if !unproven.is_empty() {
+                file.write_at(unproven, from).map_err(failed)?;
             }
         }
         Ok(())
@@ -247,6 +256,11 @@ impl LogCore {
         memory.identity = Some(identity);
         self.push(&record);
         self.flush().map(|_| ())
+    }
+
+    /// Whether the error that stopped the log was that of a full disk.
+    pub(crate) fn is_out_of_room(&self) -> bool {
+        self.is_out_of_room
     }
 
     /// Adds a record to the frame under construction. Nothing reaches the disk yet.
@@ -292,6 +306,7 @@ impl LogCore {
     fn guard<T>(&mut self, result: Result<T, LogError>) -> Result<T, LogError> {
         if let Err(error) = &result {
             self.failed = Some(error.to_string());
+            self.is_out_of_room = error.is_out_of_room();
         }
         result
     }
@@ -407,8 +422,11 @@ impl LogCore {
     fn finish_making(&mut self) -> Result<(), LogError> {
         let Some((sequence, thread)) = self.making.take() else { return Ok(()) };
         let stopped = || LogError::Stopped { reason: "the thread that makes log segments panicked".into() };
-        let file = thread.join().map_err(|_| stopped())??;
-        self.spares.push_back((sequence, file));
+        match thread.join().map_err(|_| stopped())? {
+            Ok(file) => self.spares.push_back((sequence, file)),
+            // There may be room by now; whoever needs the file tries again.
+            Err(error) => tracing::warn!(%error, "no log segment could be prepared: it is made when it is needed"),
+        }
         Ok(())
     }
 
@@ -438,6 +456,15 @@ impl LogCore {
             self.disk.sync_directory(&self.directory).map_err(failed)?;
         }
         Ok(())
+    }
+}
+
+impl Drop for LogCore {
+    /// Whoever opens the log next may take the file that is being filled with zeros, and must be alone with it.
+    fn drop(&mut self) {
+        if let Some((_, thread)) = self.making.take() {
+            let _ = thread.join();
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::core::LogCore;
 use super::memory::{Found, Memory};
 use super::record::{Executing, Identity, Purged, Record};
 use super::worker::{Message, Op, Urgency, Worker};
-use super::{Done, LogError, LogOptions};
+use super::{Done, LogError, LogFailure, LogOptions};
 use crate::entry::{Entry, Membership, Payload, Vote};
 use crate::seam::Disk;
 use crate::token::{Ballot, BallotKey, LogId};
@@ -61,6 +61,7 @@ pub struct Log {
     /// What the process before was executing when it died. The batches before it are executed again first, and each
     /// leaves a mark of its own.
     found_executing: Option<Executing>,
+    failure: Arc<OnceLock<LogFailure>>,
 }
 
 impl Log {
@@ -75,6 +76,7 @@ impl Log {
         let found_executing = memory.executing;
         let memory = Arc::new(Mutex::new(memory));
         let worker = Worker::new(core, memory.clone(), hold);
+        let failure = worker.failure();
         let writer = match mode {
             Mode::Inline => Writer::Inline {
                 queue: Mutex::new(Vec::new()),
@@ -97,7 +99,13 @@ impl Log {
             holds_for_tokens,
             executor_is_idle: AtomicBool::new(false),
             found_executing,
+            failure,
         }))
+    }
+
+    /// The error that stopped it, if one has.
+    pub fn failure(&self) -> Option<&LogFailure> {
+        self.failure.get()
     }
 
     /// The log's watermarks.

@@ -20,9 +20,10 @@ mod worker;
 pub use self::log::{Log, LogState, Mode};
 pub use record::{Executing, Identity, Purged};
 
+use crate::seam::Disk;
 use crate::token::{Ballot, NodeId};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Runs when an operation is durable, or has failed for good. On the log's thread: it must not block.
@@ -57,6 +58,23 @@ impl LogOptions {
             token_hold: Duration::from_millis(1),
         }
     }
+}
+
+/// The error after which a log writes no more: until it is opened again, all that it is asked fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFailure {
+    /// What happened.
+    pub reason: String,
+    /// There was no room on the disk.
+    pub is_out_of_room: bool,
+}
+
+/// Proves that there is room for another `bytes` in a directory: by taking it, and giving it back.
+pub fn prove_room(disk: &dyn Disk, directory: &Path, bytes: u64) -> io::Result<()> {
+    let path = directory.join("room");
+    let taken = segment::fill_with_zeros(disk, &path, bytes);
+    let _ = disk.remove(&path);
+    taken.map(|_| ())
 }
 
 /// Why the log cannot do what was asked. All but [`LogError::SecondBallot`] and [`LogError::Misused`] stop the node.
@@ -106,6 +124,14 @@ pub enum LogError {
         /// That error.
         reason: String,
     },
+}
+
+impl LogError {
+    /// Whether the disk is full, or the owner's share of it.
+    pub fn is_out_of_room(&self) -> bool {
+        let is_full = |kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        matches!(self, LogError::Io { source, .. } if is_full(source.kind()))
+    }
 }
 
 #[cfg(test)]

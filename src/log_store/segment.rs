@@ -33,6 +33,7 @@
 
 use super::LogError;
 use crate::seam::{Disk, DiskFile};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -149,17 +150,28 @@ pub(crate) fn create_segment(
     length_bytes: u64,
 ) -> Result<Arc<dyn DiskFile>, LogError> {
     let path = segment_path(directory, sequence);
-    let failed = |source| LogError::Io { file: path.clone(), source };
-    let file = disk.open(&path, true).map_err(failed)?;
+    let made = fill_with_zeros(disk, &path, length_bytes).and_then(|file| {
+        disk.sync_directory(directory)?;
+        Ok(file)
+    });
+    made.map_err(|source| {
+        // What was made of it would take the room that others could still use.
+        let _ = disk.remove(&path);
+        LogError::Io { file: path, source }
+    })
+}
+
+/// Makes a durable file of zeros, whose name is not durable yet.
+pub(crate) fn fill_with_zeros(disk: &dyn Disk, path: &Path, length_bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
+    let file = disk.open(path, true)?;
     let zeros = vec![0; FILL_CHUNK_BYTES.min(length_bytes as usize)];
     let mut offset = 0;
     while offset < length_bytes {
         let count = zeros.len().min((length_bytes - offset) as usize);
-        file.write_at(&zeros[..count], offset).map_err(failed)?;
+        file.write_at(&zeros[..count], offset)?;
         offset += count as u64;
     }
-    file.sync_data().map_err(failed)?;
-    disk.sync_directory(directory).map_err(failed)?;
+    file.sync_data()?;
     Ok(file)
 }
 
@@ -178,6 +190,8 @@ pub(crate) struct Walked {
     pub(crate) end: u64,
     /// Its number.
     pub(crate) next_frame: u64,
+    /// Where the frames begin of which no later one says that they were durable.
+    pub(crate) unproven: u64,
     /// Offsets of whole frames after the end that were not durable: leftovers of a torn write, to be erased.
     pub(crate) leftovers: Vec<u64>,
 }
@@ -191,11 +205,16 @@ pub(crate) fn walk_frames(
 ) -> Result<Walked, LogError> {
     let mut end = SEGMENT_HEADER_BYTES;
     let mut next_frame = header.first_frame;
+    let mut starts = Vec::new();
+    let mut durable_below = header.first_frame;
     while let Some(frame) = header.frame_at(segment, end).filter(|frame| frame.number == next_frame) {
         visit(end + FRAME_HEADER_BYTES as u64, frame.records)?;
+        starts.push(end);
+        durable_below = durable_below.max(frame.durable + 1);
         end += frame.padded_bytes;
         next_frame += 1;
     }
+    let unproven = starts.get((durable_below - header.first_frame) as usize).copied().unwrap_or(end);
     let mut leftovers = Vec::new();
     let mut offset = end;
     while offset + FRAME_HEADER_BYTES as u64 <= segment.len() as u64 {
@@ -214,5 +233,5 @@ pub(crate) fn walk_frames(
         }
         offset += 8;
     }
-    Ok(Walked { end, next_frame, leftovers })
+    Ok(Walked { end, next_frame, unproven, leftovers })
 }

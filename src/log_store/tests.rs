@@ -159,6 +159,75 @@ fn a_disk_error_stops_the_log_for_good() {
 }
 
 #[test]
+fn what_a_failed_sync_left_in_the_cache_is_made_durable_by_opening_again() {
+    let disk = SimulatedDisk::new(6);
+    let log = open(&disk, 1).unwrap();
+    log.append(vec![entry(1, 0, 10)], ignored()).unwrap();
+    // The write goes well, its fdatasync does not.
+    disk.fault_at(disk.operations() + 1, DiskFault::Error);
+    log.append(vec![entry(1, 1, 10)], ignored()).unwrap();
+    assert!(log.failure().is_some_and(|failure| !failure.is_out_of_room));
+    drop(log);
+    // The process goes on and reads what the disk may never have got; then the machine dies.
+    let log = open(&disk, 2).unwrap();
+    assert_eq!(log.state().last, Some(log_id(1, 1)));
+    log.append(vec![entry(1, 2, 10)], ignored()).unwrap();
+    disk.restart();
+    let log = open(&disk, 3).unwrap();
+    assert_eq!(log.state().last, Some(log_id(1, 2)));
+}
+
+#[test]
+fn a_full_disk_stops_a_log_only_when_it_needs_room() {
+    let disk = SimulatedDisk::new(7);
+    let log = Log::open(Arc::new(disk.clone()), directory(), options(1), Mode::Threaded).unwrap();
+    let append = |index| {
+        let (sender, receiver) = mpsc::channel();
+        let done = Box::new(move |result: io::Result<()>| sender.send(result.is_ok()).unwrap());
+        log.append(vec![entry(1, index, 1000)], done).map(|()| receiver.recv().unwrap()).unwrap_or(false)
+    };
+    let used = |disk: &SimulatedDisk| disk.contents().iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
+    assert!(append(0));
+    disk.set_capacity_bytes(Some(used(&disk)));
+    // Half of the segment is used: the next one cannot be made, and need not be yet.
+    assert!(append(1) && append(2));
+    disk.set_capacity_bytes(None);
+    assert!(append(3) && append(4) && log.failure().is_none(), "there was room when it was needed");
+    disk.set_capacity_bytes(Some(used(&disk)));
+    let stopped = (5..20).find(|index| !append(*index));
+    assert!(stopped.is_some());
+    assert!(log.failure().is_some_and(|failure| failure.is_out_of_room && failure.reason.contains("No space left")));
+    assert!(!append(30), "until it is opened again");
+    drop(log);
+    disk.set_capacity_bytes(None);
+    let log = open(&disk, 2).unwrap();
+    assert!(log.state().last.is_some_and(|last| Some(last.index) >= stopped.map(|index| index - 1)));
+}
+
+#[test]
+fn an_abandoned_log_writes_and_answers_nothing_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = LogOptions { token_hold: Duration::from_secs(60), ..LogOptions::new(1, 1) };
+    let log = Log::open(Arc::new(RealDisk), directory.path(), options, Mode::Threaded).unwrap();
+    let answered = Arc::new(AtomicU64::new(0));
+    let count = || -> Done {
+        let answered = answered.clone();
+        Box::new(move |_| {
+            answered.fetch_add(1, Ordering::Relaxed);
+        })
+    };
+    // It is held for its token while the others come behind it.
+    log.executor_is_idle();
+    for index in 0..3 {
+        log.append(vec![entry(1, index, 10)], count()).unwrap();
+    }
+    log.abandon();
+    assert_eq!(answered.load(Ordering::Relaxed), 0);
+    let reopened = Log::open(Arc::new(RealDisk), directory.path(), LogOptions::new(1, 2), Mode::Inline).unwrap();
+    assert_eq!(reopened.state().last, None);
+}
+
+#[test]
 fn a_flipped_bit_is_refused_with_its_place_or_cuts_only_the_unproven_end() {
     let disk = SimulatedDisk::new(5);
     let log = open(&disk, 1).unwrap();

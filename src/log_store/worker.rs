@@ -4,12 +4,12 @@
 use super::core::LogCore;
 use super::memory::Memory;
 use super::record::Record;
-use super::{Done, LogError};
+use super::{Done, LogError, LogFailure};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// A frame is not made larger by coalescing than about this.
@@ -55,6 +55,17 @@ pub(crate) struct Worker {
     expected: BTreeSet<u64>,
     recycles: bool,
     syncs: u64,
+    failure: Arc<OnceLock<LogFailure>>,
+}
+
+/// Whether the log thread goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    GoOn,
+    /// Once what came before is durable.
+    Stop,
+    /// At once.
+    Abandon,
 }
 
 /// Callbacks to run, once no lock is held.
@@ -86,12 +97,18 @@ impl Worker {
             expected: BTreeSet::new(),
             recycles: false,
             syncs: 0,
+            failure: Arc::default(),
         }
     }
 
     /// Fdatasyncs so far.
     pub(crate) fn syncs(&self) -> u64 {
         self.syncs
+    }
+
+    /// Filled with the error that stops the log.
+    pub(crate) fn failure(&self) -> Arc<OnceLock<LogFailure>> {
+        self.failure.clone()
     }
 
     /// Takes an operation into the frame under construction.
@@ -114,8 +131,12 @@ impl Worker {
         let result = self.try_settle();
         self.urgency = Urgency::Lazy;
         let error = result.err().map(|error| error.to_string());
-        if let Some(error) = &error {
-            tracing::error!(%error, "the log cannot be written: this node stops");
+        if let Some(reason) = error.clone() {
+            let failure = LogFailure { reason, is_out_of_room: self.core.is_out_of_room() };
+            // Those that follow only say that it has stopped.
+            if let Err(failure) = self.failure.set(failure) {
+                tracing::debug!(reason = failure.reason, "the log was asked after it had stopped");
+            }
         }
         Settled { dones: std::mem::take(&mut self.dones), error }
     }
@@ -139,45 +160,53 @@ impl Worker {
 
     /// The log thread: until told to stop, or until nobody can send any more.
     pub(crate) fn run(mut self, receiver: Receiver<Message>) {
-        let mut open = true;
-        while open {
-            match receiver.recv() {
-                Ok(Message::Op(op)) => self.absorb(op),
-                Ok(Message::Abandon) => return,
-                Ok(Message::Stop) | Err(_) => open = false,
+        let mut next = Next::GoOn;
+        while next == Next::GoOn {
+            next = match receiver.recv() {
+                Ok(Message::Op(op)) => {
+                    self.absorb(op);
+                    self.absorb_waiting(&receiver)
+                }
+                Ok(Message::Abandon) => Next::Abandon,
+                Ok(Message::Stop) | Err(_) => Next::Stop,
+            };
+            let holds = self.urgency == Urgency::Durable && !self.expected.is_empty() && !self.token_hold.is_zero();
+            if next == Next::GoOn && holds {
+                next = self.hold_for_token(&receiver);
             }
-            open &= self.absorb_waiting(&receiver);
-            if !open {
-                self.urgency = Urgency::Durable;
-            }
-            if open && self.urgency == Urgency::Durable && !self.expected.is_empty() && !self.token_hold.is_zero() {
-                open &= self.hold_for_token(&receiver);
+            match next {
+                // Neither written nor answered: as if the process had died.
+                Next::Abandon => return,
+                Next::Stop => self.urgency = Urgency::Durable,
+                Next::GoOn => {}
             }
             self.settle().run();
             self.core.prepare_spare();
         }
     }
 
-    /// Absorbs what is queued already. False: stop.
-    fn absorb_waiting(&mut self, receiver: &Receiver<Message>) -> bool {
+    /// Absorbs what is queued already.
+    fn absorb_waiting(&mut self, receiver: &Receiver<Message>) -> Next {
         while self.core.buffered_bytes() < COALESCED_BYTES_MAX {
             match receiver.try_recv() {
                 Ok(Message::Op(op)) => self.absorb(op),
-                Ok(Message::Stop | Message::Abandon) => return false,
+                Ok(Message::Stop) => return Next::Stop,
+                Ok(Message::Abandon) => return Next::Abandon,
                 Err(_) => break,
             }
         }
-        true
+        Next::GoOn
     }
 
     /// Waits a moment for the token of a batch that is just being executed: then entry and token share one frame
-    /// and one fdatasync, and acceptance waits for one instead of two. False: stop.
-    fn hold_for_token(&mut self, receiver: &Receiver<Message>) -> bool {
+    /// and one fdatasync, and acceptance waits for one instead of two.
+    fn hold_for_token(&mut self, receiver: &Receiver<Message>) -> Next {
         let deadline = Instant::now() + self.token_hold;
         while !self.expected.is_empty() {
             match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(Message::Op(op)) => self.absorb(op),
-                Ok(Message::Stop | Message::Abandon) => return false,
+                Ok(Message::Stop) => return Next::Stop,
+                Ok(Message::Abandon) => return Next::Abandon,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }

@@ -6,9 +6,10 @@
 
 use super::NodeError;
 use super::core::{Drill, Input};
+use super::mending::{Mending, Outage};
 use super::proposer::NotTaken;
 use super::running::{ConsensusThread, RunningNode};
-use super::waiters::{GiveUp, Waiters};
+use super::waiters::{GiveUp, NoAnswer, Waiters};
 use super::wiring::{Surroundings, crash_in, directory, no_checkpoints};
 use crate::admin::{DivergenceStatus, NodeStatus, Status};
 use crate::config::Config;
@@ -37,7 +38,7 @@ const EXPIRES_AFTER: u64 = 500;
 const OUTCOME_WAIT: Duration = Duration::from_secs(600);
 
 /// Why a transaction has no outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
     /// It was not taken.
     #[error("no node of this process serves")]
@@ -45,30 +46,47 @@ pub enum SubmitError {
     /// It was not taken.
     #[error("too many transactions wait; try again in a moment")]
     Full,
+    /// It was not taken, and would not be for a while.
+    #[error("{0}")]
+    Outage(Outage),
     /// It may take effect, or have taken it.
     #[error("no quorum accepted it in time, or the node was stopped")]
     Unknown,
+    /// It may take effect once a quorum works again, or have taken it.
+    #[error("{0}")]
+    UnknownOutage(Outage),
 }
 
 /// Nodes of one process.
 pub struct Cluster {
-    around: Surroundings,
-    consensus: ConsensusThread,
+    pub(super) around: Surroundings,
     nodes: RwLock<BTreeMap<NodeId, Option<Arc<RunningNode>>>>,
     started: Instant,
     stopping: AtomicBool,
+    /// Held while a node is killed or started: nobody may open files that another one still writes.
+    changing: Mutex<()>,
     /// Rebuilt nodes count on from here.
     past_counts: Mutex<(u64, u64)>,
     /// Why nodes could not start.
-    refusals: Mutex<BTreeMap<NodeId, String>>,
+    pub(super) refusals: Mutex<BTreeMap<NodeId, String>>,
+    /// Nodes that are started again when their disks allow it.
+    pub(super) mending: Mutex<BTreeMap<NodeId, Mending>>,
+    /// Why nothing can be accepted now.
+    pub(super) outage: Mutex<Option<Outage>>,
+    /// The last field: it is dropped after the nodes, which need it to stop.
+    consensus: ConsensusThread,
 }
 
 impl Cluster {
     /// Starts all nodes; on return a leader may not be found yet ([`Cluster::wait_for_leader`]). A node that cannot
     /// start stays down, as long as a quorum can.
     pub fn start(config: Config) -> Result<Arc<Cluster>, NodeError> {
+        Cluster::start_on(config, Arc::new(RealDisk))
+    }
+
+    /// The same, over another disk.
+    pub fn start_on(config: Config, disk: Arc<dyn Disk>) -> Result<Arc<Cluster>, NodeError> {
         let voters: Vec<NodeId> = (1..=config.replicas).collect();
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         disk.create_directory(&config.data).map_err(|e| NodeError::directory(&config.data, e))?;
         refuse_missing_nodes(&config, &voters, &*disk)?;
         let seed = random_u64();
@@ -108,12 +126,15 @@ impl Cluster {
         }
         let cluster = Arc::new(Cluster {
             around,
-            consensus,
             nodes: RwLock::new(nodes),
             started: Instant::now(),
             stopping: AtomicBool::new(false),
+            changing: Mutex::default(),
             past_counts: Mutex::default(),
             refusals: Mutex::new(refusals),
+            mending: Mutex::default(),
+            outage: Mutex::default(),
+            consensus,
         });
         let resubmitting = Arc::downgrade(&cluster);
         std::thread::Builder::new()
@@ -121,6 +142,7 @@ impl Cluster {
             .spawn(move || {
                 let mut led = None;
                 while let Some(cluster) = resubmitting.upgrade().filter(|cluster| !cluster.is_stopping()) {
+                    cluster.look_after_nodes();
                     cluster.resubmit(&mut led);
                     drop(cluster);
                     std::thread::sleep(RESUBMIT);
@@ -145,11 +167,14 @@ impl Cluster {
         self.nodes.read().get(&id).cloned().flatten()
     }
 
-    /// Who leads and serves; else anybody who serves.
+    /// Who leads and serves; else anybody who serves, and takes part if possible; else who accepted the most before it
+    /// had to stop.
     pub fn home(&self) -> Option<Arc<RunningNode>> {
         let nodes = self.nodes.read();
         let serving = || nodes.values().flatten().filter(|node| node.shared.serves());
-        serving().find(|node| node.leads()).or_else(|| serving().next()).cloned()
+        let at_work = || serving().filter(|node| !node.shared.is_down());
+        let last = || serving().max_by_key(|node| node.shared.accepted().log_id.index);
+        at_work().find(|node| node.leads()).or_else(|| at_work().next()).or_else(last).cloned()
     }
 
     /// Who leads, whether it serves or not: a node in quarantine may pass entries on (rule 20).
@@ -166,7 +191,7 @@ impl Cluster {
     pub fn wait_for_leader(&self, timeout: Duration) -> Result<(), NodeError> {
         let deadline = Instant::now() + timeout;
         while Instant::now() < deadline {
-            let halted = self.nodes().into_iter().filter(|node| node.shared.state() == "down").collect::<Vec<_>>();
+            let halted = self.nodes().into_iter().filter(|node| node.shared.is_down()).collect::<Vec<_>>();
             let down = self.refusals.lock().len() + halted.len();
             if !halted.is_empty() && down > minority(self.around.voters.len()) {
                 let reason = |node: &Arc<RunningNode>| {
@@ -183,11 +208,25 @@ impl Cluster {
         Err(NodeError::NoLeader)
     }
 
+    /// Before the first client comes: a read must not need the leader later, when there may be none.
+    pub(super) fn learn_what_was_acknowledged(&self) {
+        let asked = self.home().map(|node| futures::executor::block_on(node.consensus.read_index()));
+        match asked {
+            Some(Ok(index)) => self.around.acknowledged.learn(index),
+            // The first reader asks again.
+            Some(Err(error)) => tracing::warn!(%error, "how far the log was acknowledged is not known yet"),
+            None => {}
+        }
+    }
+
     /// Has a transaction ordered, executed and accepted, and resubmits it under the same id while that is not known.
     pub fn submit(self: &Arc<Self>, mut transaction: Transaction) -> BoxFuture<'static, Result<Outcome, SubmitError>> {
         let Some(node) = self.home().filter(|_| !self.is_stopping()) else {
             return Box::pin(async { Err(SubmitError::Unavailable) });
         };
+        if let Some(outage) = self.outage.lock().clone() {
+            return Box::pin(async { Err(SubmitError::Outage(outage)) });
+        }
         if self.around.config.uncertified {
             forget_what_was_seen(&mut transaction);
         }
@@ -197,14 +236,21 @@ impl Cluster {
         let guard = GiveUp::new(self.around.waiters.clone(), id);
         match self.leader().map_or(Err(NotTaken::NotLeader), |leader| leader.proposer.submit(transaction)) {
             Ok(()) => {}
-            Err(NotTaken::NotLeader) => self.around.waiters.not_taken(id),
+            Err(NotTaken::NotLeader) => self.around.waiters.never_taken(id),
             Err(NotTaken::Full) => return Box::pin(async { Err(SubmitError::Full) }),
         }
+        let this = Arc::downgrade(self);
         Box::pin(async move {
             // Ended by the answer, or by `resubmit`, which watches the time for all of them.
-            let outcome = outcome.await.map_err(|_| SubmitError::Unknown);
+            let outcome = outcome.await.unwrap_or(Err(NoAnswer::Unknown));
             guard.answered();
-            outcome
+            let outage = || this.upgrade().and_then(|cluster| cluster.outage.lock().clone());
+            outcome.map_err(|known| match (known, outage()) {
+                (NoAnswer::NotTaken, Some(outage)) => SubmitError::Outage(outage),
+                (NoAnswer::NotTaken, None) => SubmitError::Unavailable,
+                (NoAnswer::Unknown, Some(outage)) => SubmitError::UnknownOutage(outage),
+                (NoAnswer::Unknown, None) => SubmitError::Unknown,
+            })
         })
     }
 
@@ -220,8 +266,9 @@ impl Cluster {
             waiters.lost();
         }
         for transaction in waiters.to_resubmit() {
-            if leader.proposer.submit((*transaction).clone()).is_err() {
-                waiters.not_taken(transaction.id);
+            match leader.proposer.submit((*transaction).clone()) {
+                Ok(()) => waiters.taken(transaction.id),
+                Err(_) => waiters.not_taken(transaction.id),
             }
         }
     }
@@ -244,7 +291,8 @@ impl Cluster {
             if !cluster.is_stopping()
                 && let Err(error) = cluster.restart(node)
             {
-                tracing::error!(node, %error, "the node does not start again");
+                tracing::error!(node, %error, "the node does not start again; it is tried again");
+                cluster.mend_later(node);
             }
         });
         restarted.is_ok()
@@ -252,6 +300,7 @@ impl Cluster {
 
     /// Kills a node as if its process had died.
     pub fn kill(&self, node: NodeId) -> bool {
+        let _changing = self.changing.lock();
         let Some(running) = self.nodes.write().get_mut(&node).and_then(Option::take) else { return false };
         let mut past = self.past_counts.lock();
         past.0 = past.0.max(running.shared.counters.transactions());
@@ -260,12 +309,18 @@ impl Cluster {
         true
     }
 
-    /// Starts a killed node from its files.
+    /// Starts a killed node from its files; one that is up stays as it is.
     pub fn restart(&self, node: NodeId) -> Result<(), NodeError> {
+        let _changing = self.changing.lock();
+        if self.is_stopping() {
+            return Err(NodeError::Stopping);
+        }
+        if self.node(node).is_some() {
+            return Ok(());
+        }
         let started = RunningNode::open_log(node, &self.around).and_then(|log| {
             let running = RunningNode::start(node, &self.around, log, self.consensus.handle())?;
-            self.nodes.write().insert(node, Some(Arc::new(running)));
-            Ok(())
+            self.add(running)
         });
         match &started {
             Ok(()) => drop(self.refusals.lock().remove(&node)),
@@ -274,11 +329,24 @@ impl Cluster {
         started
     }
 
+    /// `stop` ends the nodes that it finds: none may come after it.
+    fn add(&self, running: RunningNode) -> Result<(), NodeError> {
+        let mut nodes = self.nodes.write();
+        if self.is_stopping() {
+            drop(nodes);
+            running.stop(true);
+            return Err(NodeError::Stopping);
+        }
+        nodes.insert(running.shared.id, Some(Arc::new(running)));
+        Ok(())
+    }
+
     /// Ends all nodes in order, each with a last checkpoint.
     pub fn stop(&self) {
         if self.stopping.swap(true, Ordering::AcqRel) {
             return;
         }
+        let _changing = self.changing.lock();
         for node in self.nodes() {
             node.stop(false);
         }
@@ -312,7 +380,11 @@ impl Cluster {
         let metrics = node.consensus.metrics();
         NodeStatus {
             id,
-            role: if node.leads() { "leader".into() } else { "follower".into() },
+            role: match (node.shared.is_down(), node.leads()) {
+                (true, _) => "down".into(),
+                (false, true) => "leader".into(),
+                (false, false) => "follower".into(),
+            },
             state: node.shared.state().into(),
             term: metrics.term,
             accepted_index: accepted.log_id.index,
@@ -398,7 +470,7 @@ fn refuse_missing_nodes(config: &Config, voters: &[NodeId], disk: &dyn Disk) -> 
 }
 
 /// How many of so many voters may be missing.
-fn minority(voters: usize) -> usize {
+pub(super) fn minority(voters: usize) -> usize {
     voters.saturating_sub(1) / 2
 }
 

@@ -133,9 +133,10 @@ impl Gateway for ClusterGateway {
         let outcome = self.cluster.submit(transaction);
         Box::pin(async move {
             outcome.await.map_err(|error| match error {
-                SubmitError::Unavailable => GatewayError::Unavailable(error.to_string()),
+                SubmitError::Outage(outage) if outage.is_out_of_room => GatewayError::DiskFull(outage.to_string()),
+                SubmitError::Unavailable | SubmitError::Outage(_) => GatewayError::Unavailable(error.to_string()),
                 SubmitError::Full => GatewayError::TooMuch(error.to_string()),
-                SubmitError::Unknown => GatewayError::Unknown(error.to_string()),
+                SubmitError::Unknown | SubmitError::UnknownOutage(_) => GatewayError::Unknown(error.to_string()),
             })
         })
     }

@@ -2,7 +2,8 @@
 //!
 //! - `core`: a node without threads; `wiring`: its parts joined; `executor`, `running`: its threads; `inline`: it
 //!   without any, on simulated time; `storage`: its files; `lending`: what it holds for peers;
-//! - `proposer`: the leader's way to consensus; `gateway`: what sessions see; `cluster`: nodes of one process;
+//! - `proposer`: the leader's way to consensus; `gateway`: what sessions see; `cluster`: nodes of one process,
+//!   and `mending`: those of them whose disk is full or failed;
 //! - `serve`, `check`: the programs.
 
 mod check;
@@ -12,6 +13,7 @@ mod executor;
 mod gateway;
 mod inline;
 mod lending;
+mod mending;
 pub mod message;
 mod proposer;
 mod repair;
@@ -111,6 +113,9 @@ pub enum NodeError {
     /// Another process works on the directory.
     #[error("{} is in use by another evesql; stop it, or choose another directory with --data", .0.display())]
     InUse(PathBuf),
+    /// It is too late for that.
+    #[error("the server is stopping; start it again")]
+    Stopping,
     /// No node was elected.
     #[error("no node was elected as the leader in time; is the machine overloaded?")]
     NoLeader,

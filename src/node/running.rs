@@ -67,6 +67,14 @@ pub struct RunningNode {
     threads: Mutex<Threads>,
 }
 
+/// Why a node takes part no more.
+pub struct Failure {
+    /// A sentence.
+    pub reason: String,
+    /// There is no room on its disk.
+    pub is_out_of_room: bool,
+}
+
 #[derive(Default)]
 struct Threads {
     executor: Option<JoinHandle<()>>,
@@ -163,9 +171,30 @@ impl RunningNode {
         self.consensus.leader().borrow().is_some_and(|leading| leading.node == self.shared.id)
     }
 
+    /// Why this node takes part no more, if it does not: a sentence.
+    pub fn failure(&self) -> Option<Failure> {
+        let what = "this node's part in consensus has ended";
+        match self.log.failure() {
+            Some(failure) => {
+                let wish = if failure.is_out_of_room { "free space on its disk" } else { "look at its disk" };
+                let reason = format!(
+                    "the log cannot be written: {}; {wish}, and the node starts again by itself",
+                    failure.reason
+                );
+                Some(Failure { reason, is_out_of_room: failure.is_out_of_room })
+            }
+            None => self.consensus.failure().map(|error| Failure {
+                reason: format!("{what}: {error}; it starts again by itself"),
+                is_out_of_room: false,
+            }),
+        }
+    }
+
     /// Ends the node: orderly and with a last checkpoint, or (`abort`) as if its process had died: nothing more is
     /// written.
     pub fn stop(&self, abort: bool) {
+        // A node that takes part no more has nothing to add to its files.
+        let abort = abort || self.shared.is_down();
         let mut threads = self.threads.lock();
         if threads.executor.is_none() {
             return;

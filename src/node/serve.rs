@@ -5,6 +5,7 @@ use super::cluster::Cluster;
 use super::gateway::ClusterGateway;
 use crate::admin::AdminServer;
 use crate::config::Config;
+use crate::seam::{Disk, RealDisk};
 use crate::session::SessionService;
 use crate::wire::{Front, FrontOptions};
 use std::fs::{File, TryLockError};
@@ -27,6 +28,11 @@ pub struct Server {
 impl Server {
     /// Starts everything; on return clients can connect.
     pub fn start(config: Config) -> Result<Server, NodeError> {
+        Server::start_on(config, Arc::new(RealDisk))
+    }
+
+    /// The same, with the nodes' files on another disk.
+    pub fn start_on(config: Config, disk: Arc<dyn Disk>) -> Result<Server, NodeError> {
         let lock = lock(&config.data)?;
         let listener = TcpListener::bind(config.listen)
             .map_err(|e| NodeError::Listen { address: config.listen, reason: e.to_string() })?;
@@ -39,12 +45,13 @@ impl Server {
             connections_max: config.connections_max,
             ..FrontOptions::default()
         };
-        let cluster = Cluster::start(config.clone())?;
+        let cluster = Cluster::start_on(config.clone(), disk)?;
         let shown = Arc::downgrade(&cluster);
         let admin = AdminServer::start(admin_address, move || {
             shown.upgrade().map(|cluster| cluster.status(0)).unwrap_or_default()
         })?;
         cluster.wait_for_leader(START_TIMEOUT)?;
+        cluster.learn_what_was_acknowledged();
         let gateway = ClusterGateway::new(cluster.clone());
         let front = Front::start(listener, options, move |_| SessionService::new(gateway.clone()))
             .map_err(|e| NodeError::Listen { address: config.listen, reason: e.to_string() })?;

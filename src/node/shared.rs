@@ -200,6 +200,16 @@ impl NodeShared {
         *self.halted.lock() = Some(reason.to_string());
     }
 
+    /// This node takes part no more and still knows what it has accepted: reads that are content with that go on.
+    pub(super) fn set_out_of_work(&self, reason: &str) {
+        *self.halted.lock() = Some(reason.to_string());
+    }
+
+    /// Whether this node takes part no more.
+    pub fn is_down(&self) -> bool {
+        self.halted.lock().is_some()
+    }
+
     pub(super) fn set_status(&self, status: verifier::Status, header: Accepted, room: usize) {
         *self.status.lock() = Some(status);
         *self.header.lock() = header;
@@ -223,7 +233,7 @@ impl NodeShared {
 
     /// `verifying`, `healthy`, `quarantined`, `repairing` or `down`.
     pub fn state(&self) -> &'static str {
-        if self.halted.lock().is_some() {
+        if self.is_down() {
             "down"
         } else if self.repairing.load(Ordering::Acquire) {
             "repairing"

@@ -321,7 +321,7 @@ impl Keeper {
         let much = new >= self.config.checkpoint_batches
             || self.storage.memory_bytes() > (self.config.memory_mib << 20) / 2
                 && self.checkpointed_at.elapsed() > Duration::from_millis(500);
-        shared.serves() && patience && new > 0 && (much || self.checkpointed_at.elapsed() > QUIET)
+        shared.serves() && !shared.is_down() && patience && new > 0 && (much || self.checkpointed_at.elapsed() > QUIET)
     }
 
     /// Where the node's checkpoint stands now, unless it failed.

@@ -25,19 +25,31 @@ struct Waiter {
     transaction: Arc<Transaction>,
     /// The epoch in which it was last handed to a leader; nothing if no leader took it.
     submitted: Option<u64>,
+    /// Whether a leader may have taken it, ever.
+    may_be_taken: bool,
     registered: Instant,
-    answer: oneshot::Sender<Outcome>,
+    answer: oneshot::Sender<Result<Outcome, NoAnswer>>,
+}
+
+/// What is known of a submission that is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// No leader ever took it: it has no effect.
+    NotTaken,
+    /// It may take effect, or have taken it.
+    Unknown,
 }
 
 impl Waiters {
     /// Registers a submission before it is sent anywhere.
-    pub fn register(&self, transaction: Arc<Transaction>) -> oneshot::Receiver<Outcome> {
+    pub fn register(&self, transaction: Arc<Transaction>) -> oneshot::Receiver<Result<Outcome, NoAnswer>> {
         let (answer, receiver) = oneshot::channel();
         self.waiting.lock().insert(
             transaction.id,
             Waiter {
                 transaction,
                 submitted: Some(self.epoch.load(Ordering::Acquire)),
+                may_be_taken: true,
                 registered: Instant::now(),
                 answer,
             },
@@ -60,7 +72,7 @@ impl Waiters {
             Entry::Vacant(_) => None,
         };
         // A session that went away has no use for it; the transaction stands all the same.
-        waiter.is_some_and(|waiter| waiter.answer.send(outcome.clone()).is_ok())
+        waiter.is_some_and(|waiter| waiter.answer.send(Ok(outcome.clone())).is_ok())
     }
 
     /// Whether somebody waits for this transaction.
@@ -78,7 +90,22 @@ impl Waiters {
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// No leader took this one.
+    /// No leader took this one at its first submission.
+    pub fn never_taken(&self, id: TransactionId) {
+        if let Some(waiter) = self.waiting.lock().get_mut(&id) {
+            waiter.submitted = None;
+            waiter.may_be_taken = false;
+        }
+    }
+
+    /// A leader took this one.
+    pub fn taken(&self, id: TransactionId) {
+        if let Some(waiter) = self.waiting.lock().get_mut(&id) {
+            waiter.may_be_taken = true;
+        }
+    }
+
+    /// No leader took this one this time.
     pub fn not_taken(&self, id: TransactionId) {
         if let Some(waiter) = self.waiting.lock().get_mut(&id) {
             waiter.submitted = None;
@@ -106,9 +133,14 @@ impl Waiters {
         self.waiting.lock().retain(|_, waiter| now.duration_since(waiter.registered) < age);
     }
 
-    /// Gives up everything: the process ends.
+    /// Gives up everything: the process ends, or nothing can be accepted for a while.
     pub fn clear(&self) {
-        self.waiting.lock().clear();
+        let all = std::mem::take(&mut *self.waiting.lock());
+        for waiter in all.into_values() {
+            let known = if waiter.may_be_taken { NoAnswer::Unknown } else { NoAnswer::NotTaken };
+            // A session that went away does not ask.
+            let _ = waiter.answer.send(Err(known));
+        }
     }
 
     /// Number of outstanding submissions.
@@ -168,11 +200,11 @@ mod tests {
         let waiters = Waiters::default();
         let mut first = waiters.register(Arc::new(transaction(1)));
         assert!(waiters.answer(&transaction(1), &Outcome::Stale));
-        assert_eq!(first.try_recv(), Ok(Outcome::Stale));
+        assert_eq!(first.try_recv(), Ok(Ok(Outcome::Stale)));
         let mut second = waiters.register(Arc::new(transaction(2)));
         assert!(!waiters.answer(&transaction(1), &Outcome::Stale), "another node hands it out late");
         assert!(waiters.answer(&transaction(2), &Outcome::Committed(Vec::new())));
-        assert_eq!(second.try_recv(), Ok(Outcome::Committed(Vec::new())));
+        assert_eq!(second.try_recv(), Ok(Ok(Outcome::Committed(Vec::new()))));
     }
 
     #[test]
@@ -185,6 +217,24 @@ mod tests {
         assert!(waiters.to_resubmit().is_empty());
         waiters.not_taken(transaction(1).id);
         assert_eq!(waiters.to_resubmit().len(), 1);
+    }
+
+    #[test]
+    fn what_is_given_up_is_unknown_only_if_a_leader_may_have_taken_it() {
+        let waiters = Waiters::default();
+        let number = |sequence| TransactionId { incarnation: 1, session: 1, sequence };
+        let register = |sequence| waiters.register(Arc::new(Transaction { id: number(sequence), ..transaction(1) }));
+        let (mut first, mut second, mut third) = (register(1), register(2), register(3));
+        waiters.never_taken(number(2));
+        waiters.never_taken(number(3));
+        assert_eq!(waiters.to_resubmit().len(), 2);
+        waiters.taken(number(3));
+        waiters.lost();
+        waiters.to_resubmit().iter().for_each(|transaction| waiters.not_taken(transaction.id));
+        waiters.clear();
+        assert_eq!(first.try_recv(), Ok(Err(NoAnswer::Unknown)));
+        assert_eq!(second.try_recv(), Ok(Err(NoAnswer::NotTaken)));
+        assert_eq!(third.try_recv(), Ok(Err(NoAnswer::Unknown)), "a leader had taken it once");
     }
 
     #[test]

@@ -172,7 +172,10 @@ impl ConsensusParts {
         if self.is_new {
             let voters: Vec<_> = self.around.voters.iter().map(|node| (*node, String::new())).collect();
             if let Err(error) = consensus.bootstrap(&voters).await {
+                // Nobody else knows of this attempt, and another one must find the place free.
+                self.around.network.detach(self.node);
                 delivery.abort();
+                consensus.shut_down().await;
                 return Err(error.to_string());
             }
         }
@@ -284,7 +287,8 @@ impl Outside for RealOutside {
         let (inbox, key, node) = (self.inbox.clone(), ballot.key(), self.node);
         let done = Box::new(move |result: std::io::Result<()>| match result {
             Ok(()) => inbox.put(Input::Persisted(key)),
-            Err(error) => tracing::error!(node, %error, "a ballot could not be made durable"),
+            // Whoever looks after the nodes sees that the log has failed, and says so once.
+            Err(error) => tracing::debug!(node, %error, "a ballot could not be made durable"),
         });
         if let Err(error) = self.log.issue_ballot(ballot, done) {
             tracing::error!(node, %error, "a ballot could not be recorded");

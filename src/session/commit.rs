@@ -4,10 +4,11 @@ use super::block::{Block, Savepoint, conflict, serialization};
 use super::client::{Done, Failure, Session};
 use super::front::gateway_error;
 use super::gateway::GatewayError;
+use super::locks::stopped;
 use super::one_shot::void;
 use super::view::{SessionView, client_error, refine};
 use crate::transaction::{Outcome, SqlError, Transaction};
-use crate::wire::Outbox;
+use crate::wire::{Outbox, Reason};
 
 impl Session {
     /// SAVEPOINT.
@@ -81,8 +82,7 @@ impl Session {
         if let Some(view) = block.view.take() {
             self.return_view(view, block.schema_changed);
         }
-        let outcome = self.front.gateway.submit(transaction).await;
-        match outcome.map_err(gateway_error)? {
+        match self.outcome_of(transaction).await? {
             Outcome::Committed(_) => Ok(()),
             Outcome::Conflict { operation, place } => Err(conflict(&block.texts, operation, place).into()),
             Outcome::Failed { error, .. } => {
@@ -94,6 +94,25 @@ impl Session {
             Outcome::Expired => Err(serialization("the transaction was not executed").into()),
             Outcome::AlreadyDone => {
                 Err(gateway_error(GatewayError::Unknown("it was executed, its answer is gone".into())).into())
+            }
+        }
+    }
+
+    /// Submits, and waits for the outcome until the client or `statement_timeout` ends that.
+    pub(super) async fn outcome_of(&self, transaction: Transaction) -> Result<Outcome, SqlError> {
+        if let Some(reason) = self.registration.interrupted() {
+            return Err(stopped(reason));
+        }
+        let registration = self.registration.clone();
+        tokio::select! {
+            biased;
+            outcome = self.front.gateway.submit(transaction) => outcome.map_err(gateway_error),
+            reason = registration.wait_interrupted() => {
+                let why = match reason {
+                    Reason::Cancel => "the user canceled the wait for it",
+                    Reason::Timeout => "the statement timeout ended the wait for it",
+                };
+                Err(gateway_error(GatewayError::Unknown(why.into())))
             }
         }
     }

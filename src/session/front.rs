@@ -92,6 +92,7 @@ impl Front {
 pub fn gateway_error(error: GatewayError) -> SqlError {
     let code = match &error {
         GatewayError::Unavailable(_) => "57P03",
+        GatewayError::DiskFull(_) => "53100",
         GatewayError::Unknown(_) => "08007",
         GatewayError::NoDatabase(_) => "3D000",
         GatewayError::TooMuch(_) => "53000",

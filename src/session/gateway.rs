@@ -61,6 +61,9 @@ pub enum GatewayError {
     /// No quorum, no leader, or this node is quarantined (57P03).
     #[error("the cluster cannot serve this now: {0}")]
     Unavailable(String),
+    /// There is no room for it on the nodes' disks; it has no effect (53100).
+    #[error("the cluster cannot write this now: {0}")]
+    DiskFull(String),
     /// Nobody knows whether the transaction took effect, and asking again did not help (08007).
     #[error("the outcome of the transaction is not known: {0}")]
     Unknown(String),

@@ -75,7 +75,8 @@ impl Session {
     }
 }
 
-fn stopped(reason: Reason) -> SqlError {
+/// The error of a statement that its client or its time-out ended.
+pub(super) fn stopped(reason: Reason) -> SqlError {
     SqlError::new(
         "57014",
         match reason {

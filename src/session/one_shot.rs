@@ -219,8 +219,7 @@ impl Session {
                     })
                     .collect(),
             };
-            let outcome = self.front.gateway.submit(transaction).await;
-            match outcome.map_err(|error| (0, gateway_error(error)))? {
+            match self.outcome_of(transaction).await.map_err(|error| (0, error))? {
                 Outcome::Committed(answers) => return Ok(answers),
                 Outcome::Failed { operation, error } => {
                     let catalog = self.catalog().await.unwrap_or_else(|_| Arc::new(Catalog::empty()));

@@ -4,6 +4,7 @@
 
 use evesql::config::Config;
 use evesql::node::{Cluster, Server};
+use evesql::seam::{Disk, RealDisk};
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -23,13 +24,18 @@ pub struct InProcess {
 
 impl InProcess {
     pub fn start(change: impl FnOnce(Config) -> Config) -> InProcess {
+        InProcess::start_on(Arc::new(RealDisk), change)
+    }
+
+    /// With the nodes' files on another disk.
+    pub fn start_on(disk: Arc<dyn Disk>, change: impl FnOnce(Config) -> Config) -> InProcess {
         let words = std::env::var("EVESQL_LOG").unwrap_or_else(|_| "error,openraft=off".into());
         let _ = tracing_subscriber::fmt().with_env_filter(words).with_test_writer().try_init();
         let directory = tempfile::tempdir().unwrap();
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let data = directory.path().join("data");
         let config = Config { data, listen: nowhere, admin: nowhere, drills: true, ..Config::default() };
-        let server = Server::start(change(config)).unwrap();
+        let server = Server::start_on(change(config), disk).unwrap();
         InProcess { server, _directory: directory }
     }
 

@@ -236,11 +236,11 @@ impl Client {
                 self.ledger.resubmissions.set(self.ledger.resubmissions.get() + u64::from(number > 0));
             }
             match time::timeout(PATIENCE, &mut answer).await {
-                Ok(Ok(told)) => {
+                Ok(Ok(Ok(told))) => {
                     outcome = Some(told);
                     break;
                 }
-                Ok(Err(_)) => break,
+                Ok(_) => break,
                 Err(_) if self.world.failure().is_some() => break,
                 Err(_) => {}
             }
