@@ -681,14 +681,20 @@ impl Story {
     }
 }
 
-/// No number is there twice, and the sequence's row is not behind what it gave.
+/// No number is there twice, and the sequences' rows are not behind what they gave.
 fn check_numbers(view: &mut engine::Connection) {
-    let live = format!("id < {RESERVED_NUMBERS}");
-    let sql = format!(
-        "SELECT count(*) = count(DISTINCT id), sum({live}) > 0, max(id) FILTER (WHERE {live}) <= \
-         (SELECT last_value FROM evesql_sequences WHERE increment = 3) FROM numbered"
-    );
-    assert_eq!(view.query(&sql, &[]).unwrap(), [vec![Value::Integer(1); 3]], "distinct, some, not behind");
+    for (column, increment) in [("id", 3), ("other", 1)] {
+        let live = format!("{column} < {RESERVED_NUMBERS}");
+        let sql = format!(
+            "SELECT count(*) = count(DISTINCT {column}), sum({live}) > 0, max({column}) FILTER (WHERE {live}) <= \
+             (SELECT last_value FROM evesql_sequences WHERE increment = {increment}) FROM numbered"
+        );
+        assert_eq!(
+            view.query(&sql, &[]).unwrap(),
+            [vec![Value::Integer(1); 3]],
+            "{column}: distinct, some, not behind"
+        );
+    }
 }
 
 fn text(value: &Value) -> String {

@@ -231,7 +231,9 @@ impl Generator {
         let insert = match self.random.below(4) {
             0 => format!("INSERT INTO numbered (what) VALUES ('{a}') RETURNING id, other"),
             1 => format!("INSERT INTO numbered (what) SELECT '{a}' || n FROM generate_series(1, {}) AS n", 1 + b % 9),
-            2 => format!("INSERT INTO numbered (other, what) VALUES ({a}, '{a}'), (DEFAULT, '{a}b'), (DEFAULT, NULL)"),
+            2 => format!(
+                "INSERT INTO numbered (other, what) VALUES (DEFAULT, '{a}'), (DEFAULT, '{a}b'), (DEFAULT, NULL)"
+            ),
             _ => format!("UPDATE numbered SET other = DEFAULT WHERE id % 11 = {}", b % 11),
         };
         let mut generated = Generated::postgres([insert]);
