@@ -116,8 +116,12 @@ pub fn create_numbered(round: u64) -> [Generated; 2] {
     .map(|sql| Generated::postgres([sql]))
 }
 
-/// ANALYZE twice, by the step in a round of as many; each step in a batch of its own. What a plan is made of changes
-/// between them, and in [`CHOICE`] the order of rows tells which plan it was.
+/// Steps of [`statistics`].
+pub const STATISTICS_STEPS: u64 = 6;
+
+/// ANALYZE twice, and once more rolled back, by the step; each step in a batch of its own. What a plan is made of
+/// changes between them, and in `chosen` the order of rows tells which plan it was: by the index on `a` they ascend,
+/// by the one on `b` they descend.
 pub fn statistics(step: u64) -> Generated {
     let rows = |from: u64, count: u64, values: &str| {
         format!(
@@ -131,14 +135,18 @@ pub fn statistics(step: u64) -> Generated {
         0 => clear.into_iter().chain([rows(1, 400, "i % 40, i % 2"), "ANALYZE".into()]).collect(),
         1 => vec![choose, rows(1_001, 800, "1, i")],
         2 => vec!["ANALYZE".into()],
+        4 => return rolled_back(vec!["DELETE FROM skew WHERE id > 1000".into(), "ANALYZE".into()]),
         _ => vec![choose],
     })
 }
 
-/// Steps of [`statistics`].
-pub const STATISTICS_STEPS: u64 = 4;
-/// The rows in the order in which each plan chose them, earlier plans first: by the index on `a`, then by the one on `b`.
-pub const CHOICE: &str = "SELECT id FROM chosen ORDER BY n";
+/// The transaction stays, but nothing of what it did.
+fn rolled_back(statements: Vec<String>) -> Generated {
+    let mut steps = vec![Step::Savepoint("SAVEPOINT d".into())];
+    steps.extend(statements.into_iter().map(Step::Statement));
+    steps.extend(["ROLLBACK TO d", "RELEASE d"].map(|sql| Step::Savepoint(sql.into())));
+    Generated::steps(steps)
+}
 
 /// Makes transactions.
 pub struct Generator {
