@@ -557,7 +557,7 @@ impl Story {
         let mut all = vec![Generated::of([ballast])];
         let step = (batch % ROUND).wrapping_sub(STATISTICS_AT);
         if step < generator::STATISTICS_STEPS {
-            all.push(generator::statistics(step));
+            all.extend(generator::statistics(step));
         }
         for _ in 0..1 + self.random.below(40) {
             let numbers = self.random.chance(12);
