@@ -61,6 +61,8 @@ pub struct DivergenceStatus {
     pub tables: Vec<String>,
     /// Pages that differed.
     pub pages: Vec<u32>,
+    /// Rows that differed, as `database.table rowid 7`, a bounded number of them.
+    pub rows: Vec<String>,
     /// SQL of the transactions of the batch, shortened.
     pub transactions: Vec<String>,
     /// When it was healed, as a UTC timestamp; absent while it is not.
@@ -97,12 +99,13 @@ impl Status {
         for divergence in &self.divergences {
             let _ = writeln!(
                 out,
-                "divergence at {}: {}, minority {:?}, tables [{}], {} pages, {}",
+                "divergence at {}: {}, minority {:?}, tables [{}], {} pages, rows [{}], {}",
                 divergence.index,
                 divergence.mode,
                 divergence.minority,
                 divergence.tables.join(", "),
                 divergence.pages.len(),
+                some(&divergence.rows),
                 divergence.healed_at.as_ref().map_or("not healed yet".to_string(), |at| format!("healed at {at}"))
             );
         }
@@ -112,6 +115,16 @@ impl Status {
     /// Whether every node serves and none differs.
     pub fn is_sound(&self) -> bool {
         self.nodes.iter().all(|n| n.state == "healthy" || n.state == "verifying")
+    }
+}
+
+/// The first ones of a list, and how many more there are.
+fn some(items: &[String]) -> String {
+    const SHOWN_MAX: usize = 5;
+    let shown = items.iter().take(SHOWN_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match items.len().checked_sub(SHOWN_MAX) {
+        None | Some(0) => shown,
+        Some(more) => format!("{shown} and {more} more"),
     }
 }
 

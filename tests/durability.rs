@@ -1,5 +1,6 @@
 //! The program is killed under load at moments that nobody chose: what was acknowledged is there exactly once,
-//! no transaction is there in half, and the files prove sound.
+//! no transaction is there in half, and the files prove sound. Half of the kills meet a server that checkpoints and
+//! backfills all the time.
 //!
 //! `EVESQL_KILLS=50 cargo test --test durability` kills more often.
 
@@ -8,11 +9,14 @@ mod harness;
 use harness::{Program, run, runtime, try_connect};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio_postgres::{Client, Error};
 
 const CLIENTS: i32 = 8;
+/// Some checkpoints a second, so that a kill meets one, or its backfill.
+const OFTEN: &str = "checkpoint_batches = 50\n";
 
 static NEXT_ID: AtomicI32 = AtomicI32::new(1);
 
@@ -51,47 +55,75 @@ async fn ids(client: &Client, table: &str) -> Vec<i32> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
+/// The load until a kill at a moment that nobody chose; what was acknowledged.
+fn load_and_kill(runtime: &tokio::runtime::Runtime, program: Program) -> (u64, Vec<i32>) {
+    let clients: Vec<_> = (0..CLIENTS).map(|_| runtime.spawn(load(program.address))).collect();
+    let moment = u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_micros()) % 1_200;
+    std::thread::sleep(Duration::from_millis(300 + moment));
+    program.kill();
+    let all = runtime.block_on(futures::future::join_all(clients));
+    (300 + moment, all.into_iter().flat_map(Result::unwrap).collect())
+}
+
+/// All nodes' manifests: other bytes after a checkpoint.
+fn manifests(data: &Path) -> Vec<Vec<u8>> {
+    let of_node = |node| std::fs::read(data.join(format!("node-{node}/databases/manifest"))).unwrap_or_default();
+    (1..=3).map(of_node).collect()
+}
+
+/// Whole and once is what is there, and all of what was acknowledged.
+fn check_rows(runtime: &tokio::runtime::Runtime, program: &Program, acknowledged: &BTreeSet<i32>) {
+    let (a, b) = runtime.block_on(async {
+        let client = try_connect(program.address).await.unwrap();
+        (ids(&client, "a").await, ids(&client, "b").await)
+    });
+    assert_eq!(a, b, "a transaction is there in half");
+    let there: BTreeSet<i32> = a.iter().copied().collect();
+    assert_eq!(there.len(), a.len(), "an id is there twice");
+    let lost: Vec<_> = acknowledged.difference(&there).collect();
+    assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+}
+
+fn check_files(data: &Path, when: &str) {
+    let checked = run(&["check", "--data", data.to_str().unwrap()]);
+    assert_eq!(checked.status.code(), Some(0), "{when}: {checked:?}");
+}
+
 #[test]
 fn what_was_acknowledged_survives_kills_at_any_moment_whole_and_once() {
-    let kills: u32 = std::env::var("EVESQL_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(5);
+    let kills: u32 = std::env::var("EVESQL_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(12);
     let directory = tempfile::tempdir().unwrap();
-    let data = directory.path().join("data");
+    let (data, config) = (directory.path().join("data"), directory.path().join("often.toml"));
+    std::fs::write(&config, OFTEN).unwrap();
+    let often = ["--config", config.to_str().unwrap()];
+    let serve = |round: u32| Program::serve(&data, if round.is_multiple_of(2) { &often } else { &[] }).unwrap();
     let runtime = runtime();
-    let mut acknowledged = BTreeSet::new();
-    let mut program = Program::serve(&data, &[]).unwrap();
+    let (mut acknowledged, mut checkpointed) = (BTreeSet::new(), 0);
+    let mut program = serve(0);
     runtime.block_on(async {
         let client = try_connect(program.address).await.unwrap();
         client.batch_execute("CREATE TABLE a (id int); CREATE TABLE b (id int)").await.unwrap();
     });
     for round in 0..kills {
-        let clients: Vec<_> = (0..CLIENTS).map(|_| runtime.spawn(load(program.address))).collect();
-        let moment = u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_micros()) % 1_200;
-        std::thread::sleep(Duration::from_millis(300 + moment));
-        program.kill();
-        let before = acknowledged.len();
-        runtime.block_on(async {
-            for client in clients {
-                acknowledged.extend(client.await.unwrap());
-            }
-        });
-        program = Program::serve(&data, &[]).unwrap();
-        let (a, b) = runtime.block_on(async {
-            let client = try_connect(program.address).await.unwrap();
-            (ids(&client, "a").await, ids(&client, "b").await)
-        });
-        eprintln!("round {round}: killed after {} ms, {} acknowledged", 300 + moment, acknowledged.len() - before);
-        assert_eq!(a, b, "a transaction is there in half");
-        let there: BTreeSet<i32> = a.iter().copied().collect();
-        assert_eq!(there.len(), a.len(), "an id is there twice");
-        let lost: Vec<_> = acknowledged.difference(&there).collect();
-        assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+        let before = manifests(&data);
+        let (killed_after_ms, new) = load_and_kill(&runtime, program);
+        let is_checkpointed = manifests(&data) != before;
+        eprintln!(
+            "round {round}: killed after {killed_after_ms} ms, {} acknowledged, checkpointed meanwhile: {is_checkpointed}",
+            new.len()
+        );
+        acknowledged.extend(new);
+        if round.is_multiple_of(2) {
+            checkpointed += u32::from(is_checkpointed);
+            check_files(&data, "after a kill amid checkpoints");
+        }
+        program = serve(round + 1);
+        check_rows(&runtime, &program, &acknowledged);
     }
     assert!(!acknowledged.is_empty(), "the load did nothing");
+    assert!(checkpointed > kills / 4, "{checkpointed} of {kills} rounds saw a checkpoint");
     program.kill();
-    let checked = run(&["check", "--data", data.to_str().unwrap()]);
-    assert!(checked.status.success(), "after a kill: {checked:?}");
-    let program = Program::serve(&data, &[]).unwrap();
-    assert_eq!(program.terminate(), Some(0));
-    let checked = run(&["check", "--data", data.to_str().unwrap()]);
-    assert_eq!(checked.status.code(), Some(0), "after an orderly stop: {checked:?}");
+    check_files(&data, "after a kill");
+    assert_eq!(serve(1).terminate(), Some(0));
+    check_files(&data, "after an orderly stop");
 }

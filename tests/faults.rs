@@ -118,6 +118,10 @@ fn wrong_answers_of_each_node_in_turn_reach_no_client_and_are_reported() {
     }
 }
 
+fn with_rows(server: &InProcess) -> Option<Divergence> {
+    server.cluster().divergences().into_iter().find(|report| report.healed_at_us.is_some() && !report.rows.is_empty())
+}
+
 #[test]
 fn another_order_of_execution_is_found_and_repaired() {
     let server = InProcess::start(|config| config);
@@ -126,9 +130,12 @@ fn another_order_of_execution_is_found_and_repaired() {
         wait_for(server, "a divergence by another order", || {
             server.cluster().drill(2, Drill::Misorder);
             std::thread::sleep(Duration::from_millis(50));
-            healed(server, 2).is_some()
+            with_rows(server).is_some()
         });
     });
+    let report = with_rows(&server).unwrap();
+    assert!(!report.transactions.is_empty() && !report.tables.is_empty() && !report.pages.is_empty(), "{report}");
+    assert!(report.to_string().contains(" rowid "), "{report}");
 }
 
 #[test]

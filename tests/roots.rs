@@ -1,15 +1,17 @@
 //! Invariant 4 over generated batches: the same batches give the same roots whatever the cache, the readers
-//! beside them, restarts, roll backs, checkpoints and evictions in between; and the same rows as stock SQLite, one
-//! transaction after the other.
+//! beside them, restarts (one of them from files and the batches since the checkpoint), roll backs, checkpoints and
+//! evictions in between; and the same rows as stock SQLite, one transaction after the other.
 //!
-//! `EVESQL_ROOTS_TRANSACTIONS=5000 cargo test --test roots` runs longer, `EVESQL_ROOTS_SEED=7` another sequence, and
+//! `EVESQL_ROOTS_TRANSACTIONS=20000 cargo test --test roots` runs longer, `EVESQL_ROOTS_SEED=7` another sequence, and
 //! `EVESQL_ROOTS_SEEDS=4` four of them, each of that many transactions.
 
 mod generator;
 
 use evesql::batch::{Batch, Group, Plan};
+use evesql::dialect;
 use evesql::engine;
 use evesql::page::{Hash, PAGE_SIZE};
+use evesql::page_store::checkpoint::{Manifest, database_file};
 use evesql::page_store::{PageStore, StoreError, StoreOptions, StoredDatabase, checkpoint_all};
 use evesql::replica::{Executed, Home, Mode, Options, Replica};
 use evesql::seam::RealDisk;
@@ -17,9 +19,11 @@ use evesql::token::{Accepted, LogId};
 use evesql::transaction::*;
 use generator::{Generated, Generator, Random, Step};
 use rusqlite::types::Value as Stock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -31,11 +35,32 @@ fn options(cache_bytes: u64) -> Options {
 }
 
 /// Memory of the replica with files; the database is many times larger.
-const BUDGET_BYTES: usize = 64 * PAGE_SIZE;
+const BUDGET_BYTES: usize = 128 * PAGE_SIZE;
 /// The replica with files: the last one.
 const STORED: usize = 3;
 /// Batches between its checkpoints.
 const CHECKPOINT_BATCHES: u64 = 5;
+/// Pages that every other backfill copies, so that a log is often left beside the base file.
+const BACKFILL_PAGES: usize = 40;
+/// Reader threads of each replica.
+const READERS: [usize; 4] = [1, 2, 4, 1];
+/// Pause of a reader. Readers that never rest show no more, and take the cores from what they watch.
+const READER_PAUSE: Duration = Duration::from_millis(5);
+/// Where numbers drawn by interactive transactions begin: far from those that one-shot ones take from the row.
+const RESERVED_NUMBERS: i64 = 1 << 30;
+
+/// Batches of one round of the scripted parts.
+const ROUND: u64 = 20;
+/// Where in a round the steps of [`generator::statistics`] begin.
+const STATISTICS_AT: u64 = 5;
+/// In a round: a new table with identity columns, one more replica that restarts, and the one with files.
+const NUMBERED_AT: u64 = 0;
+const RESTART_AT: u64 = 13;
+const RESTART_FILES_AT: u64 = 17;
+
+fn store_options() -> StoreOptions {
+    StoreOptions { memory_budget_bytes: BUDGET_BYTES, ..StoreOptions::default() }
+}
 
 /// Where the replica with files keeps them.
 struct Files {
@@ -47,8 +72,7 @@ impl Home for Files {
     fn create(&self, name: &str) -> Result<Arc<PageStore>, StoreError> {
         let mut databases = self.databases.lock().unwrap();
         let directory = format!("database-{}", databases.len());
-        let options = StoreOptions { memory_budget_bytes: BUDGET_BYTES, ..StoreOptions::default() };
-        let database = StoredDatabase::create(&RealDisk, self.directory.path(), name, &directory, options)?;
+        let database = StoredDatabase::create(&RealDisk, self.directory.path(), name, &directory, store_options())?;
         databases.push(Arc::new(database));
         Ok(databases.last().unwrap().store().clone())
     }
@@ -59,8 +83,37 @@ impl Files {
         Arc::new(Files { directory: tempfile::tempdir().unwrap(), databases: Mutex::default() })
     }
 
+    /// The replica as of its last checkpoint, from nothing but the files. Nobody may hold anything of it any more.
+    fn open(self: &Arc<Self>, options: Options) -> Replica {
+        let root = self.directory.path();
+        let manifest = Manifest::read(&RealDisk, root).unwrap().expect("a checkpoint was taken");
+        let mut databases = self.databases.lock().unwrap();
+        let dead: Vec<_> = databases.drain(..).map(|database| Arc::downgrade(database.store())).collect();
+        assert!(dead.iter().all(|store| store.strong_count() == 0), "somebody still holds what was in memory");
+        let mut snapshots = std::collections::BTreeMap::new();
+        for section in &manifest.sections {
+            let mut notices = Vec::new();
+            let database = StoredDatabase::open(&RealDisk, root, section, store_options(), &mut notices).unwrap();
+            assert!(notices.is_empty(), "{notices:?}");
+            snapshots.insert(section.name.as_str().into(), database.store().head());
+            databases.push(Arc::new(database));
+        }
+        let options = Options { home: Some(self.clone()), ..options };
+        Replica::over(options, snapshots, postcard::from_bytes(&manifest.mark).unwrap()).unwrap()
+    }
+
+    /// What the stock shell says in the files as they are, base and log together.
+    fn shell(&self, sql: &str) -> String {
+        let manifest = Manifest::read(&RealDisk, self.directory.path()).unwrap().unwrap();
+        let section = manifest.sections.iter().find(|section| section.name == "evesql").unwrap();
+        let file = database_file(self.directory.path(), section);
+        let output = Command::new("sqlite3").arg("-readonly").arg(file).arg(sql).output().expect("sqlite3 runs");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// A checkpoint of the accepted state, and all that a node does beside it. Bytes left in memory.
-    fn checkpoint(&self, replica: &Replica) -> usize {
+    fn checkpoint(&self, replica: &Replica, pages_max: usize) -> usize {
         let databases = self.databases.lock().unwrap();
         let snapshots = replica.snapshots();
         let all: Vec<_> = snapshots
@@ -70,9 +123,12 @@ impl Files {
                 (&**database.unwrap(), snapshot.clone())
             })
             .collect();
-        checkpoint_all(&RealDisk, self.directory.path(), b"mark", &all).unwrap();
+        let mark = postcard::to_stdvec(&replica.newest()).unwrap();
+        checkpoint_all(&RealDisk, self.directory.path(), &mark, &all).unwrap();
         for (database, _) in &all {
-            while database.needs_backfill() && database.backfill(1_000).unwrap().copied > 0 {}
+            if database.needs_backfill() {
+                database.backfill(pages_max).unwrap();
+            }
             database.store().reclaim();
             database.store().evict();
         }
@@ -96,23 +152,64 @@ fn log_id(index: u64) -> LogId {
 fn step(step: &Step) -> Operation {
     match step {
         Step::Savepoint(sql) => Operation::Savepoint(sql.as_str().into()),
-        Step::Statement(sql) => {
-            Operation::Statement(Statement { sql: vec![sql.as_str().into()], ..Statement::default() })
+        Step::Statement(sql) => statement(vec![sql.as_str().into()]),
+    }
+}
+
+fn statement(sql: Vec<Arc<str>>) -> Operation {
+    Operation::Statement(Statement { sql, ..Statement::default() })
+}
+
+/// What an interactive transaction draws from, as from a block of numbers that was reserved for its node.
+struct Numbers(Arc<AtomicI64>);
+
+impl engine::Source for Numbers {
+    fn sequence_number(&mut self, _: i64) -> Result<i64, SqlError> {
+        Ok(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+    fn system_value(&mut self, name: &str) -> Result<Value, SqlError> {
+        panic!("nothing generated asks for {name}")
+    }
+}
+
+/// Threads that read what a replica accepts, as long as it is there.
+#[derive(Default)]
+struct Readers {
+    threads: Vec<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Readers {
+    fn stop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let result = thread.join();
+            assert!(result.is_ok() || std::thread::panicking(), "a reader failed");
         }
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
 /// Replicas that must agree on everything.
 struct Pack {
+    readers: Vec<Readers>,
     replicas: Vec<Replica>,
-    readers: Vec<JoinHandle<()>>,
-    stop: Arc<AtomicBool>,
     reads: Arc<AtomicU64>,
+    numbers: Arc<AtomicI64>,
     index: u64,
     sequence: u64,
     files: Arc<Files>,
     /// What it had in memory after each checkpoint.
     stored_bytes: Vec<usize>,
+    /// Batches since the checkpoint with what came of them: a log.
+    log: Vec<(Batch, Executed)>,
+    /// Batches that a restart executed again.
+    executed_again: usize,
 }
 
 impl Pack {
@@ -126,21 +223,30 @@ impl Pack {
             files,
             stored_bytes: Vec::new(),
             readers: Vec::new(),
-            stop: Arc::default(),
             reads: Arc::default(),
+            numbers: Arc::new(AtomicI64::new(RESERVED_NUMBERS)),
             index: 0,
             sequence: 0,
+            log: Vec::new(),
+            executed_again: 0,
         };
-        for (replica, threads) in [1, 2, 4, 1].into_iter().enumerate() {
-            (0..threads).for_each(|_| pack.start_reader(replica));
-        }
+        pack.readers = (0..pack.replicas.len()).map(|replica| pack.start_readers(replica)).collect();
         pack
     }
 
-    fn start_reader(&mut self, replica: usize) {
+    fn start_readers(&self, replica: usize) -> Readers {
+        let mut readers = Readers::default();
+        for _ in 0..READERS[replica] {
+            let reader = self.reader(replica, readers.stop.clone());
+            readers.threads.push(reader);
+        }
+        readers
+    }
+
+    fn reader(&self, replica: usize, stop: Arc<AtomicBool>) -> JoinHandle<()> {
         let accepted = self.replicas[replica].accepted();
-        let (stop, reads) = (self.stop.clone(), self.reads.clone());
-        self.readers.push(std::thread::spawn(move || {
+        let reads = self.reads.clone();
+        std::thread::spawn(move || {
             let pool = engine::Pool::new(engine::Options::default(), 2);
             while !stop.load(Ordering::Relaxed) {
                 let state = accepted.borrow().clone();
@@ -156,13 +262,34 @@ impl Pack {
                 }
                 // On one of its own: PRAGMA integrity_check is the only use of FTS5 that does not ask whether
                 // another connection wrote meanwhile.
-                if reads.load(Ordering::Relaxed) % 64 == 0 {
+                if reads.load(Ordering::Relaxed).is_multiple_of(256) {
                     let mut fresh = engine::Connection::view(&version.snapshot, engine::Options::default()).unwrap();
                     assert_eq!(fresh.query("PRAGMA quick_check", &[]).unwrap(), [[Value::Text("ok".into())]]);
                 }
                 reads.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(READER_PAUSE);
             }
-        }));
+        })
+    }
+
+    /// A transaction as it waits for its batch.
+    fn one_shot(&mut self, generated: &Generated) -> Transaction {
+        let operations = generated.steps.iter().map(|step| self.operation(generated, step)).collect();
+        self.transaction(operations)
+    }
+
+    fn operation(&self, generated: &Generated, one: &Step) -> Operation {
+        match one {
+            Step::Statement(sql) if generated.is_postgres => statement(self.translate(sql)),
+            _ => step(one),
+        }
+    }
+
+    fn translate(&self, sql: &str) -> Vec<Arc<str>> {
+        let state = self.replicas[0].at(self.index).unwrap();
+        let parsed = dialect::parse(sql).unwrap();
+        let catalog = &state.databases["evesql"].catalog;
+        dialect::prepare(&parsed[0], catalog, &[], &dialect::Settings::default()).unwrap().sql
     }
 
     fn transaction(&mut self, operations: Vec<Operation>) -> Transaction {
@@ -183,20 +310,23 @@ impl Pack {
         let version = &state.databases["evesql"];
         let mut view = engine::Connection::view(&version.snapshot, engine::Options::default()).unwrap();
         view.expect_schema(version.schema).unwrap();
-        view.begin_context(engine::Context::new(55, 66, engine::Draws::Replay));
+        let draws = engine::Draws::Record(Box::new(Numbers(self.numbers.clone())));
+        view.begin_context(engine::Context::new(55, 66, draws));
         view.control("BEGIN").unwrap();
         let mut operations = Vec::new();
-        for (number, generated) in generated.steps.iter().enumerate() {
-            let Step::Statement(sql) = generated else {
-                operations.push(step(generated));
-                let Step::Savepoint(sql) = generated else { unreachable!() };
+        for (number, one) in generated.steps.iter().enumerate() {
+            let Operation::Statement(Statement { sql, .. }) = self.operation(generated, one) else {
+                operations.push(step(one));
+                let Step::Savepoint(sql) = one else { unreachable!() };
                 view.answer(&[sql.as_str().into()], &[], None).unwrap();
                 continue;
             };
             // Each statement in a savepoint of its own, as clients do that go on after an error.
             view.control("SAVEPOINT s").unwrap();
             view.begin_statement(number as u32 * 3 + 1, &[], &[]);
-            let seen = match view.answer(&[sql.as_str().into()], &[], None) {
+            let answer = view.answer(&sql, &[], None);
+            let drawn = view.end_statement().unwrap().drawn;
+            let seen = match answer {
                 Ok(answer) => answer.digest(),
                 Err(engine::Failure::Sql(error)) => {
                     view.control("ROLLBACK TO s").unwrap();
@@ -206,7 +336,7 @@ impl Pack {
             };
             view.control("RELEASE s").unwrap();
             operations.push(Operation::Savepoint("SAVEPOINT s".into()));
-            let statement = Statement { sql: vec![sql.as_str().into()], seen: Some(seen), ..Statement::default() };
+            let statement = Statement { sql, drawn, seen: Some(seen), ..Statement::default() };
             operations.push(Operation::Statement(statement));
             operations.push(Operation::Savepoint("RELEASE s".into()));
         }
@@ -214,7 +344,7 @@ impl Pack {
         Transaction { begun: Some(Begun { timestamp_us: 55, seed: 66 }), ..self.transaction(operations) }
     }
 
-    /// Executes a batch everywhere, on the last replicas twice, and accepts it.
+    /// Executes a batch everywhere, on one replica twice, every other one also on the one with files, and accepts it.
     fn execute(&mut self, transactions: Vec<Transaction>, plan: Plan) -> Executed {
         self.index += 1;
         let batch = Batch {
@@ -228,7 +358,7 @@ impl Pack {
         let mut results = Vec::new();
         for (number, replica) in self.replicas.iter_mut().enumerate() {
             let mut executed = replica.execute(log_id(self.index), &batch, &Mode::Planned).unwrap();
-            if number >= 2 {
+            if number == 2 || (number == STORED && self.index.is_multiple_of(2)) {
                 replica.roll_back(self.index - 1).unwrap();
                 let again = replica.execute(log_id(self.index), &batch, &Mode::Planned).unwrap();
                 assert_eq!(again, executed, "executed again after a roll back, batch {}", self.index);
@@ -243,20 +373,43 @@ impl Pack {
             assert_eq!(other.outcomes, first.outcomes, "batch {} on replica {}", self.index, number + 1);
             assert_eq!(other.root, first.root, "batch {} on replica {}: {batch:#?}", self.index, number + 1);
         }
-        if self.index.is_multiple_of(CHECKPOINT_BATCHES) {
-            self.stored_bytes.push(self.files.checkpoint(&self.replicas[STORED]));
+        self.log.push((batch, first.clone()));
+        // The first one at once: from then on the replica can come back from its files.
+        if self.index % CHECKPOINT_BATCHES == 1 {
+            self.checkpoint();
         }
         first
     }
 
-    /// Drops a replica and makes one from its accepted state, as after a restart.
+    fn checkpoint(&mut self) {
+        let pages_max = if self.index.is_multiple_of(2) { BACKFILL_PAGES } else { usize::MAX };
+        self.stored_bytes.push(self.files.checkpoint(&self.replicas[STORED], pages_max));
+        self.log.clear();
+    }
+
+    /// Restarts a replica: its readers, all connections and, for the one with files, all that was in memory are gone.
     fn reopen(&mut self, number: usize) {
-        let newest = self.replicas[number].newest();
-        let state = self.replicas[number].at(self.index).unwrap();
-        let snapshots = state.databases.into_iter().map(|(name, version)| (name, version.snapshot)).collect();
-        self.replicas.remove(number);
-        let reopened = Replica::over(options(64 * 4096), snapshots, newest).unwrap();
+        self.readers[number].stop();
+        let dead = self.replicas.remove(number);
+        let reopened = if number == STORED { self.open_files(dead) } else { again_over(&dead, self.index) };
         self.replicas.insert(number, reopened);
+        self.readers[number] = self.start_readers(number);
+    }
+
+    /// The checkpoint, and the batches after it once more.
+    fn open_files(&mut self, dead: Replica) -> Replica {
+        let newest = dead.newest();
+        drop(dead);
+        let mut replica = self.files.open(options(16 * 4096));
+        let first = self.index - self.log.len() as u64 + 1;
+        for (index, (batch, before)) in (first..).zip(&self.log) {
+            let executed = replica.execute(log_id(index), batch, &Mode::Planned).unwrap();
+            assert_eq!(executed, *before, "batch {index} again after a restart from files");
+            replica.accept(&replica.newest()).unwrap();
+        }
+        assert_eq!(replica.newest(), newest);
+        self.executed_again += self.log.len();
+        replica
     }
 
     fn view(&self, number: usize) -> engine::Connection {
@@ -268,14 +421,11 @@ impl Pack {
     }
 }
 
-impl Drop for Pack {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for reader in self.readers.drain(..) {
-            let result = reader.join();
-            assert!(result.is_ok() || std::thread::panicking(), "a reader failed");
-        }
-    }
+/// A replica that knows nothing but the pages of another.
+fn again_over(dead: &Replica, index: u64) -> Replica {
+    let databases = dead.at(index).unwrap().databases.into_iter();
+    let snapshots = databases.map(|(name, version)| (name, version.snapshot)).collect();
+    Replica::over(options(64 * 4096), snapshots, dead.newest()).unwrap()
 }
 
 /// Runs a transaction on stock SQLite and compares whether it commits.
@@ -348,87 +498,211 @@ fn plan(random: &mut Random, count: u32) -> (Plan, Vec<usize>) {
 #[test]
 fn same_batches_same_roots_and_the_rows_of_stock_sqlite() {
     let first = from_environment("EVESQL_ROOTS_SEED", 1);
-    let transactions = from_environment("EVESQL_ROOTS_TRANSACTIONS", 600);
+    let transactions = from_environment("EVESQL_ROOTS_TRANSACTIONS", 2_000);
     for seed in first..first + from_environment("EVESQL_ROOTS_SEEDS", 1) {
-        run_seed(seed, transactions);
+        println!("EVESQL_ROOTS_SEED={seed} EVESQL_ROOTS_TRANSACTIONS={transactions}");
+        Story::new(seed).run(transactions);
     }
 }
 
-fn run_seed(seed: u64, transactions_min: u64) {
-    println!("EVESQL_ROOTS_SEED={seed} EVESQL_ROOTS_TRANSACTIONS={transactions_min}");
-    let mut random = Random::new(seed ^ 0xabcdef);
-    let mut generator = Generator::new(seed);
-    let mut pack = Pack::new();
-    let stock = rusqlite::Connection::open_in_memory().unwrap();
-    stock.execute_batch("PRAGMA foreign_keys = ON").unwrap();
+/// One seed's run.
+struct Story {
+    random: Random,
+    generator: Generator,
+    pack: Pack,
+    stock: rusqlite::Connection,
+    /// Committed, failed, conflicts.
+    counts: [usize; 3],
+    /// How often ANALYZE ran twice with a restart between.
+    rounds: u64,
+    /// Committed draws of identity numbers: one-shot, interactive.
+    drawn: [u64; 2],
+}
 
-    let schema: Vec<String> = generator::schema().into_iter().chain(ballast()).collect();
-    schema.iter().for_each(|sql| stock.execute_batch(sql).unwrap());
-    let create = pack.transaction(schema.into_iter().map(|sql| step(&Step::Statement(sql))).collect());
-    let created = pack.execute(vec![create], Plan::default());
-    assert!(matches!(created.outcomes[0], Outcome::Committed(_)), "{:?}", created.outcomes);
+impl Story {
+    fn new(seed: u64) -> Story {
+        let mut pack = Pack::new();
+        let stock = rusqlite::Connection::open_in_memory().unwrap();
+        stock.execute_batch("PRAGMA foreign_keys = ON").unwrap();
+        let schema: Vec<String> = generator::schema().into_iter().chain(ballast()).collect();
+        schema.iter().for_each(|sql| stock.execute_batch(sql).unwrap());
+        let create = pack.transaction(schema.into_iter().map(|sql| step(&Step::Statement(sql))).collect());
+        let created = pack.execute(vec![create], Plan::default());
+        assert!(matches!(created.outcomes[0], Outcome::Committed(_)), "{:?}", created.outcomes);
+        let (random, generator) = (Random::new(seed ^ 0xabcdef), Generator::new(seed));
+        Story { random, generator, pack, stock, counts: [0; 3], rounds: 0, drawn: [0; 2] }
+    }
 
-    let mut counts = [0usize; 3];
-    for batch in 0.. {
-        if counts.iter().sum::<usize>() as u64 >= transactions_min {
-            break;
+    fn run(mut self, transactions_min: u64) {
+        for batch in 0.. {
+            if self.counts.iter().sum::<usize>() as u64 >= transactions_min && batch > ROUND {
+                break;
+            }
+            if batch % ROUND == NUMBERED_AT {
+                generator::create_numbered(batch / ROUND).into_iter().for_each(|one| self.execute(vec![one]));
+            }
+            let transactions = self.transactions(batch);
+            self.execute(transactions);
+            self.after(batch);
         }
-        let part = random.below(97);
+        self.check_memory();
+        (0..self.pack.replicas.len()).for_each(|number| self.check_replica(number));
+        self.check_files();
+    }
+
+    /// The transactions of a batch: one that keeps the ballast moving, the script's, generated ones.
+    fn transactions(&mut self, batch: u64) -> Vec<Generated> {
+        let part = self.random.below(97);
         let ballast = format!("UPDATE ballast SET body = {batch} || substr(body, 3) WHERE id % 97 = {part}");
-        let mut transactions = vec![pack.transaction(vec![step(&Step::Statement(ballast))])];
-        let mut follows = vec![true];
-        for _ in 0..1 + random.below(40) {
-            let generated = generator.transaction();
-            let has_ddl =
-                generated.steps.iter().any(|step| matches!(step, Step::Statement(sql) if sql.contains("TABLE")));
-            transactions.push(match random.chance(5) && !generated.ours_only && !has_ddl {
-                true => pack.interactive(&generated),
-                false => pack.transaction(generated.steps.iter().map(step).collect()),
-            });
-            follows.push(!generated.ours_only);
+        let mut all = vec![Generated::of([ballast])];
+        let step = (batch % ROUND).wrapping_sub(STATISTICS_AT);
+        if step < generator::STATISTICS_STEPS {
+            all.extend(generator::statistics(step));
         }
-        let (plan, order) = plan(&mut random, transactions.len() as u32);
-        let executed = pack.execute(transactions.clone(), plan);
+        for _ in 0..1 + self.random.below(40) {
+            let numbers = self.random.chance(12);
+            all.push(if numbers { self.generator.numbers() } else { self.generator.transaction() });
+        }
+        all
+    }
+
+    fn execute(&mut self, generated: Vec<Generated>) {
+        let mut transactions = Vec::new();
+        for one in &generated {
+            let may_be_interactive = !one.has_ddl() && (one.is_postgres || !one.ours_only);
+            let interactive = may_be_interactive && self.random.chance(5);
+            transactions.push(if interactive { self.pack.interactive(one) } else { self.pack.one_shot(one) });
+        }
+        let (plan, order) = plan(&mut self.random, transactions.len() as u32);
+        let executed = self.pack.execute(transactions.clone(), plan);
         for position in order {
             let outcome = &executed.outcomes[position];
-            let kind = match outcome {
+            self.counts[match outcome {
                 Outcome::Committed(_) => 0,
                 Outcome::Failed { .. } => 1,
                 Outcome::Conflict { .. } => 2,
                 other => panic!("{other:?}"),
-            };
-            counts[kind] += 1;
-            if follows[position] {
-                follow(&stock, &transactions[position], outcome);
+            }] += 1;
+            let Generated { is_postgres, ours_only, .. } = generated[position];
+            if is_postgres && matches!(outcome, Outcome::Committed(_)) {
+                self.drawn[usize::from(transactions[position].begun.is_some())] += 1;
+            }
+            if !ours_only {
+                follow(&self.stock, &transactions[position], outcome);
             }
         }
-        if batch % 17 == 11 {
-            pack.reopen(batch as usize / 17 % STORED);
+    }
+
+    /// What happens between two batches: restarts at fixed places, so that each replica has its turn.
+    fn after(&mut self, batch: u64) {
+        let (round, place) = ((batch / ROUND) as usize, batch % ROUND);
+        if place == STATISTICS_AT {
+            // Between two ANALYZE: this one reads the statistics, the others had them all the time.
+            self.pack.reopen((round + STORED) % (STORED + 1));
+        }
+        if place == STATISTICS_AT + generator::STATISTICS_STEPS {
+            self.check_choice();
+        }
+        if place == RESTART_AT {
+            self.pack.reopen((round + 1) % (STORED + 1));
+        }
+        if place == RESTART_FILES_AT {
+            self.pack.reopen(STORED);
         }
     }
-    let database_bytes = pack.replicas[STORED].snapshots()[0].1.page_count() as usize * PAGE_SIZE;
-    // A reader that is at work holds more.
-    pack.stored_bytes.sort_unstable();
-    let usual_bytes = pack.stored_bytes[pack.stored_bytes.len() / 2];
-    println!(
-        "committed, failed, conflicts: {counts:?} in {} batches; reads meanwhile: {}; {} KiB of {} KiB in memory",
-        pack.index,
-        pack.reads.load(Ordering::Relaxed),
-        usual_bytes >> 10,
-        database_bytes >> 10,
-    );
-    assert!(counts[0] > counts[1] && counts[2] > 0);
-    assert!(database_bytes > 8 * BUDGET_BYTES && usual_bytes < database_bytes / 4, "all of it was in memory");
 
-    for number in 0..pack.replicas.len() {
-        let mut view = pack.view(number);
+    /// Statistics decided: with the first ones rows came by one index, with the second ones by the other, also after
+    /// others were rolled back.
+    fn check_choice(&mut self) {
+        let chosen = self.pack.view(0).query("SELECT id FROM chosen ORDER BY n", &[]).unwrap();
+        let ids: Vec<i64> = chosen.iter().map(|row| if let Value::Integer(id) = row[0] { id } else { 0 }).collect();
+        let thirds: Vec<&[i64]> = ids.chunks(ids.len() / 3).collect();
+        assert!(thirds.len() == 3 && thirds[0].len() > 5, "{ids:?}");
+        let descends = |ids: &[i64]| ids.is_sorted_by(|a, b| a > b);
+        assert!(thirds[0].is_sorted() && thirds[1..].iter().all(|ids| descends(ids)), "{thirds:?}");
+        self.rounds += 1;
+    }
+
+    fn check_memory(&mut self) {
+        let database_bytes = self.pack.replicas[STORED].snapshots()[0].1.page_count() as usize * PAGE_SIZE;
+        // A reader that is at work holds more.
+        self.pack.stored_bytes.sort_unstable();
+        let usual_bytes = self.pack.stored_bytes[self.pack.stored_bytes.len() / 2];
+        println!(
+            "committed, failed, conflicts: {:?} in {} batches; reads meanwhile: {}; {} KiB of {} KiB in memory; \
+             {} times two ANALYZE; drawn: {:?}; {} batches executed again from files",
+            self.counts,
+            self.pack.index,
+            self.pack.reads.load(Ordering::Relaxed),
+            usual_bytes >> 10,
+            database_bytes >> 10,
+            self.rounds,
+            self.drawn,
+            self.pack.executed_again,
+        );
+        assert!(self.counts[0] > self.counts[1] && self.counts[2] > 0 && self.rounds > 0);
+        assert!(self.drawn.iter().all(|drawn| *drawn > 0), "{:?}", self.drawn);
+        assert!(self.pack.executed_again > 0, "no restart from files had anything to execute");
+        assert!(database_bytes > 8 * BUDGET_BYTES && usual_bytes < database_bytes / 4, "all of it was in memory");
+    }
+
+    fn check_replica(&self, number: usize) {
+        let mut view = self.pack.view(number);
         let check = view.query("PRAGMA integrity_check", &[]).unwrap();
         assert_eq!(check, [[Value::Text("ok".into())]], "replica {number}");
-        for (table, order) in generator::TABLES.iter().chain(&[("ballast", "id")]) {
-            let sql = format!("SELECT * FROM {table} ORDER BY {order}");
-            assert!(view.query(&sql, &[]).unwrap() == stock_rows(&stock, &sql), "{table} on replica {number}");
+        let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND (name LIKE 'extra%' OR name LIKE 'lost%') \
+                      ORDER BY name";
+        let extra = view.query(tables, &[]).unwrap();
+        assert!(!extra.is_empty());
+        assert_eq!(extra, stock_rows(&self.stock, tables));
+        let extra = extra.iter().map(|row| (text(&row[0]), "rowid".to_string()));
+        let fixed = generator::TABLES.iter().chain(&[("ballast", "id"), ("skew", "id"), ("chosen", "id")]);
+        for (table, order) in fixed.map(|(table, order)| (table.to_string(), order.to_string())).chain(extra) {
+            // A plan that statistics chose numbers the rows; they themselves are the same.
+            let columns = if table == "chosen" { "id" } else { "*" };
+            let sql = format!("SELECT {columns} FROM {table} ORDER BY {order}");
+            assert!(view.query(&sql, &[]).unwrap() == stock_rows(&self.stock, &sql), "{table} on replica {number}");
         }
-        let names = "SELECT name FROM sqlite_schema WHERE name LIKE 'extra%' ORDER BY name";
-        assert_eq!(view.query(names, &[]).unwrap(), stock_rows(&stock, names));
+        check_numbers(&mut view);
+    }
+
+    /// The stock shell reads base and log of a checkpoint that was not copied yet, and the base alone.
+    fn check_files(&mut self) {
+        let counts =
+            "SELECT (SELECT count(*) FROM parent), (SELECT count(*) FROM child), (SELECT sum(id) FROM ballast)";
+        let row = self.pack.view(STORED).query(counts, &[]).unwrap().remove(0);
+        let expected: Vec<String> = row.iter().map(text).collect();
+        for pages_max in [0, usize::MAX] {
+            self.pack.files.checkpoint(&self.pack.replicas[STORED], pages_max);
+            let said = self.pack.files.shell(&format!("PRAGMA integrity_check; {counts}"));
+            assert_eq!(said, format!("ok\n{}\n", expected.join("|")));
+        }
+        self.pack.log.clear();
+        self.pack.reopen(STORED);
+        self.check_replica(STORED);
+    }
+}
+
+/// No number is there twice, and the sequences' rows are not behind what they gave.
+fn check_numbers(view: &mut engine::Connection) {
+    for (column, increment) in [("id", 3), ("other", 1)] {
+        let live = format!("{column} < {RESERVED_NUMBERS}");
+        let sql = format!(
+            "SELECT count(*) = count(DISTINCT {column}), sum({live}) > 0, max({column}) FILTER (WHERE {live}) <= \
+             (SELECT last_value FROM evesql_sequences WHERE increment = {increment}) FROM numbered"
+        );
+        assert_eq!(
+            view.query(&sql, &[]).unwrap(),
+            [vec![Value::Integer(1); 3]],
+            "{column}: distinct, some, not behind"
+        );
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Integer(number) => number.to_string(),
+        Value::Text(text) => text.to_string(),
+        other => panic!("{other:?}"),
     }
 }

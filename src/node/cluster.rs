@@ -399,10 +399,11 @@ impl Cluster {
         let mut all: BTreeMap<(u64, u32), Divergence> = BTreeMap::new();
         for divergence in self.nodes().iter().flat_map(|node| node.shared.divergences()) {
             let known = all.entry((divergence.log_id.index, divergence.attempt)).or_insert_with(|| divergence.clone());
-            // The repaired node knows pages and tables, every node who was in the minority.
+            // The repaired node knows pages, tables and rows, every node who was in the minority.
             if known.pages.is_empty() {
                 known.pages = divergence.pages;
                 known.tables = divergence.tables;
+                known.rows = divergence.rows;
             }
             for minority in divergence.minority {
                 if !known.minority.contains(&minority) {
@@ -433,6 +434,7 @@ fn divergence_status(divergence: &Divergence) -> DivergenceStatus {
         minority: divergence.nodes(),
         tables: divergence.tables.clone(),
         pages: divergence.pages.clone(),
+        rows: divergence.rows.clone(),
         transactions: divergence.transactions.clone(),
         healed_at: divergence.healed_at_us.map(crate::dialect::datetime::timestamp_text),
     }

@@ -17,7 +17,7 @@ use super::repair::Repair;
 use super::shared::NodeShared;
 use crate::batch::{Batch, Command};
 use crate::entry::{EncodedCommand, Entry as LogEntry, Payload};
-use crate::replica::{self, Replica};
+use crate::replica::{self, Replaced, Replica};
 use crate::state_transfer::{Reply, Request};
 use crate::token::{Accepted, Ballot, BallotKey, LogId, Mode, NodeId, Verdict};
 use crate::transaction::{Operation, Outcome, Transaction};
@@ -616,7 +616,8 @@ impl NodeCore {
         let (nodes, pages) = repair.fetched();
         let complete = match self.replica.install(&target, repair.finish()) {
             Ok(replaced) => {
-                tracing::warn!(node = self.id, index = target.log_id.index, nodes, pages, "repaired by page transfer");
+                let (index, Replaced { tables, rows, .. }) = (target.log_id.index, &replaced);
+                tracing::warn!(node = self.id, index, nodes, pages, ?tables, ?rows, "repaired by page transfer");
                 self.shared.repaired(&replaced);
                 true
             }

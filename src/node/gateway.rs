@@ -192,6 +192,7 @@ impl Gateway for ClusterGateway {
             minority: found.nodes().into_iter().map(|node| node as u32).collect(),
             tables: found.tables,
             pages: found.pages.len() as i64,
+            rows: found.rows,
             healed_at_us: found.healed_at_us,
         };
         Live {

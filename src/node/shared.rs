@@ -295,6 +295,7 @@ impl NodeShared {
         if let Some(open) = self.divergences.lock().iter_mut().rev().find(|d| d.healed_at_us.is_none()) {
             open.pages = replaced.pages.clone();
             open.tables = replaced.tables.clone();
+            open.rows = replaced.rows.clone();
         }
     }
 

@@ -1,92 +1,145 @@
-//! What a divergence is about: which table or index owns a differing page, and which rows lie on it.
-//! For the report that users find concurrency bugs and bad disks by.
+//! What a divergence is about: which tables and indexes own the pages that a repair replaced, and which rows of
+//! them differed. For the report that users find concurrency bugs and bad disks by.
 
+use super::once::Once;
 use crate::engine::{Connection, Failure, LocalError, Options};
 use crate::page::{PAGE_SIZE, PageNumber};
 use crate::page_store::Snapshot;
 use crate::transaction::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// A differing page.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PageDetail {
-    /// Its number.
-    pub page: PageNumber,
-    /// Table or index that owns it; none for a free page or one that does not exist in this version.
-    pub owner: Option<String>,
-    /// `leaf`, `internal` or `overflow`; `free` without an owner.
-    pub kind: String,
-    /// First and last rowid on it, for a leaf of a table.
-    pub rowids: Option<(i64, i64)>,
+/// Rows are compared where a repair replaced at most so many pages of a database: more is no difference in some rows,
+/// but a node that was away.
+const PAGES_COMPARED_MAX: usize = 1_024;
+
+/// A page and who owns it.
+struct PageDetail {
+    page: PageNumber,
+    /// Table or index.
+    owner: String,
+    /// Of an overflow page of a table: the row whose record goes on there, and its place in that row's chain.
+    overflow: Option<(i64, u32)>,
 }
 
-/// Explains pages of one version of a database. Walks all of it: for reports, not for every day.
-pub(super) fn explain(snapshot: &Snapshot, pages: &[PageNumber]) -> Result<Vec<PageDetail>, LocalError> {
-    let mut connection = Connection::view(snapshot, Options::default())?;
-    let rows = connection.query("SELECT pageno, name, pagetype FROM dbstat", &[]).map_err(Failure::into_local)?;
-    let mut owners: HashMap<PageNumber, (String, String)> = HashMap::new();
-    for row in rows {
-        if let [Value::Integer(page), Value::Text(name), Value::Text(kind)] = row.as_slice() {
-            owners.insert(*page as PageNumber, (name.to_string(), kind.to_string()));
-        }
-    }
-    let explain_one = |page: &PageNumber| {
-        let owner = owners.get(page);
-        let rowids = snapshot.page(*page).ok().and_then(|bytes| {
-            let rows = leaf_rows(&bytes, *page);
-            Some((*rows.keys().next()?, *rows.keys().next_back()?))
-        });
-        PageDetail {
-            page: *page,
-            owner: owner.map(|(name, _)| name.clone()),
-            kind: owner.map_or("free".into(), |(_, kind)| kind.clone()),
-            rowids: rowids.filter(|_| owner.is_some_and(|(_, kind)| kind == "leaf")),
-        }
+/// Rows by table and rowid: the parts of a record on the pages that were looked at, by their place in it.
+type Rows = BTreeMap<(String, i64), BTreeMap<u32, Vec<u8>>>;
+
+/// Tables and indexes by name; rows by table and rowid.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Differences {
+    pub owners: BTreeSet<String>,
+    pub rows: BTreeSet<(String, i64)>,
+}
+
+/// What replacing these pages changed in a database. What cannot be told is left out: rows of indexes, and
+/// all rows of a version that cannot be read.
+pub(super) fn differences(old: Option<&Snapshot>, new: &Snapshot, pages: &[PageNumber]) -> Differences {
+    let details = explain(new, pages).unwrap_or_default();
+    let owners = details.iter().map(|detail| detail.owner.clone()).collect();
+    let rows = match old {
+        Some(old) if pages.len() <= PAGES_COMPARED_MAX => differing_rows(old, new, pages, &details),
+        _ => BTreeSet::new(),
     };
-    Ok(pages.iter().map(explain_one).collect())
+    Differences { owners, rows }
 }
 
-impl super::Replica {
-    /// Which tables, indexes and rows some pages of a database belong to, in the newest version.
-    ///
-    /// # Errors
-    /// [`LocalError`] if the database is not there or cannot be read.
-    pub fn divergence_detail(&self, database: &str, pages: &[PageNumber]) -> Result<Vec<PageDetail>, LocalError> {
-        let version = self.newest_version().databases.get(database);
-        let version = version.ok_or_else(|| LocalError::internal(format!("no database {database}")))?;
-        explain(&version.snapshot, pages)
-    }
+/// Rows that are in one version only, or not the same in both. Over all pages at once: a row that only moved from one
+/// to another is the same.
+fn differing_rows(
+    old: &Snapshot,
+    new: &Snapshot,
+    pages: &[PageNumber],
+    new_details: &[PageDetail],
+) -> BTreeSet<(String, i64)> {
+    // Rows may have been on pages that are gone.
+    let old_pages: Vec<PageNumber> = pages.iter().copied().chain(new.page_count() + 1..=old.page_count()).collect();
+    let old_details = explain(old, &old_pages);
+    let old_rows = rows_on(old, old_details.as_deref().unwrap_or(new_details));
+    let new_rows = rows_on(new, new_details);
+    let (in_old, in_new) = (old_rows.keys(), new_rows.keys());
+    in_old.chain(in_new).filter(|row| old_rows.get(row) != new_rows.get(row)).cloned().collect()
 }
 
-/// Rowids whose rows differ between two pages with this number, if both are leaves of a table.
-pub fn differing_rows(ours: &[u8; PAGE_SIZE], theirs: &[u8; PAGE_SIZE], page: PageNumber) -> Vec<i64> {
-    let (ours, theirs) = (leaf_rows(ours, page), leaf_rows(theirs, page));
-    let mut rowids: Vec<i64> =
-        ours.iter().filter(|(rowid, cell)| theirs.get(rowid) != Some(cell)).map(|(rowid, _)| *rowid).collect();
-    rowids.extend(theirs.keys().filter(|rowid| !ours.contains_key(rowid)));
-    rowids.sort_unstable();
-    rowids
-}
-
-/// Rowids and the local bytes of their records, of a table's leaf; nothing for any other page. Bytes that
-/// make no sense are passed over: damaged pages are what this is for.
-fn leaf_rows(page: &[u8; PAGE_SIZE], number: PageNumber) -> BTreeMap<i64, &[u8]> {
-    const TABLE_LEAF: u8 = 13;
-    let header = if number == 1 { 100 } else { 0 };
-    let mut rows = BTreeMap::new();
-    if page[header] != TABLE_LEAF {
-        return rows;
-    }
-    let cells = u16::from_be_bytes([page[header + 3], page[header + 4]]) as usize;
-    for cell in 0..cells {
-        let Some(pointer) = page.get(header + 8 + 2 * cell..header + 10 + 2 * cell) else { break };
-        let start = u16::from_be_bytes([pointer[0], pointer[1]]) as usize;
-        let Some(mut bytes) = page.get(start..) else { continue };
-        let (Some(length), Some(rowid)) = (take_varint(&mut bytes), take_varint(&mut bytes)) else { continue };
-        let local = (length as usize).min(bytes.len()).min(PAGE_SIZE - 35);
-        rows.insert(rowid, &bytes[..local]);
+/// The rows on these pages.
+fn rows_on(snapshot: &Snapshot, details: &[PageDetail]) -> Rows {
+    let mut rows = Rows::new();
+    // Which transactions were executed is no row of anybody's.
+    for PageDetail { page, owner, overflow } in details.iter().filter(|detail| detail.owner != Once::TABLE) {
+        let Ok(bytes) = snapshot.page(*page) else { continue };
+        let mut note = |rowid: i64, place: u32, part: &[u8]| {
+            rows.entry((owner.clone(), rowid)).or_default().insert(place, part.to_vec());
+        };
+        match overflow {
+            // Behind the number of the next page, which says nothing of the row.
+            Some((rowid, place)) => note(*rowid, place + 1, &bytes[4..]),
+            None => leaf_rows(&bytes, *page).into_iter().for_each(|(rowid, local)| note(rowid, 0, local)),
+        }
     }
     rows
+}
+
+/// Who owns these pages in one version of a database; pages that nobody does are left out. Walks all of it: for
+/// reports, not for every day.
+fn explain(snapshot: &Snapshot, pages: &[PageNumber]) -> Result<Vec<PageDetail>, LocalError> {
+    let mut connection = Connection::view(snapshot, Options::default())?;
+    let rows = connection.query("SELECT pageno, name, path FROM dbstat", &[]).map_err(Failure::into_local)?;
+    let (mut places, mut numbers) = (HashMap::new(), HashMap::new());
+    for row in &rows {
+        if let [Value::Integer(page), Value::Text(name), Value::Text(path)] = row.as_slice() {
+            places.insert(*page as PageNumber, (&**name, &**path));
+            numbers.insert((&**name, &**path), *page as PageNumber);
+        }
+    }
+    let detail = |page: &PageNumber| {
+        let (owner, path) = *places.get(page)?;
+        let overflow = overflow_place(path).and_then(|(leaf, cell, place)| {
+            let number = *numbers.get(&(owner, leaf.as_str()))?;
+            let bytes = snapshot.page(number).ok()?;
+            Some((leaf_rows(&bytes, number).get(cell)?.0, place))
+        });
+        Some(PageDetail { page: *page, owner: owner.to_string(), overflow })
+    };
+    Ok(pages.iter().filter_map(detail).collect())
+}
+
+/// What dbstat's path says of an overflow page, as `/000/001+000002`: the path of its leaf, the cell, and the place in
+/// the chain.
+fn overflow_place(path: &str) -> Option<(String, usize, u32)> {
+    let (cell, place) = path.rsplit_once('+')?;
+    let (leaf, cell) = cell.rsplit_once('/')?;
+    Some((format!("{leaf}/"), usize::from_str_radix(cell, 16).ok()?, u32::from_str_radix(place, 16).ok()?))
+}
+
+/// Rowids and the local bytes of their records, of a table's leaf; nothing for any other page. Ends before bytes that
+/// make no sense: damaged pages are what this is for.
+fn leaf_rows(page: &[u8; PAGE_SIZE], number: PageNumber) -> Vec<(i64, &[u8])> {
+    const TABLE_LEAF: u8 = 13;
+    let header = if number == 1 { 100 } else { 0 };
+    if page[header] != TABLE_LEAF {
+        return Vec::new();
+    }
+    let cells = u16::from_be_bytes([page[header + 3], page[header + 4]]) as usize;
+    (0..cells).map_while(|cell| leaf_row(page, header + 8 + 2 * cell)).collect()
+}
+
+/// The row that a cell pointer at this place leads to.
+fn leaf_row(page: &[u8; PAGE_SIZE], pointer: usize) -> Option<(i64, &[u8])> {
+    let start = page.get(pointer..pointer + 2)?;
+    let mut bytes = page.get(u16::from_be_bytes([start[0], start[1]]) as usize..)?;
+    let length = usize::try_from(take_varint(&mut bytes)?).ok()?;
+    let rowid = take_varint(&mut bytes)?;
+    Some((rowid, bytes.get(..local_bytes(length))?))
+}
+
+/// How much of a record of this length is on the leaf itself (SQLite's file format, 1.6).
+fn local_bytes(length: usize) -> usize {
+    const MAX: usize = PAGE_SIZE - 35;
+    const MIN: usize = (PAGE_SIZE - 12) * 32 / 255 - 23;
+    if length <= MAX {
+        return length;
+    }
+    let local = MIN + (length - MIN) % (PAGE_SIZE - 4);
+    if local <= MAX { local } else { MIN }
 }
 
 /// SQLite's variable-length integer: up to 8 bytes of 7 bits, big-endian, a ninth of 8.

@@ -31,7 +31,6 @@ mod transaction;
 pub use crate::token::Mode;
 pub use accepted::{AcceptedState, DatabaseVersion, state_root};
 pub use batch::Executed;
-pub use divergence::{PageDetail, differing_rows};
 pub use repair::Replaced;
 
 use crate::catalog::Catalog;

@@ -25,6 +25,9 @@ pub(super) struct Once {
 }
 
 impl Once {
+    /// Its name.
+    pub const TABLE: &str = "evesql_once";
+    /// What makes it.
     pub const TABLE_SQL: &str =
         "CREATE TABLE evesql_once(slot INTEGER PRIMARY KEY, log_index INTEGER NOT NULL, ids BLOB NOT NULL) STRICT";
 

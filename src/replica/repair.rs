@@ -2,11 +2,11 @@
 
 use super::accepted::AcceptedState;
 use super::database::Database;
-use super::divergence::explain;
+use super::divergence::differences;
 use super::{Replica, Version};
 use crate::engine::LocalError;
 use crate::page::{PageNumber, state_root};
-use crate::page_store::Replacement;
+use crate::page_store::{Replacement, Snapshot};
 use crate::token::Accepted;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -16,9 +16,14 @@ use std::sync::Arc;
 pub struct Replaced {
     /// Their numbers, database after database.
     pub pages: Vec<PageNumber>,
-    /// Tables and indexes that own them, as `database.table`, with rows where they are known.
+    /// Tables and indexes that own them, as `database.table`.
     pub tables: Vec<String>,
+    /// Rows that are other ones now or were not there on one side, as `database.table rowid 7`, where that is known.
+    pub rows: Vec<String>,
 }
+
+/// Rows named for one repair.
+const ROWS_NAMED_MAX: usize = 100;
 
 impl Replica {
     /// Becomes the accepted state: databases in `to` are made or get the replaced pages, others go. All
@@ -32,10 +37,11 @@ impl Replica {
         if root != accepted.root {
             return Err(LocalError::internal(format!("the fetched databases have root {root}, not {}", accepted.root)));
         }
+        let before: BTreeMap<String, Snapshot> = self.newest_snapshots().into_iter().collect();
         self.databases.retain(|name, _| to.contains_key(&**name));
-        let mut replaced: Vec<(String, PageNumber)> = Vec::new();
+        let mut replaced: BTreeMap<String, Vec<PageNumber>> = BTreeMap::new();
         for (name, Replacement { root, page_count, pages }) in to {
-            replaced.extend(pages.iter().map(|(page, _)| (name.clone(), *page)));
+            replaced.insert(name.clone(), pages.iter().map(|(page, _)| *page).collect());
             let known = match self.databases.get_mut(name.as_str()) {
                 Some(known) => known,
                 None => {
@@ -51,28 +57,20 @@ impl Replica {
         let databases = self.current()?;
         self.versions = VecDeque::from([Version::of(accepted, databases.clone())]);
         self.accepted.send_replace(Arc::new(AcceptedState { accepted: *accepted, databases }));
-        let tables = self.owners(&replaced);
-        Ok(Replaced { pages: replaced.into_iter().map(|(_, page)| page).collect(), tables })
+        Ok(self.tell(&before, replaced))
     }
 
-    /// Who owns these pages; what cannot be told is left out.
-    fn owners(&self, pages: &[(String, PageNumber)]) -> Vec<String> {
-        let mut owners: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-        for of_one in pages.chunk_by(|a, b| a.0 == b.0) {
-            let numbers: Vec<PageNumber> = of_one.iter().map(|(_, page)| *page).collect();
-            let Some(version) = self.newest_version().databases.get(of_one[0].0.as_str()) else { continue };
-            for detail in explain(&version.snapshot, &numbers).unwrap_or_default() {
-                let Some(owner) = detail.owner else { continue };
-                let rows = owners.entry(format!("{}.{owner}", of_one[0].0)).or_insert((i64::MAX, i64::MIN));
-                if let Some((first, last)) = detail.rowids {
-                    *rows = (rows.0.min(first), rows.1.max(last));
-                }
-            }
+    /// What was replaced, in words.
+    fn tell(&self, before: &BTreeMap<String, Snapshot>, replaced: BTreeMap<String, Vec<PageNumber>>) -> Replaced {
+        let mut told = Replaced::default();
+        for (name, pages) in replaced.into_iter().filter(|(_, pages)| !pages.is_empty()) {
+            let Some(version) = self.newest_version().databases.get(name.as_str()) else { continue };
+            let found = differences(before.get(&name), &version.snapshot, &pages);
+            told.pages.extend(pages);
+            told.tables.extend(found.owners.iter().map(|owner| format!("{name}.{owner}")));
+            told.rows.extend(found.rows.iter().map(|(table, rowid)| format!("{name}.{table} rowid {rowid}")));
         }
-        let describe = |(owner, (first, last)): (String, (i64, i64))| match first <= last {
-            true => format!("{owner} (rows {first} to {last})"),
-            false => owner,
-        };
-        owners.into_iter().map(describe).collect()
+        told.rows.truncate(ROWS_NAMED_MAX);
+        told
     }
 }

@@ -365,27 +365,36 @@ fn drills_show_in_the_token_or_in_the_scrub() {
     assert_eq!((flipped.0, flipped.1, flipped.2), (honest.0, honest.1, vec![2]));
 }
 
+/// All pages of a replica's newest version.
+fn replacement(right: &Replica) -> BTreeMap<String, Replacement> {
+    let whole = |snapshot: Snapshot| {
+        let numbers = 1..=snapshot.page_count();
+        let pages = numbers.map(|number| (number, Box::new(*snapshot.page(number).unwrap()))).collect();
+        Replacement { root: snapshot.root(), page_count: snapshot.page_count(), pages }
+    };
+    right.newest_snapshots().into_iter().map(|(name, snapshot)| (name, whole(snapshot))).collect()
+}
+
 #[test]
-fn a_differing_page_is_told_by_table_and_row() {
-    let (mut a, mut b) = (replica(), replica());
-    for replica in [&mut a, &mut b] {
-        run(
-            replica,
-            &["CREATE TABLE t(id INTEGER PRIMARY KEY, x)", "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')"],
-        );
+fn a_repair_tells_the_rows_that_differed_and_no_others() {
+    let (mut right, mut wrong) = (replica(), replica());
+    let fill = "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 300) \
+                SELECT i, hex(zeroblob(40)) FROM n";
+    for replica in [&mut right, &mut wrong] {
+        run(replica, &["CREATE TABLE t(id INTEGER PRIMARY KEY, x)", "CREATE INDEX tx ON t(x)", fill]);
     }
-    assert_ne!(a.newest().root, b.newest().root, "their once tables hold other ids");
-    run(&mut a, &["UPDATE t SET x = 'changed' WHERE id = 2"]);
-    let snapshot = |replica: &Replica| replica.at(2).unwrap().databases["evesql"].snapshot.clone();
-    let (ours, theirs) = (snapshot(&a), snapshot(&b));
-    let differing: Vec<PageNumber> = (1..=ours.page_count())
-        .filter(|page| ours.page_hash(*page).unwrap() != theirs.page_hash(*page).unwrap())
-        .collect();
-    let details = a.divergence_detail("evesql", &differing).unwrap();
-    let detail = details.iter().find(|detail| detail.owner.as_deref() == Some("t")).unwrap();
-    assert_eq!((detail.kind.as_str(), detail.rowids), ("leaf", Some((1, 3))));
-    let rows = differing_rows(&ours.page(detail.page).unwrap(), &theirs.page(detail.page).unwrap(), detail.page);
-    assert_eq!(rows, vec![2]);
+    // Same on the leaf, other on its overflow pages.
+    let long = |end: &str| format!("INSERT INTO t VALUES (3000, hex(zeroblob(9000)) || '{end}')");
+    let new = "INSERT INTO t VALUES (1000, 'right')";
+    run(&mut right, &["UPDATE t SET x = 'right' WHERE id IN (2, 150)", new, &long("right")]);
+    // Splits pages: many rows move, and are the same.
+    let lengthen = "UPDATE t SET x = x || hex(zeroblob(1500)) WHERE id IN (77, 78)";
+    run(&mut wrong, &[lengthen, "INSERT INTO t VALUES (2000, 'wrong')", &long("wrong")]);
+    let replaced = wrong.install(&right.newest(), replacement(&right)).unwrap();
+    let rows = [2, 77, 78, 150, 1000, 2000, 3000].map(|rowid| format!("evesql.t rowid {rowid}"));
+    assert_eq!(replaced.rows, rows);
+    let named = |table: &str| replaced.tables.iter().any(|name| name == table);
+    assert!(named("evesql.t") && named("evesql.tx") && !replaced.pages.is_empty(), "{replaced:?}");
 }
 
 #[test]
@@ -404,17 +413,13 @@ fn a_repaired_replica_has_the_accepted_root_and_goes_on() {
     let target = right.newest();
     assert_ne!(wrong.newest().root, target.root);
 
-    let mut to = BTreeMap::new();
-    for (name, snapshot) in right.newest_snapshots() {
-        let numbers = 1..=snapshot.page_count();
-        let pages = numbers.map(|number| (number, Box::new(*snapshot.page(number).unwrap()))).collect();
-        to.insert(name, Replacement { root: snapshot.root(), page_count: snapshot.page_count(), pages });
-    }
+    let to = replacement(&right);
     let mut incomplete = to.clone();
     incomplete.remove("other");
     assert!(wrong.install(&target, incomplete).is_err());
     let replaced = wrong.install(&target, to).unwrap();
-    assert!(replaced.tables.contains(&"evesql.t (rows 1 to 2)".to_string()), "{replaced:?}");
+    assert!(replaced.tables.contains(&"evesql.t".to_string()), "{replaced:?}");
+    assert!(replaced.rows.contains(&"evesql.t rowid 2".to_string()), "{replaced:?}");
     assert_eq!(wrong.newest(), target);
     let third = vec![second[0].clone(), transaction(&right, &["SELECT sum(b) FROM t"])];
     let executed = execute(&mut right, 3, third.clone());

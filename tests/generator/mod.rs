@@ -1,6 +1,6 @@
 //! Generated transactions over a schema that holds everything which once made replicas differ: overflow
-//! pages, splitting indexes, REPLACE, cascades, triggers, WITHOUT ROWID, FTS5, wide tables, DDL that stays
-//! and DDL that rolls back, ANALYZE. One seed gives one sequence.
+//! pages, splitting indexes, REPLACE, cascades, triggers, WITHOUT ROWID, FTS5, wide tables, identity columns, DDL
+//! that stays, DDL that rolls back and other DDL after it, ANALYZE. One seed gives one sequence.
 
 #![allow(dead_code, reason = "each test uses its part")]
 
@@ -40,11 +40,26 @@ pub struct Generated {
     pub steps: Vec<Step>,
     /// Uses functions of ours: stock SQLite cannot run it.
     pub ours_only: bool,
+    /// Written in Postgres SQL: it goes through the dialect first.
+    pub is_postgres: bool,
 }
 
 impl Generated {
-    fn of(statements: impl IntoIterator<Item = String>) -> Self {
-        Generated { steps: statements.into_iter().map(Step::Statement).collect(), ours_only: false }
+    pub fn of(statements: impl IntoIterator<Item = String>) -> Self {
+        Self::steps(statements.into_iter().map(Step::Statement).collect())
+    }
+
+    fn steps(steps: Vec<Step>) -> Self {
+        Generated { steps, ours_only: false, is_postgres: false }
+    }
+
+    /// Whether it changes tables.
+    pub fn has_ddl(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Statement(sql) if sql.contains("TABLE")))
+    }
+
+    fn postgres(statements: impl IntoIterator<Item = String>) -> Self {
+        Generated { ours_only: true, is_postgres: true, ..Generated::of(statements) }
     }
 }
 
@@ -76,11 +91,66 @@ pub fn schema() -> Vec<String> {
         "CREATE TRIGGER parent_updated AFTER UPDATE ON parent BEGIN INSERT INTO log VALUES ('update', new.n); END",
         "CREATE TRIGGER parent_deleted AFTER DELETE ON parent BEGIN INSERT INTO log VALUES ('delete', old.id); END",
         "CREATE VIRTUAL TABLE docs USING fts5(body)",
+        "CREATE TABLE skew(id INTEGER PRIMARY KEY, a INT, b INT, down INT AS (-id) STORED)",
+        "CREATE INDEX skew_a ON skew(a, id)",
+        "CREATE INDEX skew_b ON skew(b, down)",
+        "CREATE TABLE chosen(n INTEGER PRIMARY KEY, id INT)",
     ]
     .into_iter()
     .map(String::from)
     .chain([format!("CREATE TABLE wide(id INTEGER PRIMARY KEY, {})", columns.join(", "))])
     .collect()
+}
+
+/// A table with identity columns, as a client drops and creates it; each time with other columns before them. Each in
+/// a batch of its own: the second is translated for what the first leaves, and what waits beside either is stale.
+pub fn create_numbered(round: u64) -> [Generated; 2] {
+    let more: String = (0..round % 3).map(|n| format!("more{n} int DEFAULT {n}, ")).collect();
+    [
+        "DROP TABLE IF EXISTS numbered".to_string(),
+        format!(
+            "CREATE TABLE numbered ({more}id int GENERATED ALWAYS AS IDENTITY (START WITH 10 INCREMENT BY 3) PRIMARY KEY, \
+             other serial, what text UNIQUE)"
+        ),
+    ]
+    .map(|sql| Generated::postgres([sql]))
+}
+
+/// Steps of [`statistics`].
+pub const STATISTICS_STEPS: u64 = 5;
+
+/// ANALYZE twice, and once more rolled back, by the step; each step in another batch. What a plan is made of
+/// changes between them, and in `chosen` the order of rows tells which plan it was: by the index on `a` they ascend,
+/// by the one on `b` they descend.
+pub fn statistics(step: u64) -> Vec<Generated> {
+    let rows = |from: u64, count: u64, values: &str| {
+        format!(
+            "INSERT INTO skew(id, a, b) WITH RECURSIVE n(i) AS (SELECT {from} UNION ALL SELECT i + 1 FROM n \
+             LIMIT {count}) SELECT i, {values} FROM n"
+        )
+    };
+    let choose = "INSERT INTO chosen(id) SELECT id FROM skew WHERE a = 1 AND b = 1".to_string();
+    let clear = ["DELETE FROM skew".to_string(), "DELETE FROM chosen".into()];
+    let statements = match step {
+        0 => clear.into_iter().chain([rows(1, 400, "i % 40, i % 2"), "ANALYZE".into()]).collect(),
+        1 => vec![choose, rows(1_001, 800, "1, i")],
+        2 => vec!["ANALYZE".into()],
+        3 => vec![choose],
+        // In one batch: at its end everything is read anew. The last statement that is lost has read the statistics.
+        _ => {
+            let lost = ["DELETE FROM skew WHERE id > 1000", "ANALYZE", "DELETE FROM chosen"].map(String::from).into();
+            return vec![rolled_back(lost), Generated::of([choose])];
+        }
+    };
+    vec![Generated::of(statements)]
+}
+
+/// The transaction stays, but nothing of what it did.
+fn rolled_back(statements: Vec<String>) -> Generated {
+    let mut steps = vec![Step::Savepoint("SAVEPOINT d".into())];
+    steps.extend(statements.into_iter().map(Step::Statement));
+    steps.extend(["ROLLBACK TO d", "RELEASE d"].map(|sql| Step::Savepoint(sql.into())));
+    Generated::steps(steps)
 }
 
 /// Makes transactions.
@@ -100,6 +170,7 @@ impl Generator {
             1 => Generated::of(["ANALYZE".to_string()]),
             2..5 => self.noise(),
             5..9 => self.with_savepoints(),
+            9 => self.change_schema_twice(),
             _ => {
                 let count = 1 + self.random.below(4);
                 let mut statements: Vec<String> = (0..count).map(|_| self.statement()).collect();
@@ -164,7 +235,68 @@ impl Generator {
         }
         steps.push(Step::Savepoint("RELEASE a".into()));
         steps.push(Step::Statement(self.statement()));
-        Generated { steps, ours_only: false }
+        Generated::steps(steps)
+    }
+
+    /// Identity numbers: some of them drawn by statements that fail or are rolled back.
+    pub fn numbers(&mut self) -> Generated {
+        let (a, b) = (self.random.below(1_000_000), self.random.below(100));
+        let insert = match self.random.below(4) {
+            0 => format!("INSERT INTO numbered (what) VALUES ('{a}') RETURNING id, other"),
+            1 => format!("INSERT INTO numbered (what) SELECT '{a}' || n FROM generate_series(1, {}) AS n", 1 + b % 9),
+            2 => format!(
+                "INSERT INTO numbered (other, what) VALUES (DEFAULT, '{a}'), (DEFAULT, '{a}b'), (DEFAULT, NULL)"
+            ),
+            _ => format!("UPDATE numbered SET other = DEFAULT WHERE id % 11 = {}", b % 11),
+        };
+        let mut generated = Generated::postgres([insert]);
+        if self.random.chance(3) {
+            let lost = format!("INSERT INTO numbered (what) VALUES ('{a}c')");
+            generated.steps.insert(0, Step::Savepoint("SAVEPOINT a".into()));
+            generated.steps.insert(1, Step::Statement(lost));
+            generated.steps.insert(2, Step::Savepoint("ROLLBACK TO a".into()));
+        }
+        match self.random.below(8) {
+            // Fails after it drew, and all of it with it.
+            0 => generated.steps.push(Step::Statement("INSERT INTO numbered (what) VALUES ('q'), ('q')".into())),
+            1 => generated.steps.push(Step::Statement(format!("DELETE FROM numbered WHERE id % 7 = {}", b % 7))),
+            _ => {}
+        }
+        generated
+    }
+
+    /// DDL that is rolled back, then other DDL, also of the same name.
+    fn change_schema_twice(&mut self) -> Generated {
+        self.tables += 1;
+        let new = self.tables;
+        let lost = if self.random.chance(2) { format!("extra{new}") } else { format!("lost{new}") };
+        let statement = |sql: String| Step::Statement(sql);
+        let mut steps = vec![Step::Savepoint("SAVEPOINT d".into())];
+        steps.extend(match self.random.below(3) {
+            0 => vec![
+                statement(format!("CREATE TABLE {lost}(x, y TEXT UNIQUE, z INTEGER PRIMARY KEY)")),
+                statement(format!("INSERT INTO {lost}(y) SELECT code FROM parent ORDER BY id")),
+            ],
+            1 => vec![
+                statement("DROP TABLE blobs".into()),
+                statement(format!("CREATE TABLE {lost}(a TEXT PRIMARY KEY, b) WITHOUT ROWID")),
+                statement("ANALYZE".into()),
+            ],
+            _ => vec![
+                statement("ALTER TABLE parent ADD COLUMN lost TEXT DEFAULT 'lost'".into()),
+                statement("CREATE INDEX child_lost ON child(length(body), parent)".into()),
+                statement("UPDATE parent SET lost = code WHERE id % 2 = 1".into()),
+            ],
+        });
+        steps.push(Step::Savepoint("ROLLBACK TO d".into()));
+        steps.push(statement(format!("CREATE TABLE extra{new}(a INTEGER PRIMARY KEY, b TEXT, c INT)")));
+        steps.push(statement(format!("INSERT INTO extra{new}(b, c) SELECT code, n FROM parent ORDER BY id")));
+        if self.random.chance(2) {
+            steps.push(statement(format!("CREATE INDEX extra{new}_c ON extra{new}(c, b)")));
+        }
+        steps.push(Step::Savepoint("RELEASE d".into()));
+        steps.push(statement(self.statement()));
+        Generated::steps(steps)
     }
 
     fn change_schema(&mut self) -> Generated {
@@ -172,7 +304,7 @@ impl Generator {
         let (new, old) = (self.tables, self.tables.saturating_sub(1 + self.random.below(3)));
         let mut statements = vec![
             format!("CREATE TABLE extra{new}(a INTEGER PRIMARY KEY, b TEXT)"),
-            format!("INSERT INTO extra{new}(b) SELECT code FROM parent"),
+            format!("INSERT INTO extra{new}(b) SELECT code FROM parent ORDER BY id"),
         ];
         match self.random.below(6) {
             0 => statements.push(format!("DROP TABLE extra{old}")), // may be there or not

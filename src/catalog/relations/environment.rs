@@ -143,6 +143,8 @@ pub struct Divergence {
     pub tables: Vec<String>,
     /// Number of pages that differed.
     pub pages: i64,
+    /// Rows that differed, a bounded number of them.
+    pub rows: Vec<String>,
     /// When it was healed, microseconds since 2000-01-01 UTC.
     pub healed_at_us: Option<i64>,
 }

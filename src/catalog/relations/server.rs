@@ -192,6 +192,7 @@ pub(super) fn divergences(source: &Source<'_>, rows: &mut Rows) {
             ("minority", cell(divergence.minority.as_slice())),
             ("tables", cell(divergence.tables.as_slice())),
             ("pages", cell(divergence.pages)),
+            ("rows", cell(divergence.rows.as_slice())),
             ("healed_at", cell(divergence.healed_at_us)),
         ]);
     }
