@@ -192,7 +192,7 @@ impl Fetch {
                 }
                 let below = index * FANOUT as u32 + slot as u32;
                 match (level, hash == Hash::default()) {
-                    (0, true) => self.keep(&database, below + 1, Box::new([0; PAGE_SIZE])),
+                    (0, true) => self.zero(&database, below + 1),
                     (0, false) => self.want(&database, below + 1, hash),
                     (_, true) => self.clear(&database, level - 1, below),
                     (_, false) => self.nodes.push_back((database.clone(), level - 1, below, hash)),
@@ -203,11 +203,21 @@ impl Fetch {
     }
 
     fn want(&mut self, database: &str, page: PageNumber, hash: Hash) {
+        self.forget_outdated(database, page);
+        self.pages.push_back((database.to_string(), page, hash));
+    }
+
+    /// A damaged page was queued with the own hash; the target has another one.
+    fn forget_outdated(&mut self, database: &str, page: PageNumber) {
         if self.damaged.get(database).is_some_and(|pages| pages.contains(&page)) {
-            // Queued with the own, outdated hash.
             self.pages.retain(|(name, queued, _)| name != database || *queued != page);
         }
-        self.pages.push_back((database.to_string(), page, hash));
+    }
+
+    /// A page that is nothing but zeros in the target and something here.
+    fn zero(&mut self, database: &str, page: PageNumber) {
+        self.forget_outdated(database, page);
+        self.keep(database, page, Box::new([0; PAGE_SIZE]));
     }
 
     /// A subtree that is nothing but zeros in the target and something here.
@@ -216,7 +226,7 @@ impl Fetch {
         let page_count = self.done.get(database).map_or(0, |fetched| fetched.page_count) as u64;
         let first = index as u64 * span + 1;
         for page in first..(first + span).min(page_count + 1) {
-            self.keep(database, page as PageNumber, Box::new([0; PAGE_SIZE]));
+            self.zero(database, page as PageNumber);
         }
     }
 
@@ -238,5 +248,46 @@ impl Fetch {
             self.keep(&database, page, bytes);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::LogId;
+
+    /// A tree of one leaf.
+    struct Leaf([Hash; FANOUT], u32);
+
+    impl OwnTree for Leaf {
+        fn page_count(&self) -> u32 {
+            self.1
+        }
+        fn top(&self) -> Hash {
+            node_hash(&self.0)
+        }
+        fn children(&self, _: u32, _: u32) -> Result<[Hash; FANOUT], StoreError> {
+            Ok(self.0)
+        }
+    }
+
+    #[test]
+    fn a_damaged_page_that_the_target_has_emptied_is_not_asked_for() {
+        let mut hashes = [Hash::default(); FANOUT];
+        (hashes[0], hashes[1]) = (Hash(1), Hash(2));
+        let own = Box::new(Leaf(hashes, 2)) as Box<dyn OwnTree + Send>;
+        hashes[1] = Hash::default();
+        let head = DatabaseHead { name: "d".into(), top: node_hash(&hashes), page_count: 2 };
+        let root = state_root([("d", root_hash(head.top, head.page_count))]);
+        let target = Accepted { root, log_id: LogId { index: 7, ..LogId::default() }, ..Accepted::default() };
+        let damaged = BTreeMap::from([("d".to_string(), BTreeSet::from([2]))]);
+        let mut fetch = Fetch::new(target, BTreeMap::from([("d".to_string(), own)]), damaged);
+        assert_eq!(fetch.request(), Some(Request::State(target)));
+        fetch.reply(Reply::State(vec![head])).unwrap();
+        assert!(matches!(fetch.request(), Some(Request::Nodes { .. })));
+        fetch.reply(Reply::Nodes(vec![hashes.to_vec()])).unwrap();
+        assert_eq!(fetch.request(), None, "its own hash is outdated, and no source has such a page");
+        let pages = &fetch.finish()["d"].pages;
+        assert!(matches!(pages.as_slice(), [(2, page)] if page.iter().all(|byte| *byte == 0)));
     }
 }
