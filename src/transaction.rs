@@ -321,17 +321,6 @@ impl AnswerDigest {
             self.rows.bytes.clear();
         }
     }
-    /// Adds values in the encoding of [`Rows`].
-    pub fn push_encoded(&mut self, bytes: &[u8]) {
-        if self.rows.bytes.len() + bytes.len() > Self::GATHERED_BYTES {
-            let hasher = self.streaming.get_or_insert_default();
-            hasher.update(&self.rows.bytes);
-            hasher.update(bytes);
-            self.rows.bytes.clear();
-        } else {
-            self.rows.bytes.extend_from_slice(bytes);
-        }
-    }
     /// The digest; what was added is forgotten, its memory kept for the next answer.
     pub fn finish(&mut self, columns: u32, count: u64, changes: u64) -> Hash {
         self.rows.bytes.extend_from_slice(&answer_tail(columns, count, changes));

@@ -6,7 +6,6 @@ use super::running::RunningNode;
 use crate::admin::NodeStatus;
 use crate::catalog::relations::{self, Database, Environment, Live};
 use crate::engine::CRASH_DRILL;
-use crate::replica::AcceptedState;
 use crate::session::ticket_desk::TicketDesk;
 use crate::session::tickets::{Holder, Key, Mode};
 use crate::session::{Gateway, GatewayError, Pinned, ReadLevel, Soon, TicketError, Waiting};
@@ -40,14 +39,9 @@ impl ClusterGateway {
     }
 }
 
-/// What a node has accepted, pinned, unless that is older than log index `floor`.
-fn pin(node: &RunningNode, database: &Arc<str>, floor: u64) -> Option<Result<Pinned, GatewayError>> {
-    // The state is published before the watermark moves: asked in the other order, it is never older.
-    let reached = node.shared.watermark.lock().position() >= floor;
-    reached.then(|| pin_state(node, &node.shared.accepted_state(), database))
-}
-
-fn pin_state(node: &RunningNode, state: &AcceptedState, database: &Arc<str>) -> Result<Pinned, GatewayError> {
+/// What a node has accepted, pinned.
+fn pin(node: &RunningNode, database: &Arc<str>) -> Result<Pinned, GatewayError> {
+    let state = node.shared.accepted_state();
     // Invariant 7: asked after the state is pinned, so that a quarantine before is never missed.
     if !node.shared.serves() {
         return Err(GatewayError::Unavailable(format!("node {} is in quarantine", node.shared.id)));
@@ -76,7 +70,7 @@ async fn strict(node: Arc<RunningNode>, database: Arc<str>) -> Result<Pinned, Ga
             return Err(GatewayError::Unavailable(what));
         }
     }
-    pin_state(&node, &node.shared.accepted_state(), &database)
+    pin(&node, &database)
 }
 
 /// A node may go into quarantine while a reader waits for it: nothing was read yet, so another one does.
@@ -114,13 +108,13 @@ impl Gateway for ClusterGateway {
         let stale = |node: &RunningNode| max_staleness.is_some_and(|bound| node.shared.accepted_age() > bound);
         match (level, home) {
             (_, Err(GatewayError::ShuttingDown)) => Soon::Now(Err(GatewayError::ShuttingDown)),
-            (ReadLevel::Local, Ok(node)) if !stale(&node) => {
-                Soon::Now(pin_state(&node, &node.shared.accepted_state(), database))
-            }
+            (ReadLevel::Local, Ok(node)) if !stale(&node) => Soon::Now(pin(&node, database)),
             // One that is too old becomes as fresh as a strict one.
             (_, Ok(node)) => {
-                let now = node.shared.acknowledged.index().and_then(|index| pin(&node, database, index));
-                match now {
+                // The state is published before the watermark moves: asked for in the other order, it is never older.
+                let reached = |index| node.shared.watermark.lock().position() >= index;
+                let is_here = node.shared.acknowledged.index().is_some_and(reached);
+                match is_here.then(|| pin(&node, database)) {
                     Some(Ok(pinned)) => Soon::Now(Ok(pinned)),
                     _ => Soon::Later(Box::pin(strict_somewhere(self.cluster.clone(), database.clone()))),
                 }
