@@ -202,9 +202,10 @@ fn transactions_that_are_judged_independent_commute() {
         let mut random = Random::new(seed);
         let mut world = World::new(seed, &mut random);
         for _ in 0..PAIRS_PER_SCHEMA {
+            let focus = random.below(4) as usize;
             let mut case = || -> Case {
                 let statements = 1 + random.below(3) * random.below(2);
-                (0..statements).map(|_| world.schema.statement(&mut random)).collect()
+                (0..statements).map(|_| world.schema.statement(&mut random, focus)).collect()
             };
             let (a, b) = (case(), case());
             pairs += 1;

@@ -118,3 +118,37 @@ impl Footprint {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(space: u64, key: impl Into<Option<u64>>, access: Access) -> Item {
+        Item { space, key: key.into(), access }
+    }
+
+    #[test]
+    fn items_conflict_where_one_may_see_what_the_other_writes() {
+        use Access::{Append, Read, Write};
+        for (a, b, expected) in [
+            (item(1, 5, Read), item(1, 5, Read), false),
+            (item(1, 5, Read), item(1, 5, Write), true),
+            (item(1, 5, Write), item(1, 5, Write), true),
+            (item(1, 5, Write), item(1, 6, Write), false),
+            (item(1, 5, Write), item(2, 5, Write), false),
+            (item(1, None, Read), item(1, 5, Read), false),
+            (item(1, None, Read), item(1, 5, Write), true),
+            (item(1, None, Append), item(1, None, Append), true),
+            (item(1, None, Append), item(1, 5, Read), true),
+            (item(1, 7, Append), item(1, 7, Append), true),
+            (item(1, 7, Append), item(1, 8, Append), false),
+        ] {
+            assert_eq!(a.conflicts(&b), expected, "{a:?} {b:?}");
+            assert_eq!(b.conflicts(&a), expected, "{b:?} {a:?}");
+            let others = [item(0, 1, Write), item(9, None, Read)];
+            let (a, b) = (Footprint::of([vec![a], others.to_vec()].concat()), Footprint::of(vec![b]));
+            assert_eq!(a.conflicts(&b), expected, "{a:?} {b:?}");
+        }
+        assert!(Footprint::everything().conflicts(&Footprint::default()));
+    }
+}

@@ -149,9 +149,10 @@ impl Schema {
         (text.insert(table, "INSERT"), text.parameters)
     }
 
-    /// Any statement.
-    pub fn statement(&self, random: &mut Random) -> Statement {
-        let table = &self.tables[random.below(self.tables.len() as u64) as usize];
+    /// Any statement, most often on the table at `focus`.
+    pub fn statement(&self, random: &mut Random, focus: usize) -> Statement {
+        let at = if random.chance(4) { random.below(self.tables.len() as u64) as usize } else { focus };
+        let table = &self.tables[at % self.tables.len()];
         let other = &self.tables[random.below(self.tables.len() as u64) as usize];
         let mut text = Text { random, parameters: Vec::new() };
         let sql = text.statement(table, other, self.has_view);
@@ -182,11 +183,11 @@ impl Text<'_> {
     }
 
     fn number(&mut self, strict: bool) -> Value {
-        let number = 1 + self.random.below(8) as i64;
+        let number = 1 + self.random.below(6) as i64;
         match self.random.below(if strict { 8 } else { 12 }) {
             8 => Value::Real(number as f64),
             9 => Value::Text(number.to_string().into()),
-            10 => Value::Text(format!("{number}.0").into()),
+            10 => Value::Text(pick(self.random, &["1.0", "02", "03", " 4"]).into()),
             11 if self.random.chance(3) => Value::Null,
             _ => Value::Integer(number),
         }
@@ -261,7 +262,7 @@ impl Text<'_> {
 
     fn statement(&mut self, table: &Table, other: &Table, has_view: bool) -> String {
         let name = &table.name;
-        match self.random.below(24) {
+        match self.random.below(27) {
             0..4 => format!("SELECT * FROM {name} WHERE {}", self.where_key(table)),
             4..8 => {
                 let insert = self.insert(table, "INSERT");
@@ -290,7 +291,20 @@ impl Text<'_> {
                 let other = &other.name;
                 let id = self.column(table, "id");
                 let join = pick(self.random, &["JOIN", "LEFT JOIN"]);
-                format!("SELECT x.*, y.v FROM {name} x {join} {other} y ON y.id = {id} WHERE x.id = {id}")
+                let tail = pick(self.random, &[" WHERE x.id = ", " AND x.id = "]);
+                format!("SELECT x.*, y.v FROM {name} x {join} {other} y ON y.id = {id}{tail}{id}")
+            }
+            23 => {
+                let (one, two) = (self.column(table, "id"), self.column(table, "id"));
+                format!("SELECT x.v, y.v FROM {name} x, {name} y WHERE x.id = {one} AND y.id = {two}")
+            }
+            24 => {
+                let condition = self.where_key(table);
+                format!("UPDATE {name} SET v = (SELECT max(v) FROM {name}) - 1 WHERE {condition}")
+            }
+            25 => {
+                let (id, f) = (self.column(table, "id"), self.column(table, "f"));
+                format!("UPDATE {name} SET f = {f} WHERE id = {id}")
             }
             22 => {
                 let id = self.column(other, "id");
