@@ -124,7 +124,7 @@ fn captured_changes_touch_whoever_would_have_seen_them() {
         ("DELETE FROM late WHERE id = 1", "INSERT INTO late VALUES (2, 7)", true),
         ("DELETE FROM late WHERE id = 1", "INSERT INTO late VALUES (2, 8)", false),
         ("UPDATE real_key SET v = 1", "SELECT * FROM real_key WHERE id = 5", true),
-        ("UPDATE real_key SET v = 1", "SELECT * FROM real_key WHERE id = 5.5", false),
+        ("UPDATE real_key SET v = 1", "SELECT * FROM real_key WHERE id = 6.0", false),
         ("DELETE FROM parent WHERE id = 1", "SELECT * FROM child WHERE id = 7", true),
         ("DELETE FROM parent WHERE id = 1", "SELECT * FROM child WHERE id = 8", false),
         ("DELETE FROM parent WHERE id = 1", "INSERT INTO child VALUES (8, 1)", true),

@@ -6,22 +6,19 @@
 //! 1. No views and no triggers are in it, and the text is understood.
 //! 2. The text names the table once, as the target or in the outermost FROM, or not at all and a foreign key of the
 //!    target refers to it.
-//! 3. The whole key is fixed by equalities that must hold, or by the values of an INSERT.
-//! 4. SQLite looks up the row by that key alone, or may evaluate the conditions for any row without an error or a
-//!    side effect (then it does not matter which rows it looks at).
+//! 3. The whole key is fixed by the values of an INSERT, or by conditions that must hold (see `narrow`).
 
 use super::facts::{Done, Facts, SEQUENCES, changes_key};
 use super::key::{Added, Affinity, Bound, Operand, Part, Source, bind};
-use super::schema::{Column, ForeignKey, Key, Kind, Schema, Table};
+use super::narrow::{KEYS_MAX, keys};
+use super::row::{Row, is_null, new_key, parent_key, parts, rows_by_column};
+use super::schema::{ForeignKey, Key, Kind, Schema, Table};
 use super::shape::{Act, Shape, Sources};
 use super::template::{Action, Name, OnNull, Rows, Template, Touch};
 use super::{Access, space};
 use crate::transaction::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-
-/// Rows by key of one statement; more are all rows.
-const KEYS_MAX: usize = 64;
 
 pub(super) fn derive(sql: &str, schema: &Schema, actions: &[Action<'_>]) -> Template {
     let Some(mut facts) = Facts::of(schema, actions) else { return Template::everything() };
@@ -68,9 +65,6 @@ struct Deriving<'a> {
     facts: &'a Facts,
     touches: Vec<Touch>,
 }
-
-/// Values of one row's columns, by position: known, or known to be unknown.
-type Row<'a> = HashMap<usize, Option<&'a Operand>>;
 
 impl<'a> Deriving<'a> {
     /// The one table that the text changes.
@@ -157,7 +151,8 @@ impl<'a> Deriving<'a> {
             0 if target.is_some_and(|target| is_parent_only(target, name)) && !self.carries_along() => {}
             // The rest of it is told by `change`.
             1 if is_target => {}
-            1 => match place_of(&shape.sources, name).and_then(|place| self.keys(&shape.sources, place, table)) {
+            1 => match place_of(&shape.sources, name).and_then(|place| keys(self.schema, &shape.sources, place, table))
+            {
                 Some(keys) => self.keyed(table, Access::Read, keys, OnNull::Nothing),
                 None => self.all(table, Access::Read),
             },
@@ -180,49 +175,6 @@ impl<'a> Deriving<'a> {
         }
     }
 
-    /// The keys to which a FROM clause narrows the rows that matter of a place (see the head of this file).
-    fn keys(&self, sources: &Sources, place: usize, table: &Table) -> Option<Vec<Box<[Part]>>> {
-        let columns = table.key_columns()?;
-        let mut aliases: Vec<&str> = sources.places.iter().map(|place| place.alias.as_str()).collect();
-        aliases.sort_unstable();
-        if aliases.windows(2).any(|pair| pair[0] == pair[1]) {
-            return None;
-        }
-        let mut choices: Vec<(&Column, &[Operand])> = Vec::new();
-        let mut looked_up = sources.places.len() == 1 && !sources.others;
-        for column in columns {
-            let name = &*table.columns[*column].name;
-            let mut fixing = sources.equalities.iter().filter(|equality| {
-                equality.column == name
-                    && equality.only.is_none_or(|only| only == place)
-                    && self.means(sources, equality.qualifier.as_deref(), name, place)
-            });
-            let equality = fixing.next()?;
-            // Of two values SQLite may look up either row.
-            looked_up &= equality.values.len() == 1 && fixing.next().is_none();
-            choices.push((&table.columns[*column], &equality.values));
-        }
-        // Other unique indexes may be fixed too, and more than three columns it does not look up at once.
-        looked_up &= matches!(table.key, Key::Rowid(_)) || table.unique.is_empty() && columns.len() <= 3;
-        if !looked_up && !sources.harmless {
-            return None;
-        }
-        combinations(&choices)
-    }
-
-    /// Whether a column's name is one of this place.
-    fn means(&self, sources: &Sources, qualifier: Option<&str>, column: &str, place: usize) -> bool {
-        match qualifier {
-            Some(qualifier) => sources.places[place].alias == qualifier,
-            None if sources.places.len() == 1 && !sources.others => true,
-            None => {
-                let has = |table: &str| self.schema.table(table).is_none_or(|table| table.column(column).is_some());
-                !sources.others
-                    && sources.places.iter().enumerate().all(|(at, other)| at == place || !has(&other.table))
-            }
-        }
-    }
-
     /// What the statement does to its target.
     fn change(&mut self, shape: &Shape, target: &'a Table) {
         let Some(done) = self.facts.tables.get(&*target.name.to_ascii_lowercase()) else { return };
@@ -230,7 +182,7 @@ impl<'a> Deriving<'a> {
         match &shape.act {
             Act::Select => {}
             Act::Delete => {
-                let keys = if named_once { self.keys(&shape.sources, 0, target) } else { None };
+                let keys = if named_once { keys(self.schema, &shape.sources, 0, target) } else { None };
                 match keys {
                     Some(keys) => {
                         self.keyed(target, Access::Write, keys, OnNull::Nothing);
@@ -241,7 +193,7 @@ impl<'a> Deriving<'a> {
             }
             Act::Update { set, resolves_conflicts } => {
                 let narrow = named_once && !resolves_conflicts && !target.resolves_conflicts;
-                let keys = if narrow { self.keys(&shape.sources, 0, target) } else { None };
+                let keys = if narrow { keys(self.schema, &shape.sources, 0, target) } else { None };
                 self.update(target, done, set, keys);
             }
             Act::Insert { columns, rows, resolves_conflicts, .. } => {
@@ -449,26 +401,6 @@ fn fix(touch: &mut Touch) {
     }
 }
 
-fn is_null(part: &Part) -> bool {
-    matches!(part.operand.source, Source::Constant(Value::Null))
-}
-
-/// The key of the parent's row that a foreign key of a child's row names.
-fn parent_key(child: &Table, foreign_key: &ForeignKey, parent: &Table, row: &Row<'_>) -> Option<Box<[Part]>> {
-    let referenced = parent.referenced(foreign_key)?;
-    let key = parent.key_columns().filter(|key| key.len() == referenced.len())?;
-    let part = |column: &usize| {
-        let at = referenced.iter().position(|other| other == column)?;
-        let own = *foreign_key.columns.get(at)?;
-        let affinity = parent.columns[*column].affinity;
-        // The child's column converts it first.
-        let same = child.columns[own].affinity == affinity && !child.columns[own].generated;
-        let operand = row.get(&own).copied().flatten().filter(|_| same)?.clone();
-        Some(Part { operand, affinity })
-    };
-    key.iter().map(part).collect()
-}
-
 fn place_of(sources: &Sources, table: &str) -> Option<usize> {
     sources.places.iter().position(|place| place.table == table)
 }
@@ -476,65 +408,4 @@ fn place_of(sources: &Sources, table: &str) -> Option<usize> {
 /// Whether a table is touched only because foreign keys of the target refer to it.
 fn is_parent_only(target: &Table, name: &str) -> bool {
     target.foreign_keys.iter().any(|key| &*key.parent == name)
-}
-
-/// Values of these columns in a new row; none if one is not known. What is not mentioned is NULL if there is no default.
-fn parts(table: &Table, columns: &[usize], row: &Row<'_>) -> Option<Box<[Part]>> {
-    let part = |column: &usize| {
-        let declared = &table.columns[*column];
-        let null = || Operand { source: Source::Constant(Value::Null), characters_max: None };
-        let operand = match row.get(column) {
-            Some(value) => (*value)?.clone(),
-            None if declared.has_default || declared.generated => return None,
-            None => null(),
-        };
-        Some(Part { operand, affinity: declared.affinity })
-    };
-    columns.iter().map(part).collect()
-}
-
-/// The one old key with the columns that are set.
-fn new_key(table: &Table, columns: &[usize], old: &[Box<[Part]>], row: &Row<'_>) -> Option<Box<[Part]>> {
-    let [old] = old else { return None };
-    let part = |(column, old): (&usize, &Part)| match row.get(column) {
-        None => Some(old.clone()),
-        Some(value) => Some(Part { operand: (*value)?.clone(), affinity: table.columns[*column].affinity }),
-    };
-    columns.iter().zip(old).map(part).collect()
-}
-
-/// The rows of an INSERT by column; none if a column is not one of the table's.
-fn rows_by_column<'r>(table: &Table, columns: &[String], rows: &'r [Vec<Option<Operand>>]) -> Option<Vec<Row<'r>>> {
-    let positions: Vec<usize> = if columns.is_empty() {
-        (0..table.columns.len()).filter(|at| !table.columns[*at].generated).collect()
-    } else {
-        columns.iter().map(|name| table.column(name)).collect::<Option<_>>()?
-    };
-    let row = |values: &'r Vec<Option<Operand>>| {
-        let mut row = Row::new();
-        for (column, value) in positions.iter().zip(values) {
-            // The first of two values for one column counts in SQLite; it is not worth knowing.
-            if row.insert(*column, value.as_ref()).is_some() {
-                return None;
-            }
-        }
-        (values.len() == positions.len()).then_some(row)
-    };
-    rows.iter().map(row).collect()
-}
-
-/// Every combination of the values that the columns may have.
-fn combinations(choices: &[(&Column, &[Operand])]) -> Option<Vec<Box<[Part]>>> {
-    let mut keys: Vec<Vec<Part>> = vec![Vec::new()];
-    for (column, values) in choices {
-        if keys.len() * values.len() > KEYS_MAX {
-            return None;
-        }
-        let extended = |key: &Vec<Part>| {
-            let part = |operand: &Operand| Part { operand: operand.clone(), affinity: column.affinity };
-            values.iter().map(|value| key.iter().cloned().chain([part(value)]).collect()).collect::<Vec<_>>()
-        };
-        keys = keys.iter().flat_map(extended).collect();
-    }
-    Some(keys.into_iter().map(Vec::into_boxed_slice).collect())
 }

@@ -21,9 +21,12 @@
 
 mod changes;
 mod derive;
+mod expr;
 mod facts;
 mod key;
 mod load;
+mod narrow;
+mod row;
 mod schema;
 mod shape;
 mod template;

@@ -190,7 +190,9 @@ impl Touch {
             Rows::Fixed(_) => self.name.columns.join(", "),
             _ => "*".into(),
         };
-        bound.is_none_or(|bound| self.item(bound).is_some()).then(|| format!("{verb} {}{index}({key})", self.name.table))
+        bound
+            .is_none_or(|bound| self.item(bound).is_some())
+            .then(|| format!("{verb} {}{index}({key})", self.name.table))
     }
 }
 
@@ -221,7 +223,8 @@ fn shown(part: &Part, bound: Option<&Bound<'_>>) -> String {
         }
         Value::Text(text) => format!("'{}'", text.replace('\'', "''")),
         Value::Blob(bytes) => {
-            let digits: String = bytes.iter().take(SHOWN_CHARACTERS_MAX / 2).map(|byte| format!("{byte:02x}")).collect();
+            let digits: String =
+                bytes.iter().take(SHOWN_CHARACTERS_MAX / 2).map(|byte| format!("{byte:02x}")).collect();
             format!("X'{digits}{}'", if bytes.len() > SHOWN_CHARACTERS_MAX / 2 { ".." } else { "" })
         }
     }

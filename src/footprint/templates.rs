@@ -2,7 +2,7 @@
 
 use super::{Footprint, Item, Template};
 use crate::page::Hash;
-use crate::transaction::{Operation, Statement, Transaction};
+use crate::transaction::{Operation, Statement, Transaction, Value};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ const ROWS_MAX: usize = 1_000;
 #[derive(Debug, Default)]
 pub struct Templates {
     schema: Option<Hash>,
-    texts: HashMap<Arc<str>, Arc<Template>>,
+    texts: HashMap<Arc<str>, Template>,
     texts_max: usize,
 }
 
@@ -32,7 +32,7 @@ impl Templates {
         if self.texts.len() >= self.texts_max && !self.texts.contains_key(sql) {
             self.texts.clear();
         }
-        self.texts.entry(sql.clone()).or_insert_with(|| Arc::new(derive(sql)))
+        self.texts.entry(sql.clone()).or_insert_with(|| derive(sql))
     }
 
     /// What a transaction touches under the schema with this hash. `derive` is asked for the templates of new texts.
@@ -82,7 +82,7 @@ impl Templates {
     }
 }
 
-fn bind_rows(template: &Template, rows: &[Vec<crate::transaction::Value>], drawn: &[i64], items: &mut Vec<Item>) {
+fn bind_rows(template: &Template, rows: &[Vec<Value>], drawn: &[i64], items: &mut Vec<Item>) {
     if rows.len() > ROWS_MAX {
         return template.bind_all(items);
     }
