@@ -29,9 +29,9 @@ fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-fn options(cache_bytes: u64) -> Options {
+fn options(cache_bytes: u64, workers: usize) -> Options {
     let engine = engine::Options { cache_bytes, ..engine::Options::default() };
-    Options { engine, ..Options::default() }
+    Options { engine, workers, ..Options::default() }
 }
 
 /// Memory of the replica with files; the database is many times larger.
@@ -215,9 +215,10 @@ struct Pack {
 impl Pack {
     fn new() -> Self {
         let files = Files::new();
+        let caches = [(12 * 4096, 1), (200 << 20, 2), (1 << 20, 4)];
         let mut replicas: Vec<Replica> =
-            [12 * 4096, 200 << 20, 1 << 20].map(|cache| Replica::create(options(cache)).unwrap()).into();
-        replicas.push(Replica::create(Options { home: Some(files.clone()), ..options(16 * 4096) }).unwrap());
+            caches.map(|(cache, workers)| Replica::create(options(cache, workers)).unwrap()).into();
+        replicas.push(Replica::create(Options { home: Some(files.clone()), ..options(16 * 4096, 2) }).unwrap());
         let mut pack = Pack {
             replicas,
             files,
@@ -400,7 +401,7 @@ impl Pack {
     fn open_files(&mut self, dead: Replica) -> Replica {
         let newest = dead.newest();
         drop(dead);
-        let mut replica = self.files.open(options(16 * 4096));
+        let mut replica = self.files.open(options(16 * 4096, 2));
         let first = self.index - self.log.len() as u64 + 1;
         for (index, (batch, before)) in (first..).zip(&self.log) {
             let executed = replica.execute(log_id(index), batch, &Mode::Planned).unwrap();
@@ -425,7 +426,7 @@ impl Pack {
 fn again_over(dead: &Replica, index: u64) -> Replica {
     let databases = dead.at(index).unwrap().databases.into_iter();
     let snapshots = databases.map(|(name, version)| (name, version.snapshot)).collect();
-    Replica::over(options(64 * 4096), snapshots, dead.newest()).unwrap()
+    Replica::over(options(64 * 4096, 3), snapshots, dead.newest()).unwrap()
 }
 
 /// Runs a transaction on stock SQLite and compares whether it commits.
@@ -640,6 +641,9 @@ impl Story {
             self.drawn,
             self.pack.executed_again,
         );
+        let fared = self.pack.replicas[1].fared();
+        println!("parallel parts: {fared:?}");
+        assert!(fared.applied > 0 && fared.conflicted > 0 && fared.unfit > 0, "{fared:?}");
         assert!(self.counts[0] > self.counts[1] && self.counts[2] > 0 && self.rounds > 0);
         assert!(self.drawn.iter().all(|drawn| *drawn > 0), "{:?}", self.drawn);
         assert!(self.pack.executed_again > 0, "no restart from files had anything to execute");

@@ -108,6 +108,29 @@ impl Connection {
         Connection::over(View::new(snapshot), Role::View, options)
     }
 
+    /// A view that tells what rows its statements change ([`Connection::take_changes`]).
+    pub fn speculating(snapshot: &Snapshot, options: Options) -> Result<Self, LocalError> {
+        let connection = Connection::over(View::new(snapshot), Role::View, options)?;
+        connection.sqlite.record_changes();
+        Ok(connection)
+    }
+
+    /// A connection that writes changes of rows to the canonical state which happened elsewhere: no trigger fires, and
+    /// foreign keys were looked at where they happened.
+    pub fn applying(view: View, options: Options) -> Result<Self, LocalError> {
+        let connection = Connection::over(view, Role::Canonical, options)?;
+        for switch in [Switch::ForeignKeys, Switch::Triggers] {
+            connection.sqlite.set(switch, false).map_err(local)?;
+        }
+        Ok(connection)
+    }
+
+    /// Changes of rows since the last call, and begins anew with at most `changes_max`. None if there were more than
+    /// that.
+    pub fn take_changes(&mut self, changes_max: usize) -> Option<Vec<RowChange>> {
+        self.sqlite.take_changes(changes_max)
+    }
+
     fn over(view: View, role: Role, options: Options) -> Result<Self, LocalError> {
         let view = Rc::new(view);
         let name = view.name().to_string();
@@ -377,6 +400,24 @@ impl Connection {
         };
         self.give_back(prepared);
         result
+    }
+
+    /// How it was set up.
+    pub fn options(&self) -> Options {
+        self.options
+    }
+
+    /// Runs an INSERT, UPDATE or DELETE of EveSQL's own. How many rows it changed, and the rowid of the newest row.
+    pub fn change(&mut self, sql: &str, parameters: &[ValueRef<'_>]) -> Result<(u64, i64), Failure> {
+        let _trusted = self.allowed.trust();
+        let mut prepared = self.prepare(sql)?;
+        self.sqlite.set_step_budget(u64::MAX);
+        let statement = &mut prepared.statement;
+        let bound = parameters.iter().enumerate().try_for_each(|(at, value)| statement.bind(at + 1, *value));
+        let stepped = bound.and_then(|()| statement.step());
+        let changed = (self.sqlite.changes(), self.sqlite.last_insert_rowid());
+        self.give_back(prepared);
+        stepped.map(|_| changed).map_err(Failure::from)
     }
 
     /// Tells the connection that its pages have a schema of this hash now. If it has another one loaded,

@@ -2,7 +2,7 @@
 
 use super::transaction::{Place, Trouble};
 use super::{Databases, Drill, Replica, Version, state_root};
-use crate::batch::Batch;
+use crate::batch::{Batch, Group};
 use crate::engine::{Failure, LocalError};
 use crate::page::Hash;
 use crate::token::{LogId, Mode};
@@ -77,11 +77,18 @@ impl Replica {
         let mut outcomes = vec![Outcome::Void; batch.transactions.len()];
         let mut groups = plan_order(batch);
         if let Mode::Replay { void } = mode {
-            groups.iter_mut().for_each(|group| group.retain(|position| !void.contains(position)));
+            // The plainest path there is: in order, one after the other.
+            for group in &mut groups {
+                let positions = std::mem::take(&mut group.parallel).into_iter().chain(std::mem::take(&mut group.direct));
+                group.direct = positions.filter(|position| !void.contains(position)).collect();
+            }
             self.note_void(batch, void);
         }
         if drill == Some(Drill::Misorder) {
-            groups.iter_mut().for_each(|group| group.reverse());
+            for group in &mut groups {
+                group.parallel.reverse();
+                group.direct.reverse();
+            }
         }
         if drill == Some(Drill::OutOfMemory)
             && let Some(database) = self.databases.values().next()
@@ -89,8 +96,14 @@ impl Replica {
             database.refuse_page()?;
         }
         let count = groups.len();
-        for (number, group) in groups.iter().enumerate() {
-            self.run_group(log_id.index, batch, group, &mut outcomes)?;
+        for (number, group) in groups.into_iter().enumerate() {
+            let mut direct = group.direct;
+            if !group.parallel.is_empty() {
+                let mut left = self.run_parallel(log_id.index, batch, &group.parallel, &mut outcomes)?;
+                left.append(&mut direct);
+                direct = left;
+            }
+            self.run_group(log_id.index, batch, &direct, &mut outcomes)?;
             if number + 1 == count {
                 self.write_once(log_id.index)?;
             }
@@ -168,11 +181,11 @@ impl Replica {
         }
     }
 
-    fn noted(&self) -> BTreeMap<Arc<str>, Vec<TransactionId>> {
+    pub(super) fn noted(&self) -> BTreeMap<Arc<str>, Vec<TransactionId>> {
         self.databases.iter().map(|(name, database)| (name.clone(), database.once.pending().to_vec())).collect()
     }
 
-    fn resume(&mut self, noted: &BTreeMap<Arc<str>, Vec<TransactionId>>) {
+    pub(super) fn resume(&mut self, noted: &BTreeMap<Arc<str>, Vec<TransactionId>>) {
         for (name, ids) in noted {
             if let Some(database) = self.databases.get_mut(name) {
                 database.once.resume(ids);
@@ -202,20 +215,20 @@ impl Replica {
 /// Positions in the order in which they take effect, group by group: a group's parallel part, then its
 /// direct one. What a plan names twice counts once, what it does not name comes last: a plan decides about
 /// order, never about whether a transaction runs.
-fn plan_order(batch: &Batch) -> Vec<Vec<u32>> {
+fn plan_order(batch: &Batch) -> Vec<Group> {
     let mut is_left = vec![true; batch.transactions.len()];
     let mut take = |position: &u32| {
         let left = is_left.get_mut(*position as usize)?;
         std::mem::take(left).then_some(*position)
     };
-    let mut groups: Vec<Vec<u32>> = Vec::with_capacity(batch.plan.groups.len() + 1);
+    let mut groups: Vec<Group> = Vec::with_capacity(batch.plan.groups.len() + 1);
     for group in &batch.plan.groups {
-        // The parallel part runs as the direct one until worker views execute it; order and result are these.
-        groups.push(group.parallel.iter().chain(&group.direct).filter_map(&mut take).collect());
+        let parallel = group.parallel.iter().filter_map(&mut take).collect();
+        groups.push(Group { parallel, direct: group.direct.iter().filter_map(&mut take).collect() });
     }
     let rest: Vec<u32> = (0..batch.transactions.len() as u32).filter_map(|position| take(&position)).collect();
     if !rest.is_empty() || groups.is_empty() {
-        groups.push(rest);
+        groups.push(Group { parallel: Vec::new(), direct: rest });
     }
     groups
 }

@@ -3,6 +3,7 @@
 use super::Options;
 use super::accepted::DatabaseVersion;
 use super::once::Once;
+use super::parallel::Parallel;
 use crate::catalog::{self, Catalog};
 use crate::engine::{Connection, Failure, LocalError};
 use crate::page::{Hash, Page, PageNumber};
@@ -17,6 +18,8 @@ pub(super) struct Database {
     pub once: Once,
     /// Whether BEGIN was said.
     pub is_open: bool,
+    /// For the parallel mode: what it knows of the schema, and the connection that applies.
+    pub parallel: Parallel,
 }
 
 impl Database {
@@ -25,7 +28,7 @@ impl Database {
         let store = options.new_store(name)?;
         let connection = Connection::canonical(View::canonical(&store), options.engine)?;
         let mut database =
-            Database { store, connection, catalog: Arc::new(Catalog::empty()), once: Once::default(), is_open: false };
+            Database { store, connection, catalog: Arc::new(Catalog::empty()), once: Once::default(), is_open: false, parallel: Parallel::default() };
         database.set_up().map_err(Failure::into_local)?;
         database.publish()?;
         database.connection.schema_hash()?;
@@ -48,7 +51,7 @@ impl Database {
         store.roll_back(snapshot)?;
         let connection = Connection::canonical(View::canonical(&store), options.engine)?;
         let mut database =
-            Database { store, connection, catalog: Arc::new(Catalog::empty()), once: Once::default(), is_open: false };
+            Database { store, connection, catalog: Arc::new(Catalog::empty()), once: Once::default(), is_open: false, parallel: Parallel::default() };
         database.learn()?;
         Ok(database)
     }
@@ -58,7 +61,7 @@ impl Database {
         let placeholder = PageStore::in_memory(options.store.clone());
         let connection = Connection::canonical(View::canonical(&placeholder), options.engine)?;
         let (store, catalog) = (snapshot.store().clone(), Arc::new(Catalog::empty()));
-        Ok(Database { store, connection, catalog, once: Once::default(), is_open: false })
+        Ok(Database { store, connection, catalog, once: Once::default(), is_open: false, parallel: Parallel::default() })
     }
 
     /// Reads everything that is remembered of the pages, which are others than before.
@@ -81,6 +84,7 @@ impl Database {
         // Nothing that the old connection remembers is of use, and it may never have read these pages.
         self.connection = Connection::canonical(View::canonical(&self.store), options.engine)?;
         self.is_open = false;
+        self.parallel = Parallel::default();
         self.learn()
     }
 
@@ -112,6 +116,11 @@ impl Database {
         Ok(self.store.publish(self.connection.viewed()?)?)
     }
 
+    /// The pages, for another canonical connection.
+    pub fn store(&self) -> &Arc<PageStore> {
+        &self.store
+    }
+
     /// The newest version.
     pub fn version(&mut self) -> Result<DatabaseVersion, LocalError> {
         let schema = self.connection.schema_hash()?;
@@ -124,6 +133,8 @@ impl Database {
             self.connection.control("ROLLBACK").map_err(Failure::into_local)?;
         }
         self.is_open = false;
+        // Before the store rolls back: its connection may be inside a transaction.
+        self.parallel.applier = None;
         self.store.roll_back(&version.snapshot)?;
         // Also where the hash is the same: SQLite may hold statistics or a schema that were rolled back.
         self.connection.renew_schema().map_err(Failure::into_local)?;

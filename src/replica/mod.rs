@@ -20,17 +20,22 @@
 //! Does not know: how batches come about, tokens, the network, the Postgres face.
 
 mod accepted;
+mod apply;
 mod batch;
 mod certify;
 mod database;
 mod divergence;
 mod once;
+mod parallel;
 mod repair;
+mod speculate;
 mod transaction;
+mod workers;
 
 pub use crate::token::Mode;
 pub use accepted::{AcceptedState, DatabaseVersion, state_root};
 pub use batch::{Executed, Spent};
+pub use parallel::Fared;
 pub use repair::Replaced;
 
 use crate::catalog::Catalog;
@@ -39,6 +44,7 @@ use crate::page::{Hash, PageNumber};
 use crate::page_store::{PageStore, Snapshot, StoreError, StoreOptions};
 use crate::token::{Accepted, LogId};
 use database::Database;
+use workers::Workers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -62,6 +68,9 @@ pub struct Options {
     pub store: StoreOptions,
     /// Where new databases are kept; in memory alone without it.
     pub home: Option<Arc<dyn Home>>,
+    /// Threads that run the parallel parts of plans, the replica's own one included; 0 counts as 1. No result depends
+    /// on it.
+    pub workers: usize,
 }
 
 impl Options {
@@ -130,6 +139,9 @@ pub struct Replica {
     accepted: watch::Sender<Arc<AcceptedState>>,
     drill: Option<Drill>,
     spent: Spent,
+    /// From the first parallel part on.
+    workers: Option<Workers>,
+    fared: Fared,
 }
 
 impl Replica {
@@ -195,6 +207,8 @@ impl Replica {
             accepted: watch::Sender::new(Arc::new(state)),
             drill: None,
             spent: Spent::default(),
+            workers: None,
+            fared: Fared::default(),
         })
     }
 
@@ -206,6 +220,8 @@ impl Replica {
             accepted: watch::Sender::new(Arc::new(AcceptedState::default())),
             drill: None,
             spent: Spent::default(),
+            workers: None,
+            fared: Fared::default(),
         };
         let databases = replica.current()?;
         let root = state_root(&databases);
@@ -268,6 +284,16 @@ impl Replica {
     /// Where the time of this replica's executor went.
     pub fn spent(&self) -> Spent {
         self.spent
+    }
+
+    /// How the transactions of parallel parts fared since this replica began.
+    pub fn fared(&self) -> Fared {
+        self.fared
+    }
+
+    fn workers(&mut self) -> &mut Workers {
+        let Options { workers, engine, .. } = &self.options;
+        self.workers.get_or_insert_with(|| Workers::new(*workers, *engine))
     }
 
     /// Does something wrong to the next batch, on purpose.

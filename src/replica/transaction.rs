@@ -3,7 +3,7 @@
 use super::Replica;
 use super::certify::{Judged, judge};
 use super::database::Database;
-use crate::engine::{Context, Draws, Failure, LocalError};
+use crate::engine::{Connection, Context, Draws, Failure, LocalError};
 use crate::transaction::{Answer, ONCE_WINDOW, Operation, Outcome, SqlError, Statement, Transaction};
 
 /// The savepoint that holds one transaction inside its group.
@@ -53,19 +53,15 @@ impl Replica {
         place: Place,
         spoiler: Option<&SqlError>,
     ) -> Result<Outcome, Trouble> {
-        let (index, expires) = (place.log_index, transaction.expires_at_index);
-        if index > expires || expires - index > ONCE_WINDOW {
+        if is_expired(transaction, place.log_index) {
             return Ok(Outcome::Expired);
         }
         let Some(database) = self.databases.get_mut(&transaction.database) else {
             let message = format!("database \"{}\" does not exist", transaction.database);
             return Ok(Outcome::Failed { operation: 0, error: SqlError::new("3D000", message) });
         };
-        if database.once.contains(&transaction.id) {
-            return Ok(Outcome::AlreadyDone);
-        }
-        if transaction.catalog != database.catalog.version {
-            return Ok(Outcome::Stale);
+        if let Some(outcome) = database.admits(transaction, place.log_index) {
+            return Ok(outcome);
         }
         database.once.note(transaction.id);
         if let Some(error) = spoiler {
@@ -100,12 +96,30 @@ impl Replica {
     }
 }
 
+fn is_expired(transaction: &Transaction, index: u64) -> bool {
+    let expires = transaction.expires_at_index;
+    index > expires || expires - index > ONCE_WINDOW
+}
+
 impl Database {
+    /// Why a transaction does not run at all, if it does not.
+    pub(super) fn admits(&self, transaction: &Transaction, log_index: u64) -> Option<Outcome> {
+        if is_expired(transaction, log_index) {
+            Some(Outcome::Expired)
+        } else if self.once.contains(&transaction.id) {
+            Some(Outcome::AlreadyDone)
+        } else if transaction.catalog != self.catalog.version {
+            Some(Outcome::Stale)
+        } else {
+            None
+        }
+    }
+
     fn run(&mut self, transaction: &Transaction, place: Place) -> Result<Outcome, Trouble> {
         self.connection.begin_context(context(transaction, place));
         self.begin()?;
         self.connection.control(SAVEPOINT)?;
-        let outcome = self.run_operations(transaction)?;
+        let outcome = run_operations(&mut self.connection, transaction)?;
         if !matches!(outcome, Outcome::Committed(_)) {
             self.connection.control(ROLL_BACK)?;
         }
@@ -118,72 +132,74 @@ impl Database {
         }
         Ok(outcome)
     }
+}
 
-    fn run_operations(&mut self, transaction: &Transaction) -> Result<Outcome, Trouble> {
-        let mut answers = Vec::with_capacity(transaction.operations.len());
-        for (operation, step) in transaction.operations.iter().enumerate() {
-            let operation = operation as u32;
-            let judged = match step {
-                Operation::Statement(statement) => self.run_statement(operation, statement, &mut answers)?,
-                Operation::Savepoint(sql) => self.run_savepoint(sql)?,
-                Operation::CreateDatabase(_) | Operation::DropDatabase(_) => {
-                    let message = "CREATE DATABASE and DROP DATABASE cannot run inside a transaction block";
-                    Judged::Failed(SqlError::new("25001", message))
-                }
-            };
-            match judged {
-                Judged::Stands => {}
-                Judged::Failed(error) => return Ok(Outcome::Failed { operation, error }),
-                Judged::Differs { place } => return Ok(Outcome::Conflict { operation, place }),
+/// Runs the operations inside an open SQL transaction, up to the first that fails or whose answer is not the one that
+/// the client saw. Nothing is rolled back here.
+pub(super) fn run_operations(connection: &mut Connection, transaction: &Transaction) -> Result<Outcome, Trouble> {
+    let mut answers = Vec::with_capacity(transaction.operations.len());
+    for (operation, step) in transaction.operations.iter().enumerate() {
+        let operation = operation as u32;
+        let judged = match step {
+            Operation::Statement(statement) => run_statement(connection, operation, statement, &mut answers)?,
+            Operation::Savepoint(sql) => run_savepoint(connection, sql)?,
+            Operation::CreateDatabase(_) | Operation::DropDatabase(_) => {
+                let message = "CREATE DATABASE and DROP DATABASE cannot run inside a transaction block";
+                Judged::Failed(SqlError::new("25001", message))
             }
-        }
-        if self.connection.has_deferred_violations() {
-            let operation = transaction.operations.len().saturating_sub(1) as u32;
-            let error = SqlError::new("23503", "FOREIGN KEY constraint failed");
-            return Ok(Outcome::Failed { operation, error });
-        }
-        Ok(Outcome::Committed(answers))
-    }
-
-    fn run_statement(
-        &mut self,
-        operation: u32,
-        statement: &Statement,
-        answers: &mut Vec<Answer>,
-    ) -> Result<Judged, Trouble> {
-        let Statement { sql, parameters, rows, drawn, system_values, seen, seen_outline, .. } = statement;
-        self.connection.begin_statement(operation, drawn, system_values);
-        let answer = self.connection.answer(sql, parameters, rows.as_deref());
-        let answer = answer.and_then(|answer| self.connection.end_statement().map(|_| answer));
-        let answer = self.sort(answer)?;
-        let judged = judge(&answer, *seen, seen_outline);
-        // An answer that was certified need not travel: its client has it.
-        answers.push(answer.ok().filter(|_| seen.is_none()).unwrap_or_default());
-        Ok(judged)
-    }
-
-    fn run_savepoint(&mut self, sql: &std::sync::Arc<str>) -> Result<Judged, Trouble> {
-        let answer = self.connection.answer(std::slice::from_ref(sql), &[], None);
-        Ok(self.sort(answer)?.map_or_else(Judged::Failed, |_| Judged::Stands))
-    }
-
-    /// Answers and errors that are answers on one side, trouble on the other.
-    fn sort(&self, answer: Result<Answer, Failure>) -> Result<Result<Answer, SqlError>, Trouble> {
-        let answer = match answer {
-            Err(Failure::Local(error)) => return Err(Trouble::Local(error)),
-            Err(Failure::Sql(error)) => Err(error),
-            Ok(answer) => Ok(answer),
         };
-        if self.connection.is_autocommit() {
-            let default = || SqlError::new("40000", "the statement ended the transaction");
-            return Err(Trouble::GroupLost(answer.err().unwrap_or_else(default)));
+        match judged {
+            Judged::Stands => {}
+            Judged::Failed(error) => return Ok(Outcome::Failed { operation, error }),
+            Judged::Differs { place } => return Ok(Outcome::Conflict { operation, place }),
         }
-        Ok(answer)
     }
+    if connection.has_deferred_violations() {
+        let operation = transaction.operations.len().saturating_sub(1) as u32;
+        let error = SqlError::new("23503", "FOREIGN KEY constraint failed");
+        return Ok(Outcome::Failed { operation, error });
+    }
+    Ok(Outcome::Committed(answers))
+}
+
+fn run_statement(
+    connection: &mut Connection,
+    operation: u32,
+    statement: &Statement,
+    answers: &mut Vec<Answer>,
+) -> Result<Judged, Trouble> {
+    let Statement { sql, parameters, rows, drawn, system_values, seen, seen_outline, .. } = statement;
+    connection.begin_statement(operation, drawn, system_values);
+    let answer = connection.answer(sql, parameters, rows.as_deref());
+    let answer = answer.and_then(|answer| connection.end_statement().map(|_| answer));
+    let answer = sort(connection, answer)?;
+    let judged = judge(&answer, *seen, seen_outline);
+    // An answer that was certified need not travel: its client has it.
+    answers.push(answer.ok().filter(|_| seen.is_none()).unwrap_or_default());
+    Ok(judged)
+}
+
+fn run_savepoint(connection: &mut Connection, sql: &std::sync::Arc<str>) -> Result<Judged, Trouble> {
+    let answer = connection.answer(std::slice::from_ref(sql), &[], None);
+    Ok(sort(connection, answer)?.map_or_else(Judged::Failed, |_| Judged::Stands))
+}
+
+/// Answers and errors that are answers on one side, trouble on the other.
+fn sort(connection: &Connection, answer: Result<Answer, Failure>) -> Result<Result<Answer, SqlError>, Trouble> {
+    let answer = match answer {
+        Err(Failure::Local(error)) => return Err(Trouble::Local(error)),
+        Err(Failure::Sql(error)) => Err(error),
+        Ok(answer) => Ok(answer),
+    };
+    if connection.is_autocommit() {
+        let default = || SqlError::new("40000", "the statement ended the transaction");
+        return Err(Trouble::GroupLost(answer.err().unwrap_or_else(default)));
+    }
+    Ok(answer)
 }
 
 /// An interactive transaction brings its own time, seed and draws; a one-shot one gets them from the batch.
-fn context(transaction: &Transaction, place: Place) -> Context {
+pub(super) fn context(transaction: &Transaction, place: Place) -> Context {
     match transaction.begun {
         Some(begun) => Context::new(begun.timestamp_us, begun.seed, Draws::Replay),
         None => {

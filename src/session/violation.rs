@@ -99,7 +99,7 @@ fn duplicate(
     let columns: Vec<i16> = index.keys.iter().map(|key| key.column).collect::<Option<_>>()?;
     let sql = with_last(failed.sql, &replacing(failed.sql.last()?)?);
     let key = connection.attempt(&sql, failed.parameters, failed.rows, |connection, changes| {
-        let gone = |change: &RowChange| change.table == table.sqlite_name && change.new.is_none();
+        let gone = |change: &RowChange| *change.table == *table.sqlite_name && change.new.is_none();
         let row = changes.into_iter().find(gone)?.old?;
         Key::of(connection, table, &columns, &row)
     });
@@ -121,7 +121,7 @@ fn reference(connection: &mut Connection, catalog: &Catalog, failed: &Failed<'_>
     connection.control("PRAGMA defer_foreign_keys=ON").ok()?;
     let found = connection.attempt(&sql, failed.parameters, failed.rows, |connection, changes| {
         changes.iter().find_map(|change| {
-            let table = catalog.tables().find(|table| table.sqlite_name == change.table)?;
+            let table = catalog.tables().find(|table| *table.sqlite_name == *change.table)?;
             missing(connection, catalog, table, change, failed.style)
                 .or_else(|| still_referenced(connection, catalog, table, change, failed.style))
         })

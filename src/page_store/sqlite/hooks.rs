@@ -16,6 +16,8 @@ type Authorizer = Rc<dyn Fn(&Access<'_>) -> bool>;
 #[derive(Default)]
 pub(super) struct Hooks {
     authorizer: RefCell<Option<Box<Authorizer>>>,
+    /// Where the preupdate hook puts changes, if they are recorded for good.
+    pub(super) recording: RefCell<Option<Rc<super::capture::Capture>>>,
 }
 
 /// What a statement is about to be compiled to do.

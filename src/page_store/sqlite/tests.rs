@@ -28,8 +28,11 @@ fn changes_of_rows_are_told_with_the_replaced_ones_first() {
         vec![Value::Integer(1), Value::Text("x".into()), Value::Real(2.5)],
         vec![Value::Integer(2), Value::Text("x".into()), Value::Null],
     );
-    let change = |old: Option<Vec<Value>>, new: Option<Vec<Value>>| RowChange { table: "t".into(), old, new };
-    assert_eq!(changes, [change(Some(old), None), change(None, Some(new))]);
+    let change = |rowids, old: Option<Vec<Value>>, new: Option<Vec<Value>>| {
+        let table = "t".into();
+        RowChange { table, rowids, old, new }
+    };
+    assert_eq!(changes, [change((1, 1), Some(old), None), change((2, 2), None, Some(new))]);
     let (_, changes) = connection.capture(0, || run("DELETE FROM t"));
     assert!(changes.is_empty());
     run("INSERT INTO t VALUES (3, 'y', 1)").expect("without a hook");

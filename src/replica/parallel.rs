@@ -1,0 +1,255 @@
+//! The parallel part of a group (invariant 4): its transactions run ahead on views of the root that the group starts
+//! from, and what they changed is applied in the plan's order, each after a check that nothing before it touches what it
+//! read or wrote. One that fails the check runs in the direct part, and so does every later one that it may conflict with:
+//! the result is that of the plan's order, whatever the mixer believed.
+//!
+//! ```text
+//!   workers   [a]   [c]                   views of the group's root (rule 13)
+//!             [b]      [d]
+//!   replica               a' b' d'  c     a', b', d' applied; c met a row of a's: run directly
+//! ```
+
+use super::Replica;
+use super::apply::{NotApplied, Texts, apply, can_apply};
+use super::database::Database;
+use super::speculate::{Guess, Task};
+use super::transaction::Place;
+use crate::batch::Batch;
+use crate::engine::{Connection, Failure, LocalError};
+use crate::footprint::{ChangeSet, Footprint, Schema, Templates};
+use crate::page::Hash;
+use crate::page_store::View;
+use crate::page_store::sqlite::RowChange;
+use crate::transaction::{Operation, Outcome, Transaction};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Statements whose footprints are remembered.
+const TEXTS_MAX: usize = 4_096;
+
+/// What a database remembers for the parallel mode.
+pub(super) struct Parallel {
+    /// The connection that applies, from its first use on.
+    pub applier: Option<Connection>,
+    schema: Option<(Hash, Arc<Schema>)>,
+    templates: Templates,
+    texts: Texts,
+    is_open: bool,
+}
+
+impl Default for Parallel {
+    fn default() -> Self {
+        let (applier, schema, templates, texts) = (None, None, Templates::new(TEXTS_MAX), Texts::default());
+        Parallel { applier, schema, templates, texts, is_open: false }
+    }
+}
+
+/// How the transactions of parallel parts fared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fared {
+    /// What they had changed ahead was applied.
+    pub applied: u64,
+    /// They ran in their turn: a transaction before them touches their rows.
+    pub conflicted: u64,
+    /// They ran in their turn: they are of a kind that cannot run ahead.
+    pub unfit: u64,
+}
+
+/// A transaction of the parallel part, and what it touches.
+struct Ahead {
+    position: u32,
+    footprint: Footprint,
+}
+
+impl Replica {
+    /// Runs the parallel part of a group and commits it. Returns what is left for the direct part, in the plan's order.
+    pub(super) fn run_parallel(
+        &mut self,
+        log_index: u64,
+        batch: &Batch,
+        positions: &[u32],
+        outcomes: &mut [Outcome],
+    ) -> Result<Vec<u32>, LocalError> {
+        let before = self.current()?;
+        let noted = self.noted();
+        // Only unsound footprints bring anything in here.
+        let mut refused = BTreeSet::new();
+        loop {
+            let mut left = Vec::new();
+            match self.try_parallel(log_index, batch, positions, &refused, outcomes, &mut left)? {
+                None => return Ok(left),
+                Some(position) => {
+                    self.restore(&before)?;
+                    self.resume(&noted);
+                    refused.insert(position);
+                }
+            }
+        }
+    }
+
+    fn try_parallel(
+        &mut self,
+        log_index: u64,
+        batch: &Batch,
+        positions: &[u32],
+        refused: &BTreeSet<u32>,
+        outcomes: &mut [Outcome],
+        left: &mut Vec<u32>,
+    ) -> Result<Option<u32>, LocalError> {
+        let place = |position| Place { log_index, position, timestamp_us: batch.timestamp_us, seed: batch.seed };
+        let mut ahead = Vec::with_capacity(positions.len());
+        let mut tasks = Vec::with_capacity(positions.len());
+        for position in positions {
+            let transaction = &batch.transactions[*position as usize];
+            let footprint = self.footprint(transaction)?;
+            if let Some(database) = self.databases.get_mut(&transaction.database)
+                && !footprint.everything
+                && !refused.contains(position)
+                && database.admits(transaction, log_index).is_none()
+            {
+                let version = database.version()?;
+                tasks.push(Task { transaction: transaction.clone(), place: place(*position), version });
+            }
+            ahead.push(Ahead { position: *position, footprint });
+        }
+        let ran: BTreeSet<u32> = tasks.iter().map(|task| task.place.position).collect();
+        let mut guesses = self.workers().run(tasks).into_iter();
+        let mut changed: BTreeMap<Arc<str>, ChangeSet> = BTreeMap::new();
+        let mut waiting: BTreeMap<Arc<str>, Vec<Footprint>> = BTreeMap::new();
+        let mut fared = Fared::default();
+        for Ahead { position, footprint } in ahead {
+            let transaction = &batch.transactions[position as usize];
+            let name = &transaction.database;
+            // Taken in any case: guesses are in the order of tasks.
+            let guess = if ran.contains(&position) { guesses.next().transpose()? } else { None };
+            let touched = changed.get(name).is_some_and(|changes| changes.touches(&footprint))
+                || waiting.get(name).is_some_and(|those| those.iter().any(|other| other.conflicts(&footprint)));
+            let database = self.databases.get_mut(name);
+            let (Some(database), Some(Guess::Outcome(outcome, changes)), false) = (database, guess, touched) else {
+                fared.conflicted += u64::from(touched);
+                fared.unfit += u64::from(!touched);
+                waiting.entry(name.clone()).or_default().push(footprint);
+                left.push(position);
+                continue;
+            };
+            // The same transaction may stand in the batch twice.
+            if database.once.contains(&transaction.id) {
+                outcomes[position as usize] = Outcome::AlreadyDone;
+                continue;
+            }
+            let (schema, fits) = database.fits(&changes)?;
+            if !fits {
+                fared.unfit += 1;
+                waiting.entry(name.clone()).or_default().push(footprint);
+                left.push(position);
+                continue;
+            }
+            match database.apply(&schema, &changes) {
+                Ok(()) => {}
+                Err(NotApplied::Local(error)) => return Err(error),
+                Err(NotApplied::Differs(reason)) => {
+                    tracing::error!(log_index, position, reason, "a footprint was not sound; the transaction runs alone");
+                    return Ok(Some(position));
+                }
+            }
+            database.once.note(transaction.id);
+            let changes_of = changed.entry(name.clone()).or_default();
+            for RowChange { table, old, new, .. } in &changes {
+                changes_of.add(&schema, table, old.as_deref(), new.as_deref());
+            }
+            outcomes[position as usize] = outcome;
+            fared.applied += 1;
+        }
+        self.fared.applied += fared.applied;
+        self.fared.conflicted += fared.conflicted;
+        self.fared.unfit += fared.unfit;
+        self.commit_applied()?;
+        Ok(None)
+    }
+
+    /// What a transaction touches; everything if it cannot run ahead.
+    fn footprint(&mut self, transaction: &Transaction) -> Result<Footprint, LocalError> {
+        // What a savepoint takes back was captured all the same.
+        let is_plain = |operation: &Operation| {
+            matches!(operation, Operation::Statement(statement) if !statement.changes_schema && statement.rows.is_none())
+        };
+        match self.databases.get_mut(&transaction.database) {
+            Some(database) if transaction.operations.iter().all(is_plain) => database.footprint(transaction),
+            _ => Ok(Footprint::everything()),
+        }
+    }
+
+    fn commit_applied(&mut self) -> Result<(), LocalError> {
+        for database in self.databases.values_mut() {
+            database.commit_applied()?;
+        }
+        Ok(())
+    }
+}
+
+impl Database {
+    fn footprint(&mut self, transaction: &Transaction) -> Result<Footprint, LocalError> {
+        let hash = self.connection.schema_hash()?;
+        let schema = self.footprint_schema(hash)?;
+        let connection = &mut self.connection;
+        Ok(self.parallel.templates.footprint(hash, transaction, |sql| connection.template(sql, &schema)))
+    }
+
+    fn footprint_schema(&mut self, hash: Hash) -> Result<Arc<Schema>, LocalError> {
+        if let Some((known, schema)) = &self.parallel.schema
+            && *known == hash
+        {
+            return Ok(schema.clone());
+        }
+        let schema = Arc::new(self.connection.footprint_schema().map_err(Failure::into_local)?);
+        self.parallel.schema = Some((hash, schema.clone()));
+        self.parallel.texts = Texts::default();
+        Ok(schema)
+    }
+
+    fn fits(&mut self, changes: &[RowChange]) -> Result<(Arc<Schema>, bool), LocalError> {
+        let hash = self.connection.schema_hash()?;
+        let schema = self.footprint_schema(hash)?;
+        let fits = can_apply(&schema, changes);
+        Ok((schema, fits))
+    }
+
+    fn apply(&mut self, schema: &Schema, changes: &[RowChange]) -> Result<(), NotApplied> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.begin_applying().map_err(NotApplied::Local)?;
+        let Some(applier) = &mut self.parallel.applier else { return Ok(()) };
+        apply(applier, schema, &mut self.parallel.texts, changes)
+    }
+
+    fn begin_applying(&mut self) -> Result<(), LocalError> {
+        if self.parallel.is_open && self.parallel.applier.is_some() {
+            return Ok(());
+        }
+        let hash = self.connection.schema_hash()?;
+        if self.parallel.applier.is_none() {
+            let options = self.connection.options();
+            self.parallel.applier = Some(Connection::applying(View::canonical(self.store()), options)?);
+        }
+        if let Some(applier) = &mut self.parallel.applier {
+            applier.expect_schema(hash)?;
+            applier.control("BEGIN").map_err(Failure::into_local)?;
+            self.parallel.is_open = true;
+        }
+        Ok(())
+    }
+
+    fn commit_applied(&mut self) -> Result<(), LocalError> {
+        if !std::mem::take(&mut self.parallel.is_open) {
+            return Ok(());
+        }
+        if let Some(applier) = &mut self.parallel.applier {
+            applier.control("COMMIT").map_err(Failure::into_local)?;
+        }
+        if let Some(applier) = &self.parallel.applier {
+            self.store().publish(applier.viewed()?)?;
+        }
+        Ok(())
+    }
+}
