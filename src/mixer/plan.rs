@@ -146,8 +146,8 @@ impl Mixer {
                 part.push(position);
             }
             self.record(footprint, group + 1);
-            let level = self.sessions.entry(candidate.session).or_default();
-            *level = (*level).max(group + 1);
+            // Never less than before: it comes after what the session sent.
+            self.sessions.insert(candidate.session, group + 1);
         }
         Plan { groups }
     }
