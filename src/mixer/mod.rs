@@ -8,10 +8,12 @@
 //! was written against sound footprints before it applies what ran beside others (invariants 4 and 5).
 
 mod cost;
+mod explain;
 mod plan;
 pub mod rules;
 
 pub use cost::{Cost, WorkAndSpan, speed_up_max, time_ns_min, work_and_span};
+pub use explain::{Derive, Derived, explain};
 pub use plan::{Candidate, Limits, Mixer, Mode, plan};
 
 #[cfg(test)]

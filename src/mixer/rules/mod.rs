@@ -12,12 +12,14 @@
 
 mod finding;
 mod lexeme;
+mod listing;
 mod normal;
 mod pattern;
 mod read;
 mod row;
 
 pub use finding::{Finding, Severity};
+pub use listing::Listed;
 pub use read::{KnownTable, Reading, Source, read};
 
 use crate::footprint::{Access, Footprint, Item, space};
@@ -222,9 +224,6 @@ impl RuleSet {
     }
 
     fn by_statement(&self, statement: &Statement<'_>, keys: &dyn Keys) -> Option<(&str, Vec<Item>)> {
-        if !self.is_current(statement.found) {
-            return None;
-        }
         self.rules.iter().find_map(|rule| {
             let Matched::Statement(number) = rule.matched else { return None };
             let mut values = Values::default();

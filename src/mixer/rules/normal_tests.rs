@@ -31,6 +31,8 @@ fn the_translation_and_what_the_application_says_become_alike() {
         ("insert into t (a) values (f(1, 2))", "INSERT INTO t(a) VALUES (evesql_varchar(f(1, 2), 20, 0))"),
         ("select a from t order by a asc", "SELECT t.a FROM public.\"t\" ORDER BY a NULLS LAST"),
         ("select x::varchar(20) from t", "SELECT x FROM t"),
+        ("select a - 5 from t", "SELECT (t.a - ?1) FROM t"),
+        ("select a from t order by f(a, 1), b limit 3", "SELECT t.a FROM t ORDER BY 1 LIMIT 3"),
         ("select a from t order by b, a desc limit 3", "SELECT t.a FROM t ORDER BY b NULLS LAST, 1 DESC LIMIT 3"),
         ("select (select a from t order by f(a)) + 1", "SELECT ((SELECT t.a FROM t ORDER BY 1) + 1)"),
         (
@@ -52,6 +54,7 @@ fn a_difference_that_matters_stays() {
         ("select a from t", "select b from t"),
         ("select a - 5 from t", "select a + 5 from t"),
         ("select a - 5 from t", "select 5 from t"),
+        ("select coalesce(a, 1) from t", "select a from t"),
         ("select min(a) from t", "select max(a) from t"),
         ("delete from t where a = null", "delete from t where a = 1"),
     ] {

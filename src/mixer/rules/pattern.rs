@@ -1,11 +1,17 @@
 //! Matching a statement against the text of a rule, and a list of statements against a list of such texts.
 
-use super::lexeme::{Lexeme, Origin};
+use super::lexeme::{LexError, Lexeme, Origin};
 use super::normal::Normal;
 
-/// The text of one statement in a rule, in its normal form.
+/// Where something stands: file, line and column.
+pub(super) type Place = (String, u32, u32);
+
+/// The text of one statement in a rule, and its normal form.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
+    /// As it was written, and where.
+    pub text: String,
+    pub place: Place,
     normal: Normal,
     /// Hash of the lexemes; none with a wildcard among them.
     pub hash: Option<u64>,
@@ -17,7 +23,8 @@ pub(super) struct Pattern {
 pub(super) type Bound = Vec<Origin>;
 
 impl Pattern {
-    pub fn new(normal: Normal) -> Pattern {
+    pub fn new(text: &str, place: Place) -> Result<Pattern, LexError> {
+        let normal = Normal::of(text)?;
         let name = |lexeme: &Lexeme| match lexeme {
             Lexeme::Value(Origin::Parameter(number)) => Some(number.to_string()),
             Lexeme::Value(Origin::Named(name)) if !name.is_empty() => Some(name.to_string()),
@@ -26,7 +33,12 @@ impl Pattern {
         let lexemes = &normal.lexemes;
         let placeholders = lexemes.iter().enumerate().filter_map(|(at, l)| Some((at, name(l)?))).collect();
         let hash = (!lexemes.contains(&Lexeme::Any)).then(|| hash_of(lexemes));
-        Pattern { normal, hash, placeholders }
+        Ok(Pattern { text: text.into(), place, normal, hash, placeholders })
+    }
+
+    /// Its lexemes.
+    pub fn lexemes(&self) -> &[Lexeme] {
+        &self.normal.lexemes
     }
 
     /// Names of its placeholders.
@@ -56,7 +68,7 @@ impl Pattern {
 
 /// All values are alike.
 fn alike(a: &Lexeme, b: &Lexeme) -> bool {
-    matches!((a, b), (Lexeme::Value(_), Lexeme::Value(_))) || (a == b && *a != Lexeme::Any)
+    matches!((a, b), (Lexeme::Value(_), Lexeme::Value(_))) || a == b
 }
 
 /// Hash of a statement in which all values are alike.
@@ -113,7 +125,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn pattern(text: &str) -> Pattern {
-        Pattern::new(Normal::of(text).unwrap())
+        Pattern::new(text, Place::default()).unwrap()
     }
     fn bound(rule: &str, statement: &str) -> Option<Bound> {
         pattern(rule).matches(&Normal::of(statement).unwrap().lexemes)

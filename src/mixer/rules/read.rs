@@ -2,7 +2,6 @@
 
 use super::finding::{Finding, Severity};
 use super::lexeme::Lexeme;
-use super::normal::Normal;
 use super::pattern::{Pattern, places};
 use super::row::{self, Rows, Term};
 use super::{Effect, Matched, Rule, RuleSet, Step, TEXT_BYTES_MAX};
@@ -189,17 +188,17 @@ impl Reader<'_> {
     }
 
     fn add_pattern(&mut self, text: &Spanned<String>, within: &mut Within<'_>) -> Option<u32> {
-        let normal = match Normal::of(text.as_ref()) {
-            Ok(normal) => normal,
+        let (line, column) = within.place(text.span().start);
+        let pattern = match Pattern::new(text.as_ref(), (within.source.name.into(), line, column)) {
+            Ok(pattern) => pattern,
             Err(error) => {
                 within.error(text.span(), format!("this is no statement: {error}"));
                 return None;
             }
         };
-        let lexemes = &normal.lexemes;
-        let problem = if lexemes.iter().all(|lexeme| *lexeme == Lexeme::Any) {
+        let problem = if pattern.lexemes().iter().all(|lexeme| *lexeme == Lexeme::Any) {
             Some("this would match every statement; begin with its first word")
-        } else if lexemes.iter().any(|lexeme| lexeme.is(";")) {
+        } else if pattern.lexemes().iter().any(|lexeme| lexeme.is(";")) {
             Some("this is more than one statement; list the statements of a transaction in `statements = [..]`")
         } else if text.as_ref().len() > TEXT_BYTES_MAX {
             Some("this is too long")
@@ -210,7 +209,7 @@ impl Reader<'_> {
             within.error(text.span(), problem);
             return None;
         }
-        self.rules.patterns.push(Pattern::new(normal));
+        self.rules.patterns.push(pattern);
         Some((self.rules.patterns.len() - 1) as u32)
     }
 
@@ -314,7 +313,7 @@ impl Reader<'_> {
 }
 
 impl Matched {
-    fn patterns(&self) -> impl Iterator<Item = u32> {
+    pub(super) fn patterns(&self) -> impl Iterator<Item = u32> {
         let (statement, steps) = match self {
             Matched::Statement(number) => (Some(*number), &[][..]),
             Matched::Transaction(steps) => (None, &steps[..]),

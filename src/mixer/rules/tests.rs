@@ -148,6 +148,12 @@ fn what_was_found_by_other_rules_says_nothing() {
     assert!(old.refine(&statements, &keys).is_some());
     assert_eq!(new.refine(&statements, &keys), None);
     assert_eq!(RuleSet::default().refine(&statements, &keys), None);
+    let (current, everything) = (new.find("UPDATE item SET i_stock = 1 WHERE i_id = 2"), Footprint::everything());
+    let both = [
+        Statement { found: &found, parameters: &[], footprint: &everything },
+        Statement { found: &current, parameters: &[], footprint: &derived },
+    ];
+    assert!(new.refine(&both, &keys).unwrap().footprint.everything);
 }
 
 #[test]
@@ -268,6 +274,10 @@ fn unknown_tables_and_columns_are_told_if_the_schema_is_known() {
         ]
     );
     assert!(reading.error().is_none() && reading.rules.is_some());
+    let shadowed = "[[rule]]\nname = 'b'\nmatch = 'SELECT $2'\nreads = ['items']\n";
+    let reading = read(&[Source { name: "a.toml", text: &format!("{text}{shadowed}") }], Some(&tables));
+    let places: Vec<(u32, u32)> = reading.findings.iter().map(|finding| (finding.line, finding.column)).collect();
+    assert_eq!(places, [(4, 29), (4, 38), (6, 8), (8, 10)], "in the order of the file");
 }
 
 #[test]
