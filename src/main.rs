@@ -59,6 +59,24 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
+    /// Rules about which transactions may run beside each other.
+    Rules {
+        #[command(subcommand)]
+        command: RulesCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum RulesCommand {
+    /// Print what is wrong with rules, one finding a line.
+    Check {
+        /// A file of rules, or a directory with .toml files
+        #[arg(value_name = "FILE|DIR")]
+        rules: PathBuf,
+        /// SQL that makes the tables: also checks names, and statements against their translation
+        #[arg(long, value_name = "FILE")]
+        schema: Option<PathBuf>,
+    },
 }
 
 /// 0 done, 1 a finding or a failure at run time, 2 wrong usage or configuration.
@@ -94,6 +112,15 @@ fn main() -> ExitCode {
         }
         Command::Status { admin, json } => status(&admin, json).map_err(|e| Box::new(e) as _),
         Command::Check { data } => node::check(&data).map(ExitCode::from).map_err(|e| Box::new(e) as _),
+        Command::Rules { command: RulesCommand::Check { rules, schema } } => {
+            match node::rules::check_rules(&rules, schema.as_deref()) {
+                Ok(findings) => {
+                    findings.iter().for_each(|finding| println!("{finding}"));
+                    Ok(ExitCode::from(u8::from(!findings.is_empty())))
+                }
+                Err(error) => return fail(2, &error),
+            }
+        }
     };
     result.unwrap_or_else(|error| fail(1, error.as_ref()))
 }
