@@ -22,7 +22,7 @@ fn footprints(rows: u64) -> Vec<Footprint> {
         xxhash_rust::xxh3::xxh3_64(&((state >> 33) % rows).to_le_bytes())
     };
     let mut item = |at: usize| {
-        let access = if at % 2 == 0 { Access::Read } else { Access::Write };
+        let access = if at.is_multiple_of(2) { Access::Read } else { Access::Write };
         Item { space: spaces[at % spaces.len()], key: Some(draw()), access }
     };
     (0..TRANSACTIONS).map(|_| Footprint::of((0..6).map(&mut item).collect())).collect()

@@ -37,6 +37,9 @@ enum Command {
         /// Configuration file (TOML); options given here override it
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// File or directory of rules for the mixer; changes are taken up while it runs
+        #[arg(long, value_name = "DIR")]
+        rules: Option<PathBuf>,
         /// Allow fault drills: SELECT evesql_drill(..)
         #[arg(long)]
         drills: bool,
@@ -90,7 +93,7 @@ fn main() -> ExitCode {
         }
     };
     let result = match arguments.command {
-        Command::Serve { data, listen, admin, replicas, config, drills, insecure } => {
+        Command::Serve { data, listen, admin, replicas, config, rules, drills, insecure } => {
             let base = match config.map_or(Ok(Config::default()), |path| Config::from_file(&path)) {
                 Ok(base) => base,
                 Err(error) => return fail(2, &error),
@@ -100,6 +103,7 @@ fn main() -> ExitCode {
                 listen: listen.unwrap_or(base.listen),
                 admin: admin.unwrap_or(base.admin),
                 replicas: replicas.unwrap_or(base.replicas),
+                rules: rules.or(base.rules),
                 drills: drills || base.drills,
                 insecure: insecure || base.insecure,
                 ..base
@@ -108,7 +112,10 @@ fn main() -> ExitCode {
                 return fail(2, &error);
             }
             start_log();
-            node::serve(config).map(|()| ExitCode::SUCCESS).map_err(|e| Box::new(e) as Box<dyn std::error::Error>)
+            match node::serve(config) {
+                Err(error @ node::NodeError::Rules(_)) => return fail(2, &error),
+                served => served.map(|()| ExitCode::SUCCESS).map_err(|e| Box::new(e) as Box<dyn std::error::Error>),
+            }
         }
         Command::Status { admin, json } => status(&admin, json).map_err(|e| Box::new(e) as _),
         Command::Check { data } => node::check(&data).map(ExitCode::from).map_err(|e| Box::new(e) as _),

@@ -111,6 +111,9 @@ pub enum NodeError {
         /// Which.
         missing: Vec<NodeId>,
     },
+    /// The mixer's rules cannot be used.
+    #[error(transparent)]
+    Rules(#[from] rules::RulesError),
     /// Another process works on the directory.
     #[error("{} is in use by another evesql; stop it, or choose another directory with --data", .0.display())]
     InUse(PathBuf),

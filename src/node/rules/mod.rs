@@ -2,10 +2,12 @@
 
 mod check;
 mod schema;
+mod watched;
 mod watcher;
 
 pub use check::check_rules;
-pub use watcher::{RulesWatcher, SharedRules};
+pub use watched::WatchedRules;
+pub use watcher::{Polled, RulesWatcher, SharedRules};
 
 use crate::mixer::rules::{Finding, KnownTable, Reading, Source, read};
 use std::path::{Path, PathBuf};

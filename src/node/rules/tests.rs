@@ -163,6 +163,22 @@ fn mistakes_keep_the_old_rules_and_are_told_once() {
 }
 
 #[test]
+fn a_thread_follows_the_files_and_ends_when_nobody_needs_it() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("a.toml"), ONE).unwrap();
+    let watched = WatchedRules::start_polling(directory.path(), Duration::from_millis(5)).unwrap();
+    let rules = watched.rules();
+    fs::write(directory.path().join("b.toml"), TWO).unwrap();
+    let deadline = SystemTime::now() + Duration::from_secs(30);
+    while rules.load().len() < 2 {
+        assert!(SystemTime::now() < deadline, "the second file is not seen");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(watched);
+    assert_eq!(rules.load().len(), 2, "they stay in force");
+}
+
+#[test]
 fn old_files_are_not_read_again() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("a.toml");
