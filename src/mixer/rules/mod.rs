@@ -39,8 +39,12 @@ pub struct RuleSet {
     /// Hash of the files; 0 for no rules.
     version: u64,
     rules: Vec<Rule>,
+    /// Those with `statements`, by their places in `rules`.
+    transactions: Vec<u32>,
     /// Texts of all rules.
     patterns: Vec<Pattern>,
+    /// The rule that each pattern stands in.
+    owners: Vec<u32>,
     /// Patterns without wildcards by the hash of their lexemes.
     exact: HashMap<u64, Vec<u32>>,
     /// Patterns with wildcards.
@@ -183,7 +187,8 @@ impl RuleSet {
     }
 
     fn by_transaction(&self, statements: &[Statement<'_>], keys: &dyn Keys) -> Option<Refined<'_>> {
-        self.rules.iter().find_map(|rule| {
+        self.transactions.iter().find_map(|number| {
+            let rule = self.rules.get(*number as usize)?;
             let Matched::Transaction(steps) = &rule.matched else { return None };
             let reads_like = |step: &Step, statement: &Statement<'_>| match step {
                 Step::Statement(number) => self.bound(*number, statement).is_some(),
@@ -224,10 +229,12 @@ impl RuleSet {
     }
 
     fn by_statement(&self, statement: &Statement<'_>, keys: &dyn Keys) -> Option<(&str, Vec<Item>)> {
-        self.rules.iter().find_map(|rule| {
-            let Matched::Statement(number) = rule.matched else { return None };
+        let matches = if self.is_current(statement.found) { &statement.found.matches[..] } else { &[] };
+        matches.iter().find_map(|(number, bound)| {
+            let rule = self.rules.get(*self.owners.get(*number as usize)? as usize)?;
+            let Matched::Statement(_) = rule.matched else { return None };
             let mut values = Values::default();
-            values.take(self.pattern(number)?, statement, self.bound(number, statement)?)?;
+            values.take(self.pattern(*number)?, statement, bound)?;
             Some((rule.name.as_str(), rule.items(&values, keys)?))
         })
     }
@@ -294,17 +301,22 @@ fn item(access: Access, rows: &Rows, values: &Values<'_>, keys: &dyn Keys) -> Op
 
 /// Names the rows of a table that agree in some columns; no derived footprint has this name.
 fn part_key(columns: &[(&str, &Value)]) -> u64 {
-    // A number is the same whether it was bound as an integer or written with a point.
-    let plain = |value: &Value| match value {
-        Value::Real(real) if real.fract() == 0.0 && real.abs() < 9e15 => Value::Integer(*real as i64),
-        value => value.clone(),
-    };
-    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    let mut bytes: Vec<u8> = Vec::with_capacity(64);
     for (name, value) in columns {
-        hasher.update(name.as_bytes());
-        hasher.update(format!("\0{:?}\0", plain(value)).as_bytes());
+        bytes.extend_from_slice(name.as_bytes());
+        match value {
+            Value::Null => bytes.extend([0, 0]),
+            Value::Integer(number) => bytes.extend([0, 1].into_iter().chain(number.to_le_bytes())),
+            // A number is the same whether it was bound as an integer or written with a point.
+            Value::Real(real) if real.fract() == 0.0 && real.abs() < 9e15 => {
+                bytes.extend([0, 1].into_iter().chain((*real as i64).to_le_bytes()));
+            }
+            Value::Real(real) => bytes.extend([0, 2].into_iter().chain(real.to_bits().to_le_bytes())),
+            Value::Text(text) => bytes.extend([0, 3].iter().chain(text.as_bytes()).chain(&[0])),
+            Value::Blob(blob) => bytes.extend([0, 4].iter().chain(blob.iter()).chain(&[0])),
+        }
     }
-    hasher.digest()
+    xxhash_rust::xxh3::xxh3_64(&bytes)
 }
 
 #[cfg(test)]

@@ -360,6 +360,16 @@ impl RuleSet {
             hasher.update(source.text.as_bytes());
         }
         self.version = if self.rules.is_empty() { 0 } else { hasher.digest() };
+        self.owners = vec![0; self.patterns.len()];
+        for (rule, number) in
+            (0u32..).zip(&self.rules).flat_map(|(at, rule)| rule.matched.patterns().map(move |n| (at, n)))
+        {
+            if let Some(owner) = self.owners.get_mut(number as usize) {
+                *owner = rule;
+            }
+        }
+        let is_transaction = |(_, rule): &(u32, &Rule)| matches!(rule.matched, Matched::Transaction(_));
+        self.transactions = (0u32..).zip(&self.rules).filter(is_transaction).map(|(at, _)| at).collect();
         for (number, pattern) in (0u32..).zip(&self.patterns) {
             match pattern.hash {
                 Some(hash) => self.exact.entry(hash).or_default().push(number),
