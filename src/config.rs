@@ -21,6 +21,8 @@ pub struct Config {
     pub drills: bool,
     /// Allows listening beyond loopback without passwords and TLS.
     pub insecure: bool,
+    /// File or directory of the mixer's rules, read again when they change (`sql-mixer-rules/README.md`).
+    pub rules: Option<PathBuf>,
     /// Threads that serve clients. 0: one for each core.
     pub front_threads: usize,
     /// Clients at once; one more is refused with 53300.
@@ -65,6 +67,7 @@ impl Default for Config {
             replicas: 3,
             drills: false,
             insecure: false,
+            rules: None,
             front_threads: 0,
             connections_max: 1000,
             memory_mib: 512,

@@ -37,6 +37,9 @@ enum Command {
         /// Configuration file (TOML); options given here override it
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// File or directory of rules for the mixer; changes are taken up while it runs
+        #[arg(long, value_name = "DIR")]
+        rules: Option<PathBuf>,
         /// Allow fault drills: SELECT evesql_drill(..)
         #[arg(long)]
         drills: bool,
@@ -59,6 +62,24 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
+    /// Rules about which transactions may run beside each other.
+    Rules {
+        #[command(subcommand)]
+        command: RulesCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum RulesCommand {
+    /// Print what is wrong with rules, one finding a line.
+    Check {
+        /// A file of rules, or a directory with .toml files
+        #[arg(value_name = "FILE|DIR")]
+        rules: PathBuf,
+        /// SQL that makes the tables: also checks names, and statements against their translation
+        #[arg(long, value_name = "FILE")]
+        schema: Option<PathBuf>,
+    },
 }
 
 /// 0 done, 1 a finding or a failure at run time, 2 wrong usage or configuration.
@@ -72,7 +93,7 @@ fn main() -> ExitCode {
         }
     };
     let result = match arguments.command {
-        Command::Serve { data, listen, admin, replicas, config, drills, insecure } => {
+        Command::Serve { data, listen, admin, replicas, config, rules, drills, insecure } => {
             let base = match config.map_or(Ok(Config::default()), |path| Config::from_file(&path)) {
                 Ok(base) => base,
                 Err(error) => return fail(2, &error),
@@ -82,6 +103,7 @@ fn main() -> ExitCode {
                 listen: listen.unwrap_or(base.listen),
                 admin: admin.unwrap_or(base.admin),
                 replicas: replicas.unwrap_or(base.replicas),
+                rules: rules.or(base.rules),
                 drills: drills || base.drills,
                 insecure: insecure || base.insecure,
                 ..base
@@ -90,10 +112,22 @@ fn main() -> ExitCode {
                 return fail(2, &error);
             }
             start_log();
-            node::serve(config).map(|()| ExitCode::SUCCESS).map_err(|e| Box::new(e) as Box<dyn std::error::Error>)
+            match node::serve(config) {
+                Err(error @ node::NodeError::Rules(_)) => return fail(2, &error),
+                served => served.map(|()| ExitCode::SUCCESS).map_err(|e| Box::new(e) as Box<dyn std::error::Error>),
+            }
         }
         Command::Status { admin, json } => status(&admin, json).map_err(|e| Box::new(e) as _),
         Command::Check { data } => node::check(&data).map(ExitCode::from).map_err(|e| Box::new(e) as _),
+        Command::Rules { command: RulesCommand::Check { rules, schema } } => {
+            match node::rules::check_rules(&rules, schema.as_deref()) {
+                Ok(findings) => {
+                    findings.iter().for_each(|finding| println!("{finding}"));
+                    Ok(ExitCode::from(u8::from(!findings.is_empty())))
+                }
+                Err(error) => return fail(2, &error),
+            }
+        }
     };
     result.unwrap_or_else(|error| fail(1, error.as_ref()))
 }

@@ -21,6 +21,8 @@ const LAYERS: &[(&str, &[&str])] = &[
 const EXCEPTIONS: &[(&str, &str)] = &[
     // A statement is typed against the catalog.
     ("dialect", "catalog"),
+    // Transactions are grouped by what they read and write.
+    ("mixer", "footprint"),
     // The top is one layer; the node alone knows all of it.
     ("node", "admin"),
     ("node", "config"),

@@ -489,7 +489,7 @@ fn plan(random: &mut Random, count: u32) -> (Plan, Vec<usize>) {
     let mut groups = vec![Group::default(), Group::default()];
     for position in 0..count {
         let group = &mut groups[usize::from(position > count / 2)];
-        if random.chance(4) { group.parallel.push(position) } else { group.direct.push(position) }
+        if random.chance(2) { group.parallel.push(position) } else { group.direct.push(position) }
     }
     let order = groups.iter().flat_map(|group| group.parallel.iter().chain(&group.direct));
     let order = order.map(|position| *position as usize).collect();

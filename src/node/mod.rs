@@ -4,7 +4,7 @@
 //!   without any, on simulated time; `storage`: its files; `lending`: what it holds for peers;
 //! - `proposer`: the leader's way to consensus; `gateway`: what sessions see; `cluster`: nodes of one process,
 //!   and `mending`: those of them whose disk is full or failed;
-//! - `serve`, `check`: the programs.
+//! - `serve`, `check`, `rules`: the programs.
 
 mod check;
 mod cluster;
@@ -17,6 +17,7 @@ mod mending;
 pub mod message;
 mod proposer;
 mod repair;
+pub mod rules;
 mod running;
 mod serve;
 mod shared;
@@ -110,6 +111,9 @@ pub enum NodeError {
         /// Which.
         missing: Vec<NodeId>,
     },
+    /// The mixer's rules cannot be used.
+    #[error(transparent)]
+    Rules(#[from] rules::RulesError),
     /// Another process works on the directory.
     #[error("{} is in use by another evesql; stop it, or choose another directory with --data", .0.display())]
     InUse(PathBuf),

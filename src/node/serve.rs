@@ -3,6 +3,7 @@
 use super::NodeError;
 use super::cluster::Cluster;
 use super::gateway::ClusterGateway;
+use super::rules::{SharedRules, WatchedRules};
 use crate::admin::AdminServer;
 use crate::config::Config;
 use crate::seam::{Disk, RealDisk};
@@ -22,6 +23,7 @@ pub struct Server {
     cluster: Arc<Cluster>,
     front: Option<Front>,
     admin: Option<AdminServer>,
+    rules: Option<WatchedRules>,
     _lock: File,
 }
 
@@ -33,6 +35,7 @@ impl Server {
 
     /// The same, with the nodes' files on another disk.
     pub fn start_on(config: Config, disk: Arc<dyn Disk>) -> Result<Server, NodeError> {
+        let rules = config.rules.as_deref().map(WatchedRules::start).transpose()?;
         let lock = lock(&config.data)?;
         let listener = TcpListener::bind(config.listen)
             .map_err(|e| NodeError::Listen { address: config.listen, reason: e.to_string() })?;
@@ -55,12 +58,17 @@ impl Server {
         let gateway = ClusterGateway::new(cluster.clone());
         let front = Front::start(listener, options, move |_| SessionService::new(gateway.clone()))
             .map_err(|e| NodeError::Listen { address: config.listen, reason: e.to_string() })?;
-        Ok(Server { cluster, front: Some(front), admin: Some(admin), _lock: lock })
+        Ok(Server { cluster, front: Some(front), admin: Some(admin), rules, _lock: lock })
     }
 
     /// Where Postgres clients connect.
     pub fn address(&self) -> SocketAddr {
         self.front.as_ref().map_or(SocketAddr::from(([127, 0, 0, 1], 0)), Front::address)
+    }
+
+    /// The mixer's rules in force, now and later.
+    pub fn rules(&self) -> SharedRules {
+        self.rules.as_ref().map(WatchedRules::rules).unwrap_or_default()
     }
 
     /// The nodes.
