@@ -402,6 +402,16 @@ impl Connection {
         result
     }
 
+    /// Rows changed since it was opened, those of triggers and cascades included.
+    pub fn changed_rows(&self) -> u64 {
+        self.sqlite.total_changes()
+    }
+
+    /// Hash of the schema that it has loaded, if that is known without looking.
+    pub fn known_schema(&self) -> Option<Hash> {
+        self.schema
+    }
+
     /// How it was set up.
     pub fn options(&self) -> Options {
         self.options

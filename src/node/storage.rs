@@ -117,7 +117,7 @@ pub fn open(node: NodeId, around: &Surroundings) -> Result<(Arc<Storage>, Replic
     });
     let engine = engine::Options::default();
     let engine = engine::Options { steps_max: around.config.steps_max.unwrap_or(engine.steps_max), ..engine };
-    let replica_options = Options { engine, store: options.clone(), home: Some(storage.clone()), workers: 1 };
+    let replica_options = Options { engine, store: options.clone(), home: Some(storage.clone()), workers: 1, learn_all: false };
     let Some(manifest) = manifest else {
         let replica = Replica::create(replica_options).map_err(|e| damaged(e.to_string()))?;
         return Ok((storage, replica, None));

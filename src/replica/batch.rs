@@ -1,12 +1,13 @@
 //! A batch: its groups in order, each between BEGIN and COMMIT, each published.
 
+use super::learned::{How, Ran, kind_of};
 use super::transaction::{Place, Trouble};
 use super::{Databases, Drill, Replica, Version, state_root};
 use crate::batch::{Batch, Group};
 use crate::engine::{Failure, LocalError};
 use crate::page::Hash;
 use crate::token::{LogId, Mode};
-use crate::transaction::{Outcome, SqlError, TransactionId};
+use crate::transaction::{Outcome, SqlError, Transaction, TransactionId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,11 +49,14 @@ impl Replica {
         self.spent.executing += start.elapsed();
         match result {
             Ok((executed, databases)) => {
+                self.learn(batch)?;
                 let Executed { root, answers, .. } = executed;
                 self.versions.push_back(Version { log_id, root, answers, databases });
                 Ok(executed)
             }
             Err(error) => {
+                self.ran.clear();
+                self.planned_ahead.clear();
                 let before = self.newest_version().databases.clone();
                 self.restore(&before)?;
                 Err(error)
@@ -150,6 +154,11 @@ impl Replica {
         }
     }
 
+    /// Rows that the database's connection has changed so far; none while there is no such database.
+    fn changed_rows(&self, transaction: &Transaction) -> u64 {
+        self.databases.get(&transaction.database).map_or(0, |database| database.connection.changed_rows())
+    }
+
     fn try_group(
         &mut self,
         log_index: u64,
@@ -162,8 +171,12 @@ impl Replica {
             let transaction = &batch.transactions[*position as usize];
             let place = Place { log_index, position: *position, timestamp_us: batch.timestamp_us, seed: batch.seed };
             let spoiler = spoilers.get(position);
+            let (start, changes) = (Instant::now(), self.changed_rows(transaction));
             let outcome = self.run_transaction(transaction, place, spoiler).map_err(|trouble| (*position, trouble))?;
             outcomes[*position as usize] = outcome;
+            let how = self.planned_ahead.get(position).copied().unwrap_or(How::Direct);
+            let (run_ns, changes) = (start.elapsed().as_nanos() as u64, self.changed_rows(transaction) - changes);
+            self.ran.push(Ran { kind: kind_of(transaction), position: *position, run_ns, changes, how });
         }
         Ok(())
     }

@@ -25,6 +25,7 @@ mod batch;
 mod certify;
 mod database;
 mod divergence;
+mod learned;
 mod once;
 mod parallel;
 mod repair;
@@ -35,6 +36,7 @@ mod workers;
 pub use crate::token::Mode;
 pub use accepted::{AcceptedState, DatabaseVersion, state_root};
 pub use batch::{Executed, Spent};
+pub use learned::{Kind, Learned};
 pub use parallel::Fared;
 pub use repair::Replaced;
 
@@ -44,6 +46,7 @@ use crate::page::{Hash, PageNumber};
 use crate::page_store::{PageStore, Snapshot, StoreError, StoreOptions};
 use crate::token::{Accepted, LogId};
 use database::Database;
+use learned::{How, Ran};
 use workers::Workers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -71,6 +74,8 @@ pub struct Options {
     /// Threads that run the parallel parts of plans, the replica's own one included; 0 counts as 1. No result depends
     /// on it.
     pub workers: usize,
+    /// Learns footprints of all kinds of transactions, not only of those for which running ahead pays (tests, benches).
+    pub learn_all: bool,
 }
 
 impl Options {
@@ -142,6 +147,11 @@ pub struct Replica {
     /// From the first parallel part on.
     workers: Option<Workers>,
     fared: Fared,
+    learned: Arc<Learned>,
+    /// Of the batch that executes now.
+    ran: Vec<Ran>,
+    /// Of its parallel parts: those that run in their turn after all.
+    planned_ahead: BTreeMap<u32, How>,
 }
 
 impl Replica {
@@ -209,6 +219,9 @@ impl Replica {
             spent: Spent::default(),
             workers: None,
             fared: Fared::default(),
+            learned: Arc::default(),
+            ran: Vec::new(),
+            planned_ahead: BTreeMap::new(),
         })
     }
 
@@ -222,6 +235,9 @@ impl Replica {
             spent: Spent::default(),
             workers: None,
             fared: Fared::default(),
+            learned: Arc::default(),
+            ran: Vec::new(),
+            planned_ahead: BTreeMap::new(),
         };
         let databases = replica.current()?;
         let root = state_root(&databases);
@@ -289,6 +305,11 @@ impl Replica {
     /// How the transactions of parallel parts fared since this replica began.
     pub fn fared(&self) -> Fared {
         self.fared
+    }
+
+    /// What it learned about kinds of transactions.
+    pub fn learned(&self) -> Arc<Learned> {
+        self.learned.clone()
     }
 
     fn workers(&mut self) -> &mut Workers {

@@ -12,11 +12,12 @@
 use super::Replica;
 use super::apply::{NotApplied, Texts, apply, can_apply};
 use super::database::Database;
+use super::learned::{How, Ran, kind_of, texts};
 use super::speculate::{Guess, Task};
 use super::transaction::Place;
 use crate::batch::Batch;
 use crate::engine::{Connection, Failure, LocalError};
-use crate::footprint::{ChangeSet, Footprint, Schema, Templates};
+use crate::footprint::{ChangeSet, Footprint, Schema, Template, Templates};
 use crate::page::Hash;
 use crate::page_store::View;
 use crate::page_store::sqlite::RowChange;
@@ -79,6 +80,7 @@ impl Replica {
             match self.try_parallel(log_index, batch, positions, &refused, outcomes, &mut left)? {
                 None => return Ok(left),
                 Some(position) => {
+                    self.ran.clear();
                     self.restore(&before)?;
                     self.resume(&noted);
                     refused.insert(position);
@@ -125,9 +127,11 @@ impl Replica {
             let touched = changed.get(name).is_some_and(|changes| changes.touches(&footprint))
                 || waiting.get(name).is_some_and(|those| those.iter().any(|other| other.conflicts(&footprint)));
             let database = self.databases.get_mut(name);
-            let (Some(database), Some(Guess::Outcome(outcome, changes)), false) = (database, guess, touched) else {
+            let (Some(database), Some(Guess::Outcome { outcome, changes, took }), false) = (database, guess, touched)
+            else {
                 fared.conflicted += u64::from(touched);
                 fared.unfit += u64::from(!touched);
+                self.planned_ahead.insert(position, if touched { How::Conflicted } else { How::Unfit });
                 waiting.entry(name.clone()).or_default().push(footprint);
                 left.push(position);
                 continue;
@@ -140,6 +144,7 @@ impl Replica {
             let (schema, fits) = database.fits(&changes)?;
             if !fits {
                 fared.unfit += 1;
+                self.planned_ahead.insert(position, How::Unfit);
                 waiting.entry(name.clone()).or_default().push(footprint);
                 left.push(position);
                 continue;
@@ -159,6 +164,8 @@ impl Replica {
             }
             outcomes[position as usize] = outcome;
             fared.applied += 1;
+            let (run_ns, changes) = (took.as_nanos() as u64, changes.len() as u64);
+            self.ran.push(Ran { kind: kind_of(transaction), position, run_ns, changes, how: How::Applied });
         }
         self.fared.applied += fared.applied;
         self.fared.conflicted += fared.conflicted;
@@ -179,6 +186,22 @@ impl Replica {
         }
     }
 
+    /// Notes what the batch's transactions took, and derives the footprints that the next plans need.
+    pub(super) fn learn(&mut self, batch: &Batch) -> Result<(), LocalError> {
+        self.planned_ahead.clear();
+        let schema = |name: &str| self.databases.get(name)?.connection.known_schema();
+        let wanted = self.learned.note(&batch.transactions, &self.ran, self.options.learn_all, schema);
+        self.ran.clear();
+        for position in wanted {
+            let transaction = &batch.transactions[position as usize];
+            if let Some(database) = self.databases.get_mut(&transaction.database) {
+                let (hash, templates) = database.templates(transaction)?;
+                self.learned.set_templates(kind_of(transaction), hash, templates);
+            }
+        }
+        Ok(())
+    }
+
     fn commit_applied(&mut self) -> Result<(), LocalError> {
         for database in self.databases.values_mut() {
             database.commit_applied()?;
@@ -193,6 +216,15 @@ impl Database {
         let schema = self.footprint_schema(hash)?;
         let connection = &mut self.connection;
         Ok(self.parallel.templates.footprint(hash, transaction, |sql| connection.template(sql, &schema)))
+    }
+
+    fn templates(&mut self, transaction: &Transaction) -> Result<(Hash, Vec<Template>), LocalError> {
+        let hash = self.connection.schema_hash()?;
+        let schema = self.footprint_schema(hash)?;
+        let connection = &mut self.connection;
+        let known = &mut self.parallel.templates;
+        let get = |text: &Arc<str>| known.get(hash, text, |sql| connection.template(sql, &schema)).clone();
+        Ok((hash, texts(transaction).map(get).collect()))
     }
 
     fn footprint_schema(&mut self, hash: Hash) -> Result<Arc<Schema>, LocalError> {

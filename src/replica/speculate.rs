@@ -8,6 +8,7 @@ use crate::page_store::sqlite::RowChange;
 use crate::transaction::{Outcome, Transaction};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Changes of rows that are carried over from where they happened; what makes more runs directly.
 const CHANGES_MAX: usize = 10_000;
@@ -25,7 +26,7 @@ pub(super) struct Task {
 #[derive(Debug)]
 pub(super) enum Guess {
     /// This outcome and these changes, if nobody before it in the group touches what it touched.
-    Outcome(Outcome, Vec<RowChange>),
+    Outcome { outcome: Outcome, changes: Vec<RowChange>, took: Duration },
     /// It has to run in its turn: it makes too many changes, or ends the SQL transaction that it runs in.
     Unknown,
 }
@@ -64,6 +65,7 @@ impl Speculator {
                 self.connections.entry(name.clone()).or_insert(connection)
             }
         };
+        let start = Instant::now();
         connection.repin(snapshot, task.version.schema)?;
         connection.begin_context(context(&task.transaction, task.place));
         connection.control("BEGIN").map_err(Failure::into_local)?;
@@ -76,8 +78,10 @@ impl Speculator {
         match (outcome, changes) {
             (Err(Trouble::Local(error)), _) => Err(error),
             (Err(Trouble::GroupLost(_)), _) | (_, None) => Ok(Guess::Unknown),
-            (Ok(outcome @ Outcome::Committed(_)), Some(changes)) => Ok(Guess::Outcome(outcome, changes)),
-            (Ok(outcome), Some(_)) => Ok(Guess::Outcome(outcome, Vec::new())),
+            (Ok(outcome), Some(changes)) => {
+                let changes = if matches!(outcome, Outcome::Committed(_)) { changes } else { Vec::new() };
+                Ok(Guess::Outcome { outcome, changes, took: start.elapsed() })
+            }
         }
     }
 }

@@ -1,0 +1,209 @@
+//! What executing taught about kinds of transactions: what they cost, and whether running ahead pays for them. The
+//! leader plans by it; a plan travels with its batch, so that other nodes, which learned otherwise, do the same.
+//!
+//! A kind is all transactions of the same texts in the same database.
+
+use crate::footprint::{Footprint, Item, Template};
+use crate::page::Hash;
+use crate::transaction::{Operation, Transaction};
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Kinds that are remembered; one more, and all are forgotten.
+const KINDS_MAX: usize = 4_096;
+/// Text of a kind that people are shown, in characters.
+const TEXT_MAX: usize = 200;
+/// The mean moves by one part in so many with each run.
+const MEAN_WEIGHT: u64 = 8;
+
+/// Running ahead pays from so many nanoseconds on: below, waking a thread and checking cost as much.
+const RUN_NS_MIN: u64 = 60_000;
+/// To apply one row's change, and to check and apply a transaction beside that, in nanoseconds (measured with
+/// `benches/parallel`).
+const APPLY_ROW_NS: u64 = 5_000;
+const APPLY_NS: u64 = 5_000;
+/// What runs ahead has to cost so many times what stays serial.
+const GAIN_MIN: u64 = 3;
+/// Tries before conflicts are held against a kind, and runs in its turn before it is tried again.
+const TRIES_MIN: u64 = 16;
+const RETRY_AFTER: u64 = 512;
+
+/// How a transaction of a parallel or direct part was run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// In its turn, as planned.
+    Direct,
+    /// Ahead.
+    Applied,
+    /// Planned to run ahead; something before it touches its rows.
+    Conflicted,
+    /// Planned to run ahead, and cannot.
+    Unfit,
+}
+
+/// One run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ran {
+    pub kind: u64,
+    pub position: u32,
+    pub run_ns: u64,
+    /// Rows changed, by triggers and cascades too.
+    pub changes: u64,
+    pub how: How,
+}
+
+/// One kind of transactions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kind {
+    /// Its statements, shortened.
+    pub text: Arc<str>,
+    /// Runs.
+    pub calls: u64,
+    /// Mean time of a run without applying, in nanoseconds.
+    pub run_ns: u64,
+    /// Mean number of rows that a run changes.
+    pub changes: u64,
+    /// Runs ahead that were applied.
+    pub applied: u64,
+    /// Runs ahead that were for nothing: something before them touches their rows.
+    pub conflicted: u64,
+    /// Runs that were planned ahead and cannot be.
+    pub unfit: u64,
+    /// Tries since running ahead was last given up or taken up, and conflicts among them.
+    tried: (u64, u64),
+    direct_until: u64,
+    /// Of its texts in order, for a schema; none before it is worth it.
+    templates: Option<(Hash, Arc<[Template]>)>,
+}
+
+impl Kind {
+    fn new(transaction: &Transaction) -> Self {
+        let text = texts(transaction).map(|text| &**text).collect::<Vec<_>>().join("; ");
+        let cut = text.char_indices().nth(TEXT_MAX).map_or(text.len(), |(at, _)| at);
+        Kind {
+            text: text[..cut].into(),
+            calls: 0,
+            run_ns: 0,
+            changes: 0,
+            applied: 0,
+            conflicted: 0,
+            unfit: 0,
+            tried: (0, 0),
+            direct_until: 0,
+            templates: None,
+        }
+    }
+
+    fn note(&mut self, ran: &Ran) {
+        let mean = |old: u64, new: u64| if self.calls == 0 { new } else { old - old / MEAN_WEIGHT + new / MEAN_WEIGHT };
+        (self.run_ns, self.changes) = (mean(self.run_ns, ran.run_ns), mean(self.changes * 1_000, ran.changes * 1_000) / 1_000);
+        self.calls += 1;
+        match ran.how {
+            How::Direct => return,
+            How::Applied => self.applied += 1,
+            How::Conflicted => self.conflicted += 1,
+            How::Unfit => self.unfit += 1,
+        }
+        self.tried.0 += 1;
+        self.tried.1 += u64::from(ran.how != How::Applied);
+        if self.tried.0 >= TRIES_MIN {
+            if self.tried.1 * 2 > self.tried.0 {
+                self.direct_until = self.calls + RETRY_AFTER;
+            }
+            self.tried = (0, 0);
+        }
+    }
+
+    /// Whether running it ahead pays, if another core is free for it.
+    pub fn pays_ahead(&self) -> bool {
+        let serial_ns = APPLY_NS + self.changes * APPLY_ROW_NS;
+        self.run_ns >= RUN_NS_MIN && self.run_ns >= GAIN_MIN * serial_ns && self.calls >= self.direct_until
+    }
+
+    /// What a transaction of this kind touches, if that is known.
+    pub fn footprint(&self, transaction: &Transaction) -> Option<Footprint> {
+        let (_, templates) = self.templates.as_ref()?;
+        let mut templates = templates.iter();
+        let mut items: Vec<Item> = Vec::with_capacity(4 * transaction.operations.len());
+        for operation in &transaction.operations {
+            let Operation::Statement(statement) = operation else { return None };
+            let drawn: &[i64] = if statement.sql.len() == 1 { &statement.drawn } else { &[] };
+            for _ in &statement.sql {
+                let template = templates.next().filter(|template| !template.is_everything())?;
+                template.bind_drawn(&statement.parameters, drawn, &mut items);
+            }
+        }
+        Some(Footprint::of(items))
+    }
+}
+
+/// What a replica learned, for whoever plans and whoever looks.
+#[derive(Debug, Default)]
+pub struct Learned {
+    kinds: RwLock<HashMap<u64, Kind>>,
+}
+
+impl Learned {
+    /// Looks at the kinds of some transactions; none for a kind that never ran.
+    pub fn look<T>(&self, transactions: &[Transaction], mut look: impl FnMut(&Transaction, Option<&Kind>) -> T) -> Vec<T> {
+        let kinds = self.kinds.read();
+        transactions.iter().map(|transaction| look(transaction, kinds.get(&kind_of(transaction)))).collect()
+    }
+
+    /// All kinds, those that took most time first.
+    pub fn kinds(&self) -> Vec<Kind> {
+        let mut kinds: Vec<Kind> = self.kinds.read().values().cloned().collect();
+        kinds.sort_by_key(|kind| std::cmp::Reverse(kind.calls * kind.run_ns));
+        kinds
+    }
+
+    /// Notes what a batch's transactions took. Returns the positions of those whose templates are wanted for `schema`.
+    pub(super) fn note(
+        &self,
+        transactions: &[Transaction],
+        runs: &[Ran],
+        always: bool,
+        schema: impl Fn(&str) -> Option<Hash>,
+    ) -> Vec<u32> {
+        let mut kinds = self.kinds.write();
+        let mut wanted = Vec::new();
+        for ran in runs {
+            if kinds.len() >= KINDS_MAX && !kinds.contains_key(&ran.kind) {
+                kinds.clear();
+            }
+            let transaction = &transactions[ran.position as usize];
+            let kind = kinds.entry(ran.kind).or_insert_with(|| Kind::new(transaction));
+            kind.note(ran);
+            if always || kind.pays_ahead() {
+                let known = kind.templates.as_ref().map(|(schema, _)| *schema);
+                if known.is_none() || known != schema(&transaction.database) {
+                    wanted.push(ran.position);
+                }
+            }
+        }
+        wanted
+    }
+
+    pub(super) fn set_templates(&self, kind: u64, schema: Hash, templates: Vec<Template>) {
+        if let Some(kind) = self.kinds.write().get_mut(&kind) {
+            kind.templates = Some((schema, templates.into()));
+        }
+    }
+}
+
+/// SQLite texts of a transaction in order.
+pub(super) fn texts(transaction: &Transaction) -> impl Iterator<Item = &Arc<str>> {
+    transaction.operations.iter().flat_map(|operation| match operation {
+        Operation::Statement(statement) => statement.sql.as_slice(),
+        Operation::Savepoint(sql) | Operation::CreateDatabase(sql) | Operation::DropDatabase(sql) => {
+            std::slice::from_ref(sql)
+        }
+    })
+}
+
+/// Names the kind of a transaction.
+pub(super) fn kind_of(transaction: &Transaction) -> u64 {
+    let seed = xxhash_rust::xxh3::xxh3_64(transaction.database.as_bytes());
+    texts(transaction).fold(seed, |hash, text| xxhash_rust::xxh3::xxh3_64_with_seed(text.as_bytes(), hash))
+}
