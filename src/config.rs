@@ -23,6 +23,10 @@ pub struct Config {
     pub insecure: bool,
     /// File or directory of the mixer's rules, read again when they change (`sql-mixer-rules/README.md`).
     pub rules: Option<PathBuf>,
+    /// Threads of each node that run transactions ahead of their turn. 0: the cores, shared by the nodes of the process.
+    pub workers: usize,
+    /// When the leader plans to do so.
+    pub run_ahead: RunAhead,
     /// Threads that serve clients. 0: one for each core.
     pub front_threads: usize,
     /// Clients at once; one more is refused with 53300.
@@ -68,6 +72,8 @@ impl Default for Config {
             drills: false,
             insecure: false,
             rules: None,
+            workers: 0,
+            run_ahead: RunAhead::WhenItPays,
             front_threads: 0,
             connections_max: 1000,
             memory_mib: 512,
@@ -84,6 +90,19 @@ impl Default for Config {
             steps_max: None,
         }
     }
+}
+
+/// When transactions run ahead, in parallel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunAhead {
+    /// When measured costs say that it pays and there is more than one core for a replica.
+    #[default]
+    WhenItPays,
+    /// Whenever it can be done (tests, benches).
+    Always,
+    /// Never.
+    Never,
 }
 
 /// Why a configuration cannot be used; the sentence says what to change.
@@ -129,12 +148,21 @@ impl Config {
             .map_err(|e| ConfigError::Malformed { path: path.into(), reason: e.to_string().trim_end().to_string() })
     }
 
+    /// Threads of each node that run transactions ahead: as configured, or its share of this machine's cores; at least 1.
+    pub fn workers_of_node(&self) -> usize {
+        match self.workers {
+            0 => (std::thread::available_parallelism().map_or(1, usize::from) / self.replicas.max(1) as usize).max(1),
+            count => count,
+        }
+    }
+
     /// Checks ranges and what belongs together.
     pub fn validate(&self) -> Result<(), ConfigError> {
         fn check(ok: bool, field: &'static str, value: impl ToString, range: &'static str) -> Result<(), ConfigError> {
             if ok { Ok(()) } else { Err(ConfigError::OutOfRange { field, value: value.to_string(), range }) }
         }
         check(matches!(self.replicas, 1 | 3 | 5 | 7), "replicas", self.replicas, "1, 3, 5 or 7")?;
+        check(self.workers <= 1_024, "workers", self.workers, "at most 1024")?;
         check(self.connections_max >= 1, "connections_max", self.connections_max, "at least 1")?;
         check(self.memory_mib >= 16, "memory_mib", self.memory_mib, "at least 16")?;
         check(

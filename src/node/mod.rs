@@ -15,6 +15,7 @@ mod inline;
 mod lending;
 mod mending;
 pub mod message;
+pub mod planner;
 mod proposer;
 mod repair;
 pub mod rules;

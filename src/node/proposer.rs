@@ -3,6 +3,7 @@
 //!
 //! Every node has one; only the leader's is open.
 
+use super::planner::Planner;
 use super::shared::NodeShared;
 use crate::batch::{Batch, Command};
 use crate::batcher::{Batcher, Heading, LINGER_US, Limits};
@@ -50,6 +51,7 @@ pub struct Proposer {
 
 struct State {
     batcher: Batcher,
+    planner: Planner,
     leading: Option<Leadership>,
     /// A task will look at the batch that lingers.
     has_alarm: bool,
@@ -62,10 +64,11 @@ impl Proposer {
         clock: Arc<dyn Clock>,
         engine: Hash,
         limits: Limits,
+        planner: Planner,
         seed: u64,
     ) -> (Arc<Self>, Queue) {
         let (queue, receiver) = unbounded_channel();
-        let state = Mutex::new(State { batcher: Batcher::new(limits), leading: None, has_alarm: false });
+        let state = Mutex::new(State { batcher: Batcher::new(limits), planner, leading: None, has_alarm: false });
         let proposer = Proposer { shared, clock, engine, seed, batches: AtomicU64::new(0), state, queue };
         (Arc::new(proposer), receiver)
     }
@@ -122,7 +125,8 @@ impl Proposer {
                 engine: self.engine,
                 accepted: self.shared.header(),
             };
-            let Some(batch) = state.batcher.close(heading) else { break };
+            let Some(mut batch) = state.batcher.close(heading) else { break };
+            batch.plan = state.planner.plan(&batch.transactions);
             self.batches.fetch_add(1, Ordering::Relaxed);
             // Under the lock: the queue's order is the batches' order.
             let _ = self.queue.send(Queued::Command(EncodedCommand::new(Command::Batch(batch)), leading, true));

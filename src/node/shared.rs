@@ -4,7 +4,7 @@ use super::storage::Capture;
 use super::waiters::Waiters;
 use super::watermark::Watermark;
 use super::wiring::Surroundings;
-use crate::replica::{AcceptedState, Replaced, Spent};
+use crate::replica::{AcceptedState, Learned, Replaced, Spent};
 use crate::token::{Accepted, NodeId};
 use crate::verifier::{self, Divergence, Reason};
 use parking_lot::{Mutex, RwLock};
@@ -97,6 +97,8 @@ pub struct NodeShared {
     pub watermark: Mutex<Watermark>,
     /// Counts.
     pub counters: Counters,
+    /// What its replica learned about kinds of transactions.
+    pub learned: Arc<Learned>,
     checkpoints: Arc<Checkpoints>,
     accepted: RwLock<(Arc<AcceptedState>, Accepted, Instant)>,
     stopping: AtomicBool,
@@ -116,7 +118,13 @@ pub struct NodeShared {
 
 impl NodeShared {
     /// A node that starts from an accepted state.
-    pub fn new(id: NodeId, around: &Surroundings, accepted: Accepted, state: Arc<AcceptedState>) -> Arc<Self> {
+    pub fn new(
+        id: NodeId,
+        around: &Surroundings,
+        accepted: Accepted,
+        state: Arc<AcceptedState>,
+        learned: Arc<Learned>,
+    ) -> Arc<Self> {
         let clock = around.clock.clone();
         Arc::new(NodeShared {
             id,
@@ -127,6 +135,7 @@ impl NodeShared {
             checkpoints: around.checkpoints.clone(),
             watermark: Mutex::new(Watermark::new(accepted.log_id.index)),
             counters: Counters::default(),
+            learned,
             accepted: RwLock::new((state, accepted, Instant::now())),
             stopping: AtomicBool::new(false),
             last_capture: Mutex::new(None),

@@ -13,10 +13,12 @@ use super::executor::Inbox;
 use super::shared::NodeShared;
 use super::wiring::{Surroundings, checkpointed, directory};
 use crate::config::Config;
+use crate::config::RunAhead;
 use crate::consensus::Consensus;
 use crate::engine;
 use crate::page_store::checkpoint::{Manifest, Notice};
 use crate::page_store::{PageStore, Snapshot, StoreError, StoreOptions, StoredDatabase, checkpoint_all};
+use crate::replica::Learn;
 use crate::replica::{AcceptedState, Home, Options, Replica};
 use crate::seam::Disk;
 use crate::token::{LogId, NodeId};
@@ -117,7 +119,13 @@ pub fn open(node: NodeId, around: &Surroundings) -> Result<(Arc<Storage>, Replic
     });
     let engine = engine::Options::default();
     let engine = engine::Options { steps_max: around.config.steps_max.unwrap_or(engine.steps_max), ..engine };
-    let replica_options = Options { engine, store: options.clone(), home: Some(storage.clone()), workers: 1, learn_all: false };
+    let workers = around.config.workers_of_node();
+    let learn = match around.config.run_ahead {
+        RunAhead::Never => Learn::Nothing,
+        RunAhead::WhenItPays if workers < 2 => Learn::Costs,
+        RunAhead::WhenItPays | RunAhead::Always => Learn::Footprints,
+    };
+    let replica_options = Options { engine, store: options.clone(), home: Some(storage.clone()), workers, learn };
     let Some(manifest) = manifest else {
         let replica = Replica::create(replica_options).map_err(|e| damaged(e.to_string()))?;
         return Ok((storage, replica, None));

@@ -5,6 +5,7 @@ use super::NodeError;
 use super::core::{Input, NodeCore, Outside};
 use super::executor::Inbox;
 use super::message::NodeMessage;
+use super::planner::Planner;
 use super::proposer::{Proposer, Queue};
 use super::shared::{Acknowledged, Checkpoints, NodeShared};
 use super::storage::{self, Storage};
@@ -103,7 +104,8 @@ pub(super) fn new_proposer(around: &Surroundings, shared: Arc<NodeShared>, seed:
         batch_bytes_max: around.config.batch_bytes_max,
         queue_transactions_max: around.config.queue_transactions_max,
     };
-    Proposer::new(shared, around.clock.clone(), fingerprint(), limits, seed)
+    let planner = Planner::new(shared.learned.clone(), around.config.workers_of_node(), around.config.run_ahead);
+    Proposer::new(shared, around.clock.clone(), fingerprint(), limits, planner, seed)
 }
 
 /// What the executor needs and what is made after it.
@@ -138,7 +140,8 @@ pub(super) fn build(
     let decided = log.state().committed.map_or(0, |committed| committed.index);
     let recovered = verifier::Recovered { mark: mark.clone(), ballots: log.ballots(), crashes, decided };
     let verifier = Verifier::recover(options, recovered);
-    let shared = NodeShared::new(node, around, mark.accepted, replica.accepted().borrow().clone());
+    let state = replica.accepted().borrow().clone();
+    let shared = NodeShared::new(node, around, mark.accepted, state, replica.learned());
     let recovered_to = log.state().last.map_or(0, |last| last.index);
     let outside = RealOutside { node, log: log.clone(), recovered_to, has_met_unended: false, inbox, late };
     let checkpoint = (mark.accepted.log_id != LogId::default()).then_some(mark.accepted.log_id);

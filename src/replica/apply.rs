@@ -95,7 +95,9 @@ pub(super) fn apply(
         let (changed, rowid) = match connection.change(&text, &values) {
             Ok(changed) => changed,
             Err(Failure::Local(error)) => return Err(NotApplied::Local(error)),
-            Err(Failure::Sql(error)) => return Err(NotApplied::Differs(format!("{}: {}", error.code(), error.message))),
+            Err(Failure::Sql(error)) => {
+                return Err(NotApplied::Differs(format!("{}: {}", error.code(), error.message)));
+            }
         };
         if changed != 1 {
             return Err(NotApplied::Differs(format!("a row of {} is not there", change.table)));

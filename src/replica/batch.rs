@@ -1,6 +1,6 @@
 //! A batch: its groups in order, each between BEGIN and COMMIT, each published.
 
-use super::learned::{How, Ran, kind_of};
+use super::learned::{How, Learn, Ran, kind_of};
 use super::transaction::{Place, Trouble};
 use super::{Databases, Drill, Replica, Version, state_root};
 use crate::batch::{Batch, Group};
@@ -83,7 +83,8 @@ impl Replica {
         if let Mode::Replay { void } = mode {
             // The plainest path there is: in order, one after the other.
             for group in &mut groups {
-                let positions = std::mem::take(&mut group.parallel).into_iter().chain(std::mem::take(&mut group.direct));
+                let positions =
+                    std::mem::take(&mut group.parallel).into_iter().chain(std::mem::take(&mut group.direct));
                 group.direct = positions.filter(|position| !void.contains(position)).collect();
             }
             self.note_void(batch, void);
@@ -171,12 +172,16 @@ impl Replica {
             let transaction = &batch.transactions[*position as usize];
             let place = Place { log_index, position: *position, timestamp_us: batch.timestamp_us, seed: batch.seed };
             let spoiler = spoilers.get(position);
-            let (start, changes) = (Instant::now(), self.changed_rows(transaction));
+            let before =
+                (self.options.learn != Learn::Nothing).then(|| (Instant::now(), self.changed_rows(transaction)));
             let outcome = self.run_transaction(transaction, place, spoiler).map_err(|trouble| (*position, trouble))?;
             outcomes[*position as usize] = outcome;
-            let how = self.planned_ahead.get(position).copied().unwrap_or(How::Direct);
-            let (run_ns, changes) = (start.elapsed().as_nanos() as u64, self.changed_rows(transaction) - changes);
-            self.ran.push(Ran { kind: kind_of(transaction), position: *position, run_ns, changes, how });
+            if let Some((start, changes)) = before {
+                let how = self.planned_ahead.get(position).copied().unwrap_or(How::Direct);
+                let run_ns = start.elapsed().as_nanos() as u64;
+                let changes = self.changed_rows(transaction).saturating_sub(changes);
+                self.ran.push(Ran { kind: kind_of(transaction), position: *position, run_ns, changes, how });
+            }
         }
         Ok(())
     }

@@ -27,8 +27,14 @@ impl Database {
     pub fn create(name: &str, options: &Options) -> Result<Self, LocalError> {
         let store = options.new_store(name)?;
         let connection = Connection::canonical(View::canonical(&store), options.engine)?;
-        let mut database =
-            Database { store, connection, catalog: Arc::new(Catalog::empty()), once: Once::default(), is_open: false, parallel: Parallel::default() };
+        let mut database = Database {
+            store,
+            connection,
+            catalog: Arc::new(Catalog::empty()),
+            once: Once::default(),
+            is_open: false,
+            parallel: Parallel::default(),
+        };
         database.set_up().map_err(Failure::into_local)?;
         database.publish()?;
         database.connection.schema_hash()?;
@@ -50,8 +56,14 @@ impl Database {
         let store = snapshot.store().clone();
         store.roll_back(snapshot)?;
         let connection = Connection::canonical(View::canonical(&store), options.engine)?;
-        let mut database =
-            Database { store, connection, catalog: Arc::new(Catalog::empty()), once: Once::default(), is_open: false, parallel: Parallel::default() };
+        let mut database = Database {
+            store,
+            connection,
+            catalog: Arc::new(Catalog::empty()),
+            once: Once::default(),
+            is_open: false,
+            parallel: Parallel::default(),
+        };
         database.learn()?;
         Ok(database)
     }
@@ -61,7 +73,14 @@ impl Database {
         let placeholder = PageStore::in_memory(options.store.clone());
         let connection = Connection::canonical(View::canonical(&placeholder), options.engine)?;
         let (store, catalog) = (snapshot.store().clone(), Arc::new(Catalog::empty()));
-        Ok(Database { store, connection, catalog, once: Once::default(), is_open: false, parallel: Parallel::default() })
+        Ok(Database {
+            store,
+            connection,
+            catalog,
+            once: Once::default(),
+            is_open: false,
+            parallel: Parallel::default(),
+        })
     }
 
     /// Reads everything that is remembered of the pages, which are others than before.

@@ -29,6 +29,22 @@ const GAIN_MIN: u64 = 3;
 const TRIES_MIN: u64 = 16;
 const RETRY_AFTER: u64 = 512;
 
+/// What a replica learns of the transactions that it executes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Learn {
+    /// Nothing; it saves a look at the clock for each of them.
+    Nothing,
+    /// What they cost.
+    #[default]
+    Costs,
+    /// What they touch as well, so that plans can be made.
+    Footprints,
+}
+
+/// Runs of a kind before its footprint is derived, and kinds of which that is done after one batch.
+const CALLS_MIN: u64 = 4;
+const DERIVED_MAX: usize = 8;
+
 /// How a transaction of a parallel or direct part was run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum How {
@@ -97,7 +113,8 @@ impl Kind {
 
     fn note(&mut self, ran: &Ran) {
         let mean = |old: u64, new: u64| if self.calls == 0 { new } else { old - old / MEAN_WEIGHT + new / MEAN_WEIGHT };
-        (self.run_ns, self.changes) = (mean(self.run_ns, ran.run_ns), mean(self.changes * 1_000, ran.changes * 1_000) / 1_000);
+        (self.run_ns, self.changes) =
+            (mean(self.run_ns, ran.run_ns), mean(self.changes * 1_000, ran.changes * 1_000) / 1_000);
         self.calls += 1;
         match ran.how {
             How::Direct => return,
@@ -146,7 +163,11 @@ pub struct Learned {
 
 impl Learned {
     /// Looks at the kinds of some transactions; none for a kind that never ran.
-    pub fn look<T>(&self, transactions: &[Transaction], mut look: impl FnMut(&Transaction, Option<&Kind>) -> T) -> Vec<T> {
+    pub fn look<T>(
+        &self,
+        transactions: &[Transaction],
+        mut look: impl FnMut(&Transaction, Option<&Kind>) -> T,
+    ) -> Vec<T> {
         let kinds = self.kinds.read();
         transactions.iter().map(|transaction| look(transaction, kinds.get(&kind_of(transaction)))).collect()
     }
@@ -163,7 +184,7 @@ impl Learned {
         &self,
         transactions: &[Transaction],
         runs: &[Ran],
-        always: bool,
+        footprints: bool,
         schema: impl Fn(&str) -> Option<Hash>,
     ) -> Vec<u32> {
         let mut kinds = self.kinds.write();
@@ -175,7 +196,8 @@ impl Learned {
             let transaction = &transactions[ran.position as usize];
             let kind = kinds.entry(ran.kind).or_insert_with(|| Kind::new(transaction));
             kind.note(ran);
-            if always || kind.pays_ahead() {
+            // Of those as well that run in their turn: others are to run beside them.
+            if footprints && kind.calls >= CALLS_MIN && wanted.len() < DERIVED_MAX {
                 let known = kind.templates.as_ref().map(|(schema, _)| *schema);
                 if known.is_none() || known != schema(&transaction.database) {
                     wanted.push(ran.position);

@@ -36,7 +36,7 @@ mod workers;
 pub use crate::token::Mode;
 pub use accepted::{AcceptedState, DatabaseVersion, state_root};
 pub use batch::{Executed, Spent};
-pub use learned::{Kind, Learned};
+pub use learned::{Kind, Learn, Learned};
 pub use parallel::Fared;
 pub use repair::Replaced;
 
@@ -47,10 +47,10 @@ use crate::page_store::{PageStore, Snapshot, StoreError, StoreOptions};
 use crate::token::{Accepted, LogId};
 use database::Database;
 use learned::{How, Ran};
-use workers::Workers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use tokio::sync::watch;
+use workers::Workers;
 
 /// Where new databases are kept.
 pub trait Home: Send + Sync {
@@ -74,8 +74,8 @@ pub struct Options {
     /// Threads that run the parallel parts of plans, the replica's own one included; 0 counts as 1. No result depends
     /// on it.
     pub workers: usize,
-    /// Learns footprints of all kinds of transactions, not only of those for which running ahead pays (tests, benches).
-    pub learn_all: bool,
+    /// What it learns of the transactions that it executes.
+    pub learn: Learn,
 }
 
 impl Options {

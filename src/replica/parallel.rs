@@ -12,7 +12,7 @@
 use super::Replica;
 use super::apply::{NotApplied, Texts, apply, can_apply};
 use super::database::Database;
-use super::learned::{How, Ran, kind_of, texts};
+use super::learned::{How, Learn, Ran, kind_of, texts};
 use super::speculate::{Guess, Task};
 use super::transaction::Place;
 use crate::batch::Batch;
@@ -153,7 +153,12 @@ impl Replica {
                 Ok(()) => {}
                 Err(NotApplied::Local(error)) => return Err(error),
                 Err(NotApplied::Differs(reason)) => {
-                    tracing::error!(log_index, position, reason, "a footprint was not sound; the transaction runs alone");
+                    tracing::error!(
+                        log_index,
+                        position,
+                        reason,
+                        "a footprint was not sound; the transaction runs alone"
+                    );
                     return Ok(Some(position));
                 }
             }
@@ -165,7 +170,9 @@ impl Replica {
             outcomes[position as usize] = outcome;
             fared.applied += 1;
             let (run_ns, changes) = (took.as_nanos() as u64, changes.len() as u64);
-            self.ran.push(Ran { kind: kind_of(transaction), position, run_ns, changes, how: How::Applied });
+            if self.options.learn != Learn::Nothing {
+                self.ran.push(Ran { kind: kind_of(transaction), position, run_ns, changes, how: How::Applied });
+            }
         }
         self.fared.applied += fared.applied;
         self.fared.conflicted += fared.conflicted;
@@ -177,9 +184,7 @@ impl Replica {
     /// What a transaction touches; everything if it cannot run ahead.
     fn footprint(&mut self, transaction: &Transaction) -> Result<Footprint, LocalError> {
         // What a savepoint takes back was captured all the same.
-        let is_plain = |operation: &Operation| {
-            matches!(operation, Operation::Statement(statement) if !statement.changes_schema && statement.rows.is_none())
-        };
+        let is_plain = |operation: &Operation| matches!(operation, Operation::Statement(statement) if !statement.changes_schema && statement.rows.is_none());
         match self.databases.get_mut(&transaction.database) {
             Some(database) if transaction.operations.iter().all(is_plain) => database.footprint(transaction),
             _ => Ok(Footprint::everything()),
@@ -189,8 +194,12 @@ impl Replica {
     /// Notes what the batch's transactions took, and derives the footprints that the next plans need.
     pub(super) fn learn(&mut self, batch: &Batch) -> Result<(), LocalError> {
         self.planned_ahead.clear();
+        if self.options.learn == Learn::Nothing {
+            return Ok(());
+        }
+        let footprints = self.options.learn == Learn::Footprints;
         let schema = |name: &str| self.databases.get(name)?.connection.known_schema();
-        let wanted = self.learned.note(&batch.transactions, &self.ran, self.options.learn_all, schema);
+        let wanted = self.learned.note(&batch.transactions, &self.ran, footprints, schema);
         self.ran.clear();
         for position in wanted {
             let transaction = &batch.transactions[position as usize];
