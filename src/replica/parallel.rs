@@ -24,6 +24,7 @@ use crate::page_store::sqlite::RowChange;
 use crate::transaction::{Operation, Outcome, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Statements whose footprints are remembered.
 const TEXTS_MAX: usize = 4_096;
@@ -115,7 +116,10 @@ impl Replica {
             ahead.push(Ahead { position: *position, footprint });
         }
         let ran: BTreeSet<u32> = tasks.iter().map(|task| task.place.position).collect();
+        let start = Instant::now();
         let mut guesses = self.workers().run(tasks).into_iter();
+        self.spent.ahead += start.elapsed();
+        let start = Instant::now();
         let mut changed: BTreeMap<Arc<str>, ChangeSet> = BTreeMap::new();
         let mut waiting: BTreeMap<Arc<str>, Vec<Footprint>> = BTreeMap::new();
         let mut fared = Fared::default();
@@ -177,6 +181,7 @@ impl Replica {
         self.fared.applied += fared.applied;
         self.fared.conflicted += fared.conflicted;
         self.fared.unfit += fared.unfit;
+        self.spent.applying += start.elapsed();
         self.commit_applied()?;
         Ok(None)
     }
@@ -213,7 +218,11 @@ impl Replica {
 
     fn commit_applied(&mut self) -> Result<(), LocalError> {
         for database in self.databases.values_mut() {
-            database.commit_applied()?;
+            if database.commit_applied()? {
+                let start = Instant::now();
+                database.publish_applied()?;
+                self.spent.verifying += start.elapsed();
+            }
         }
         Ok(())
     }
@@ -281,13 +290,16 @@ impl Database {
         Ok(())
     }
 
-    fn commit_applied(&mut self) -> Result<(), LocalError> {
-        if !std::mem::take(&mut self.parallel.is_open) {
-            return Ok(());
-        }
-        if let Some(applier) = &mut self.parallel.applier {
+    /// COMMIT, if anything was applied.
+    fn commit_applied(&mut self) -> Result<bool, LocalError> {
+        let was_open = std::mem::take(&mut self.parallel.is_open);
+        if let Some(applier) = self.parallel.applier.as_mut().filter(|_| was_open) {
             applier.control("COMMIT").map_err(Failure::into_local)?;
         }
+        Ok(was_open)
+    }
+
+    fn publish_applied(&mut self) -> Result<(), LocalError> {
         if let Some(applier) = &self.parallel.applier {
             self.store().publish(applier.viewed()?)?;
         }

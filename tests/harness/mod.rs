@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each proof uses a part")]
 
-use evesql::config::Config;
+use evesql::config::{Config, RunAhead};
 use evesql::node::{Cluster, Server};
 use evesql::seam::{Disk, RealDisk};
 use std::io::{BufRead, BufReader, Read};
@@ -34,7 +34,13 @@ impl InProcess {
         let directory = tempfile::tempdir().unwrap();
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let data = directory.path().join("data");
-        let config = Config { data, listen: nowhere, admin: nowhere, drills: true, ..Config::default() };
+        // All proofs must hold as well with all that can running ahead: `EVESQL_RUN_AHEAD=1 cargo test`.
+        let (workers, run_ahead) = match std::env::var_os("EVESQL_RUN_AHEAD") {
+            Some(_) => (2, RunAhead::Always),
+            None => (0, RunAhead::default()),
+        };
+        let config =
+            Config { data, listen: nowhere, admin: nowhere, drills: true, workers, run_ahead, ..Config::default() };
         let server = Server::start_on(change(config), disk).unwrap();
         InProcess { server, _directory: directory }
     }
