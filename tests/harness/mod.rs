@@ -19,7 +19,8 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// A server in this process, in a directory of its own.
 pub struct InProcess {
     server: Server,
-    _directory: tempfile::TempDir,
+    disk: Arc<dyn Disk>,
+    directory: tempfile::TempDir,
 }
 
 impl InProcess {
@@ -35,8 +36,17 @@ impl InProcess {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let data = directory.path().join("data");
         let config = Config { data, listen: nowhere, admin: nowhere, drills: true, ..Config::default() };
-        let server = Server::start_on(change(config), disk).unwrap();
-        InProcess { server, _directory: directory }
+        let server = Server::start_on(change(config), disk.clone()).unwrap();
+        InProcess { server, disk, directory }
+    }
+
+    /// All nodes die, and another process starts from their files; with another address.
+    pub fn power_cut(self) -> InProcess {
+        let InProcess { server, disk, directory } = self;
+        let config = server.cluster().surroundings().config.clone();
+        (1..=config.replicas).for_each(|node| assert!(server.cluster().kill(node)));
+        drop(server);
+        InProcess { server: Server::start_on(config, disk.clone()).unwrap(), disk, directory }
     }
 
     pub fn cluster(&self) -> &Arc<Cluster> {
