@@ -31,11 +31,12 @@ impl Front {
     /// For a thread that serves this node's clients.
     pub fn new(gateway: Arc<dyn Gateway>) -> Rc<Front> {
         let random = Cell::new(gateway.seed());
+        let holds = Holds::new(gateway.snapshot_age_max());
         Rc::new(Front {
             gateway,
             cache: RefCell::default(),
             blocks: Rc::default(),
-            holds: Holds::default(),
+            holds,
             pool: RefCell::default(),
             random,
         })

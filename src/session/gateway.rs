@@ -109,6 +109,9 @@ pub trait Gateway: Send + Sync + 'static {
     /// Identifies this start of this node in [`crate::transaction::TransactionId`].
     fn incarnation(&self) -> u64;
 
+    /// How long a session may keep one version (rule 30).
+    fn snapshot_age_max(&self) -> Duration;
+
     /// Microseconds since 2000-01-01 UTC.
     fn now_us(&self) -> i64;
 
