@@ -81,12 +81,17 @@ impl Apart {
             operations: vec![Operation::Statement(statement)],
         };
         let mut heard = shared.waiters.register(Arc::new(transaction.clone()));
-        wait_for("a leader that takes it", || {
-            let leader = self.nodes.iter().find(|node| node.leads());
-            leader.is_some_and(|leader| leader.proposer.submit(transaction.clone()).is_ok())
-        });
+        let mut taken_under = None;
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
+            // Under a new leader it may be lost: it is submitted again, under the same id.
+            let leader = self.nodes.iter().find(|node| node.leads());
+            if let Some((leader, leads)) = leader.map(|leader| (leader, *leader.consensus.leader().borrow()))
+                && leads != taken_under
+                && leader.proposer.submit(transaction.clone()).is_ok()
+            {
+                taken_under = leads;
+            }
             if let Ok(outcome) = heard.try_recv() {
                 return outcome.ok();
             }
@@ -121,9 +126,10 @@ fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
     }
 }
 
-/// The one number of a committed answer.
+/// The number that one changed row was given.
 fn number(outcome: Option<Outcome>) -> i64 {
     let Some(Outcome::Committed(answers)) = outcome else { panic!("not committed: {outcome:?}") };
+    assert_eq!(answers[0].changes, 1, "another count of rows was heard");
     match answers[0].rows.values().map(|value| value.to_value()).collect::<Vec<_>>().as_slice() {
         [Value::Integer(number)] => *number,
         other => panic!("another answer was heard: {other:?}"),
