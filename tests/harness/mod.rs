@@ -76,14 +76,22 @@ impl InProcess {
 
 /// A client; the error is the server's word, or the network's.
 pub async fn try_connect(address: SocketAddr) -> Result<Client, tokio_postgres::Error> {
-    let text = format!("host=127.0.0.1 port={} user=evesql dbname=evesql", address.port());
+    try_connect_to(address, "evesql").await
+}
+
+async fn try_connect_to(address: SocketAddr, database: &str) -> Result<Client, tokio_postgres::Error> {
+    let text = format!("host=127.0.0.1 port={} user=evesql dbname={database}", address.port());
     let (client, connection) = tokio_postgres::connect(&text, NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
 }
 
 pub async fn connect(address: SocketAddr) -> Client {
-    try_connect(address).await.expect("the server takes connections")
+    connect_to(address, "evesql").await
+}
+
+pub async fn connect_to(address: SocketAddr, database: &str) -> Client {
+    try_connect_to(address, database).await.expect("the server takes connections")
 }
 
 /// The SQLSTATE of an error; empty when the connection broke.
