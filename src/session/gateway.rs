@@ -91,7 +91,7 @@ pub enum TicketError {
 
 /// A node as its sessions see it.
 pub trait Gateway: Send + Sync + 'static {
-    /// Whether there is a database of this name.
+    /// Whether this node has accepted a database of this name.
     fn has_database(&self, name: &str) -> bool;
 
     /// An accepted version to read, as fresh as `level` says; `max_staleness` is for [`ReadLevel::Local`].
