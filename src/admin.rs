@@ -44,6 +44,10 @@ pub struct NodeStatus {
     pub lag_batches: u64,
     /// Hex of the root at `accepted_index`.
     pub root: String,
+    /// Microseconds that it has spent executing batches since it started.
+    pub executing_us: u64,
+    /// Of these: hashing changed pages, publishing them and digesting answers, for the comparison with its peers.
+    pub verifying_us: u64,
     /// Why it is quarantined or down, if it is.
     pub reason: Option<String>,
 }

@@ -1,1 +1,99 @@
-//! Placeholder, replaced by its owner.
+//! What a transaction reads and writes, as rows, tables or everything: sound, so that two transactions whose
+//! footprints do not conflict have the same answers and leave the same rows in either order.
+//!
+//! ```text
+//!   space   the rows of a table by primary key, or the keys of one unique index of it, or a sequence's row
+//!   key     one row of a space by a hash of its normalised key; none: all rows of it, also those that are not there
+//! ```
+//!
+//! The mixer groups by footprints (a hint there), the executor checks captured changes against them before it
+//! applies what ran beside others (invariant 4): only there soundness counts.
+//!
+//! Pure: it is told of a schema and of what SQLite's authorizer said; it knows no connection.
+
+use serde::{Deserialize, Serialize};
+
+/// How rows are touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Access {
+    /// Read; also read for that it is not there.
+    Read,
+    /// Inserted, changed or deleted.
+    Write,
+    /// New rows whose keys are given out when they are written and that no other transaction is given: hidden rowids
+    /// and numbers of a sequence. Two appends never touch the same row; which number each gets depends on the order.
+    Append,
+}
+
+/// Rows of one space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Item {
+    /// Hash of the database object's name (see [`space`]).
+    pub space: u64,
+    /// Hash of the normalised key; `None` for all rows.
+    pub key: Option<u64>,
+    /// How.
+    pub access: Access,
+}
+
+/// What one transaction reads and writes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Footprint {
+    /// It conflicts with every other transaction (DDL, what was not understood).
+    pub everything: bool,
+    /// Sorted, each once.
+    pub items: Vec<Item>,
+}
+
+/// Names a space: a table by its name alone, one of its unique indexes with the index's name too, or a sequence.
+pub fn space(object: &str, index: Option<&str>) -> u64 {
+    // A zero byte cannot stand in a name.
+    let name = format!("{}\0{}", object.to_ascii_lowercase(), index.unwrap_or("").to_ascii_lowercase());
+    xxhash_rust::xxh3::xxh3_64(name.as_bytes())
+}
+
+impl Item {
+    /// Whether the order of two transactions that touch these may matter.
+    pub fn conflicts(&self, other: &Item) -> bool {
+        use Access::{Append, Read};
+        self.space == other.space
+            && (self.access, other.access) != (Read, Read)
+            && ((self.access, other.access) == (Append, Append)
+                || self.key.is_none()
+                || other.key.is_none()
+                || self.key == other.key)
+    }
+}
+
+impl Footprint {
+    /// Of a transaction of which nothing is known.
+    pub fn everything() -> Self {
+        Footprint { everything: true, items: Vec::new() }
+    }
+
+    /// Of these items.
+    pub fn of(mut items: Vec<Item>) -> Self {
+        items.sort_unstable();
+        items.dedup();
+        Footprint { everything: false, items }
+    }
+
+    /// Whether the order of two transactions may matter. Linear in the items.
+    pub fn conflicts(&self, other: &Footprint) -> bool {
+        if self.everything || other.everything {
+            return true;
+        }
+        // Sorted by space first: spaces of both are walked side by side.
+        let (mut ours, mut theirs) = (&self.items[..], &other.items[..]);
+        while let (Some(a), Some(b)) = (ours.first(), theirs.first()) {
+            let space = a.space.min(b.space);
+            let ends = |items: &[Item]| items.iter().position(|item| item.space != space).unwrap_or(items.len());
+            let ((a, rest_a), (b, rest_b)) = (ours.split_at(ends(ours)), theirs.split_at(ends(theirs)));
+            if a.iter().any(|a| b.iter().any(|b| a.conflicts(b))) {
+                return true;
+            }
+            (ours, theirs) = (rest_a, rest_b);
+        }
+        false
+    }
+}

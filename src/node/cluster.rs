@@ -390,6 +390,8 @@ impl Cluster {
             accepted_index: accepted.log_id.index,
             lag_batches: node.shared.status().map_or(0, |status| status.unaccepted as u64),
             root: accepted.root.to_string(),
+            executing_us: node.shared.counters.executing_us(),
+            verifying_us: node.shared.counters.verifying_us(),
             reason: node.shared.reason(),
         }
     }

@@ -388,6 +388,7 @@ impl NodeCore {
         self.outside.mark_executing(log_id, attempt);
         let executed = self.replica.execute(log_id, batch, mode);
         self.outside.has_executed(log_id, attempt, executed.is_err());
+        self.shared.counters.spent(self.replica.spent());
         match executed {
             Ok(executed) => {
                 self.outcomes.insert(log_id.index, executed.outcomes);

@@ -4,7 +4,7 @@ use super::storage::Capture;
 use super::waiters::Waiters;
 use super::watermark::Watermark;
 use super::wiring::Surroundings;
-use crate::replica::{AcceptedState, Replaced};
+use crate::replica::{AcceptedState, Replaced, Spent};
 use crate::token::{Accepted, NodeId};
 use crate::verifier::{self, Divergence, Reason};
 use parking_lot::{Mutex, RwLock};
@@ -50,12 +50,26 @@ impl Acknowledged {
 pub struct Counters {
     batches: AtomicU64,
     transactions: AtomicU64,
+    executing_us: AtomicU64,
+    verifying_us: AtomicU64,
 }
 
 impl Counters {
     pub(super) fn batch(&self, transactions: usize) {
         self.batches.fetch_add(1, Ordering::Relaxed);
         self.transactions.fetch_add(transactions as u64, Ordering::Relaxed);
+    }
+    pub(super) fn spent(&self, spent: Spent) {
+        self.executing_us.store(spent.executing.as_micros() as u64, Ordering::Relaxed);
+        self.verifying_us.store(spent.verifying.as_micros() as u64, Ordering::Relaxed);
+    }
+    /// Microseconds that executing took.
+    pub fn executing_us(&self) -> u64 {
+        self.executing_us.load(Ordering::Relaxed)
+    }
+    /// Microseconds of that for what only verification needs.
+    pub fn verifying_us(&self) -> u64 {
+        self.verifying_us.load(Ordering::Relaxed)
     }
     /// Accepted batches.
     pub fn batches(&self) -> u64 {

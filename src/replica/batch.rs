@@ -9,6 +9,7 @@ use crate::token::{LogId, Mode};
 use crate::transaction::{Outcome, SqlError, TransactionId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What executing a batch gave: the material of a token, and the answers.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +20,16 @@ pub struct Executed {
     pub answers: Hash,
     /// One for each transaction, by position in the batch.
     pub outcomes: Vec<Outcome>,
+}
+
+/// Time that executing has taken since a replica began, failed executions and replays included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// From the batch to its result.
+    pub executing: Duration,
+    /// Of that: what one database without replicas would not do. The digest of the answers; copying the changed pages
+    /// into the tree, hashing them, and the root.
+    pub verifying: Duration,
 }
 
 impl Replica {
@@ -32,7 +43,10 @@ impl Replica {
             return Err(LocalError::internal(format!("batch {} does not follow {}", log_id.index, newest.index)));
         }
         let drill = self.drill.take();
-        match self.run_batch(log_id, batch, mode, drill) {
+        let start = Instant::now();
+        let result = self.run_batch(log_id, batch, mode, drill);
+        self.spent.executing += start.elapsed();
+        match result {
             Ok((executed, databases)) => {
                 let Executed { root, answers, .. } = executed;
                 self.versions.push_back(Version { log_id, root, answers, databases });
@@ -85,6 +99,7 @@ impl Replica {
         if let Some(Drill::WrongAnswer { by }) = drill {
             falsify(&mut outcomes, by);
         }
+        let start = Instant::now();
         let databases = self.current()?;
         if let Some(Drill::FlipBit { page, bit }) = drill
             && let Some(database) = self.databases.values().next()
@@ -93,6 +108,7 @@ impl Replica {
         }
         let executed =
             Executed { root: state_root(&databases), answers: Replica::digest_outcomes(&outcomes), outcomes };
+        self.spent.verifying += start.elapsed();
         Ok((executed, databases))
     }
 
@@ -175,7 +191,9 @@ impl Replica {
     fn commit(&mut self) -> Result<(), LocalError> {
         for database in self.databases.values_mut().filter(|database| database.is_open) {
             database.commit().map_err(Failure::into_local)?;
+            let start = Instant::now();
             database.publish()?;
+            self.spent.verifying += start.elapsed();
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ mod transaction;
 
 pub use crate::token::Mode;
 pub use accepted::{AcceptedState, DatabaseVersion, state_root};
-pub use batch::Executed;
+pub use batch::{Executed, Spent};
 pub use repair::Replaced;
 
 use crate::catalog::Catalog;
@@ -129,6 +129,7 @@ pub struct Replica {
     versions: VecDeque<Version>,
     accepted: watch::Sender<Arc<AcceptedState>>,
     drill: Option<Drill>,
+    spent: Spent,
 }
 
 impl Replica {
@@ -193,6 +194,7 @@ impl Replica {
             versions: VecDeque::from([Version::of(&accepted, versions)]),
             accepted: watch::Sender::new(Arc::new(state)),
             drill: None,
+            spent: Spent::default(),
         })
     }
 
@@ -203,6 +205,7 @@ impl Replica {
             versions: VecDeque::new(),
             accepted: watch::Sender::new(Arc::new(AcceptedState::default())),
             drill: None,
+            spent: Spent::default(),
         };
         let databases = replica.current()?;
         let root = state_root(&databases);
@@ -260,6 +263,11 @@ impl Replica {
         }
         self.versions.retain(|version| version.log_id.index <= index);
         self.restore(&self.newest_version().databases.clone())
+    }
+
+    /// Where the time of this replica's executor went.
+    pub fn spent(&self) -> Spent {
+        self.spent
     }
 
     /// Does something wrong to the next batch, on purpose.
