@@ -140,6 +140,10 @@ impl Gateway for ClusterGateway {
         self.cluster.surroundings().incarnation
     }
 
+    fn snapshot_age_max(&self) -> Duration {
+        Duration::from_secs(self.cluster.surroundings().config.snapshot_age_max_s)
+    }
+
     fn now_us(&self) -> i64 {
         self.cluster.surroundings().clock.now_us()
     }
