@@ -11,6 +11,7 @@ mod connection;
 mod context;
 mod crash;
 mod failure;
+mod footprint;
 mod functions;
 mod math;
 mod pool;

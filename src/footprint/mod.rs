@@ -2,14 +2,41 @@
 //! footprints do not conflict have the same answers and leave the same rows in either order.
 //!
 //! ```text
-//!   space   the rows of a table by primary key, or the keys of one unique index of it, or a sequence's row
+//!   space   the rows of a table by its key, or the keys of one unique index of it
 //!   key     one row of a space by a hash of its normalised key; none: all rows of it, also those that are not there
 //! ```
+//!
+//! ```text
+//!   schema ──┐
+//!   text ────┼─> Template ── parameters ──> Items ──> Footprint <── touches? ── ChangeSet <── captured changes
+//!   actions ─┘   (once)      (each time)
+//! ```
+//!
+//! A sequence is a row of `evesql_sequences`, whose key is its OID.
 //!
 //! The mixer groups by footprints (a hint there), the executor checks captured changes against them before it
 //! applies what ran beside others (invariant 4): only there soundness counts.
 //!
 //! Pure: it is told of a schema and of what SQLite's authorizer said; it knows no connection.
+
+mod changes;
+mod derive;
+mod expr;
+mod facts;
+mod key;
+mod load;
+mod narrow;
+mod row;
+mod schema;
+mod shape;
+mod template;
+mod templates;
+
+pub use changes::ChangeSet;
+pub use key::Affinity;
+pub use schema::{Column, ForeignAction, ForeignKey, Key, Kind, Schema, Table, UniqueIndex};
+pub use template::{Action, Template};
+pub use templates::Templates;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +48,8 @@ pub enum Access {
     /// Inserted, changed or deleted.
     Write,
     /// New rows whose keys are given out when they are written and that no other transaction is given: hidden rowids
-    /// and numbers of a sequence. Two appends never touch the same row; which number each gets depends on the order.
+    /// and numbers of a sequence; and drawing such a number. Two appends never touch the same row; which number each
+    /// gets depends on the order.
     Append,
 }
 
@@ -45,7 +73,7 @@ pub struct Footprint {
     pub items: Vec<Item>,
 }
 
-/// Names a space: a table by its name alone, one of its unique indexes with the index's name too, or a sequence.
+/// Names a space: a table by its name alone, one of its unique indexes with the index's name too.
 pub fn space(object: &str, index: Option<&str>) -> u64 {
     // A zero byte cannot stand in a name.
     let name = format!("{}\0{}", object.to_ascii_lowercase(), index.unwrap_or("").to_ascii_lowercase());
@@ -55,13 +83,9 @@ pub fn space(object: &str, index: Option<&str>) -> u64 {
 impl Item {
     /// Whether the order of two transactions that touch these may matter.
     pub fn conflicts(&self, other: &Item) -> bool {
-        use Access::{Append, Read};
         self.space == other.space
-            && (self.access, other.access) != (Read, Read)
-            && ((self.access, other.access) == (Append, Append)
-                || self.key.is_none()
-                || other.key.is_none()
-                || self.key == other.key)
+            && (self.access, other.access) != (Access::Read, Access::Read)
+            && (self.key.is_none() || other.key.is_none() || self.key == other.key)
     }
 }
 
@@ -95,5 +119,39 @@ impl Footprint {
             (ours, theirs) = (rest_a, rest_b);
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(space: u64, key: impl Into<Option<u64>>, access: Access) -> Item {
+        Item { space, key: key.into(), access }
+    }
+
+    #[test]
+    fn items_conflict_where_one_may_see_what_the_other_writes() {
+        use Access::{Append, Read, Write};
+        for (a, b, expected) in [
+            (item(1, 5, Read), item(1, 5, Read), false),
+            (item(1, 5, Read), item(1, 5, Write), true),
+            (item(1, 5, Write), item(1, 5, Write), true),
+            (item(1, 5, Write), item(1, 6, Write), false),
+            (item(1, 5, Write), item(2, 5, Write), false),
+            (item(1, None, Read), item(1, 5, Read), false),
+            (item(1, None, Read), item(1, 5, Write), true),
+            (item(1, None, Append), item(1, None, Append), true),
+            (item(1, None, Append), item(1, 5, Read), true),
+            (item(1, 7, Append), item(1, 7, Append), true),
+            (item(1, 7, Append), item(1, 8, Append), false),
+        ] {
+            assert_eq!(a.conflicts(&b), expected, "{a:?} {b:?}");
+            assert_eq!(b.conflicts(&a), expected, "{b:?} {a:?}");
+            let others = [item(0, 1, Write), item(9, None, Read)];
+            let (a, b) = (Footprint::of([vec![a], others.to_vec()].concat()), Footprint::of(vec![b]));
+            assert_eq!(a.conflicts(&b), expected, "{a:?} {b:?}");
+        }
+        assert!(Footprint::everything().conflicts(&Footprint::default()));
     }
 }
