@@ -10,6 +10,7 @@ mod generator;
 use evesql::engine::{Connection, Context, Draws, Failure, Options};
 use evesql::footprint::{self, ChangeSet, Footprint, Templates};
 use evesql::page::Hash;
+use evesql::page_store::sqlite::RowChange;
 use evesql::transaction::{Operation, Statement as Step, Transaction, TransactionId, Value};
 use footprint_cases::{Schema, Statement};
 use generator::Random;
@@ -128,14 +129,16 @@ impl World {
     }
 
     /// What a single statement changes; none if it draws numbers, which are written back later.
-    fn changes(&mut self, case: &Case) -> Option<Vec<evesql::page_store::sqlite::RowChange>> {
+    fn changes(&mut self, case: &Case) -> Option<Vec<RowChange>> {
         let [(sql, parameters)] = case.as_slice() else { return None };
         if sql.contains("nextval") {
             return None;
         }
         self.connection.begin_context(Context::new(0, 2, Draws::Live));
         let sql = [Arc::from(sql.as_str())];
-        Some(self.connection.attempt(&sql, parameters, None, |_, changes| changes).unwrap())
+        let changes = self.connection.attempt(&sql, parameters, None, |_, changes| changes).unwrap();
+        // Hidden rowids are given out where changes are applied.
+        Some(changes.into_iter().map(|change| RowChange { rowids: (0, 0), ..change }).collect())
     }
 
     fn differs_by_changes(&mut self, a: &Case, b: &Case) -> Option<String> {

@@ -13,7 +13,7 @@ use super::Replica;
 use super::apply::{NotApplied, Texts, apply, can_apply};
 use super::database::Database;
 use super::learned::{How, Learn, Ran, kind_of, texts};
-use super::speculate::{Guess, Task};
+use super::speculate::{Guess, Guessed, Task};
 use super::transaction::Place;
 use crate::batch::Batch;
 use crate::engine::{Connection, Failure, LocalError};
@@ -131,8 +131,7 @@ impl Replica {
             let touched = changed.get(name).is_some_and(|changes| changes.touches(&footprint))
                 || waiting.get(name).is_some_and(|those| those.iter().any(|other| other.conflicts(&footprint)));
             let database = self.databases.get_mut(name);
-            let (Some(database), Some(Guess::Outcome { outcome, changes, took }), false) = (database, guess, touched)
-            else {
+            let (Some(database), Some(Guess::Outcome(guessed)), false) = (database, guess, touched) else {
                 fared.conflicted += u64::from(touched);
                 fared.unfit += u64::from(!touched);
                 self.planned_ahead.insert(position, if touched { How::Conflicted } else { How::Unfit });
@@ -140,6 +139,7 @@ impl Replica {
                 left.push(position);
                 continue;
             };
+            let Guessed { outcome, changes, took } = *guessed;
             // The same transaction may stand in the batch twice.
             if database.once.contains(&transaction.id) {
                 outcomes[position as usize] = Outcome::AlreadyDone;

@@ -26,9 +26,17 @@ pub(super) struct Task {
 #[derive(Debug)]
 pub(super) enum Guess {
     /// This outcome and these changes, if nobody before it in the group touches what it touched.
-    Outcome { outcome: Outcome, changes: Vec<RowChange>, took: Duration },
+    Outcome(Box<Guessed>),
     /// It has to run in its turn: it makes too many changes, or ends the SQL transaction that it runs in.
     Unknown,
+}
+
+/// See [`Guess::Outcome`].
+#[derive(Debug)]
+pub(super) struct Guessed {
+    pub outcome: Outcome,
+    pub changes: Vec<RowChange>,
+    pub took: Duration,
 }
 
 /// One thread's connections, a database each.
@@ -80,7 +88,7 @@ impl Speculator {
             (Err(Trouble::GroupLost(_)), _) | (_, None) => Ok(Guess::Unknown),
             (Ok(outcome), Some(changes)) => {
                 let changes = if matches!(outcome, Outcome::Committed(_)) { changes } else { Vec::new() };
-                Ok(Guess::Outcome { outcome, changes, took: start.elapsed() })
+                Ok(Guess::Outcome(Box::new(Guessed { outcome, changes, took: start.elapsed() })))
             }
         }
     }
