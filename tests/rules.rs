@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 const SCHEMA: &str = "CREATE TABLE item (i_id int PRIMARY KEY, i_isbn char(13) UNIQUE, i_stock int);
-    CREATE TABLE line (cart int, item int REFERENCES item (i_id), quantity int, PRIMARY KEY (cart, item));";
+    CREATE TABLE line (cart int, item_id int REFERENCES item (i_id), quantity int, PRIMARY KEY (cart, item_id));";
 
 const RULE: &str = "[[rule]]\nname = 'lines of a cart'\nmatch = 'DELETE FROM line WHERE cart = $cart'\n\
     writes = ['line(cart = $cart)']\n";
@@ -33,7 +33,22 @@ fn statements_are_explained_with_their_footprints_groups_and_conflicts() {
         BEGIN; DELETE FROM item; ROLLBACK";
     let (code, shown, said) = explain(&[sql, "--schema", &schema]);
     assert_eq!((code, said.as_str()), (0, ""), "{shown}");
-    assert_eq!(shown, "");
+    assert_eq!(
+        shown,
+        "\
+1: UPDATE item SET i_stock = i_stock - 1 WHERE i_id = 5
+   writes item(i_id = 5)
+2: UPDATE item SET i_stock = 9 WHERE i_id = 6
+   writes item(i_id = 6)
+3: INSERT INTO line VALUES (1, 5, 2); DELETE FROM line WHERE cart = 2
+   writes line(cart = 1, item_id = 5)
+   reads item(i_id = 5)
+   writes line(*)
+group 1: 1, 2
+group 2: 3
+   3 after 1: 3 reads a row of item, 1 writes a row of item
+"
+    );
 }
 
 #[test]
@@ -50,6 +65,17 @@ fn a_rule_keeps_two_carts_in_one_group() {
         shown.contains("by `lines of a cart`: writes a row of line") && shown.contains("group 1: 1, 2\n"),
         "{shown}"
     );
+}
+
+#[test]
+fn the_examples_beside_the_rules_are_what_is_printed() {
+    let document = fs::read_to_string("sql-mixer-rules/README.md").unwrap();
+    let sql = "DELETE FROM shopping_cart_line WHERE scl_sc_id = 1; \
+        DELETE FROM shopping_cart_line WHERE scl_sc_id = 2 AND scl_i_id = 5";
+    for rules in [&[][..], &["--rules", "sql-mixer-rules"]] {
+        let (_, shown, said) = explain(&[&[sql, "--schema", "testdata/rules/tpcw.sql"], rules].concat());
+        assert!(!shown.is_empty() && document.contains(&shown), "{said}{shown}");
+    }
 }
 
 #[test]
