@@ -171,7 +171,7 @@ impl Replica {
             for RowChange { table, old, new, .. } in &changes {
                 changes_of.add(&schema, table, old.as_deref(), new.as_deref());
             }
-            outcomes[position as usize] = outcome;
+            outcomes[position as usize] = *outcome;
             fared.applied += 1;
             let (run_ns, changes) = (took.as_nanos() as u64, changes.len() as u64);
             if self.options.learn != Learn::Nothing {

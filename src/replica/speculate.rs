@@ -26,7 +26,7 @@ pub(super) struct Task {
 #[derive(Debug)]
 pub(super) enum Guess {
     /// This outcome and these changes, if nobody before it in the group touches what it touched.
-    Outcome { outcome: Outcome, changes: Vec<RowChange>, took: Duration },
+    Outcome { outcome: Box<Outcome>, changes: Vec<RowChange>, took: Duration },
     /// It has to run in its turn: it makes too many changes, or ends the SQL transaction that it runs in.
     Unknown,
 }
@@ -80,7 +80,7 @@ impl Speculator {
             (Err(Trouble::GroupLost(_)), _) | (_, None) => Ok(Guess::Unknown),
             (Ok(outcome), Some(changes)) => {
                 let changes = if matches!(outcome, Outcome::Committed(_)) { changes } else { Vec::new() };
-                Ok(Guess::Outcome { outcome, changes, took: start.elapsed() })
+                Ok(Guess::Outcome { outcome: Box::new(outcome), changes, took: start.elapsed() })
             }
         }
     }
