@@ -80,6 +80,18 @@ enum RulesCommand {
         #[arg(long, value_name = "FILE")]
         schema: Option<PathBuf>,
     },
+    /// Show what statements touch, the groups that they fall into if all run in parallel, and why two are kept apart.
+    Explain {
+        /// Statements with semicolons between them, each a transaction of a session of its own; BEGIN; ..; COMMIT is one
+        #[arg(value_name = "SQL; SQL; ..")]
+        sql: String,
+        /// SQL that makes the tables
+        #[arg(long, value_name = "FILE")]
+        schema: Option<PathBuf>,
+        /// A file of rules, or a directory with .toml files
+        #[arg(long, value_name = "FILE|DIR")]
+        rules: Option<PathBuf>,
+    },
 }
 
 /// 0 done, 1 a finding or a failure at run time, 2 wrong usage or configuration.
@@ -125,6 +137,16 @@ fn main() -> ExitCode {
                     findings.iter().for_each(|finding| println!("{finding}"));
                     Ok(ExitCode::from(u8::from(!findings.is_empty())))
                 }
+                Err(error) => return fail(2, &error),
+            }
+        }
+        Command::Rules { command: RulesCommand::Explain { sql, schema, rules } } => {
+            match node::rules::explain_sql(&sql, schema.as_deref(), rules.as_deref()) {
+                Ok(text) => {
+                    print!("{text}");
+                    Ok(ExitCode::SUCCESS)
+                }
+                Err(error @ node::rules::ExplainError::Statement(_)) => return fail(1, &error),
                 Err(error) => return fail(2, &error),
             }
         }

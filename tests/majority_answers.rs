@@ -4,6 +4,7 @@
 use evesql::config::Config;
 use evesql::node::core::{Drill, Input};
 use evesql::node::message::NodeMessage;
+use evesql::node::rules::SharedRules;
 use evesql::node::{ConsensusThread, RunningNode, Surroundings, Waiters, no_checkpoints};
 use evesql::peer::InProcess;
 use evesql::seam::{RealDisk, SystemClock};
@@ -35,6 +36,7 @@ impl Apart {
         let start = |node: NodeId| {
             let around = Surroundings {
                 config: Config { data: directory.path().into(), ..Config::default() },
+                rules: SharedRules::default(),
                 voters: NODES.into(),
                 network: network.clone(),
                 disk: Arc::new(RealDisk),

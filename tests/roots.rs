@@ -10,6 +10,8 @@ mod generator;
 use evesql::batch::{Batch, Group, Plan};
 use evesql::dialect;
 use evesql::engine;
+use evesql::footprint::{Footprint, Templates};
+use evesql::mixer;
 use evesql::page::{Hash, PAGE_SIZE};
 use evesql::page_store::checkpoint::{Manifest, database_file};
 use evesql::page_store::{PageStore, StoreError, StoreOptions, StoredDatabase, checkpoint_all};
@@ -484,8 +486,14 @@ fn stock_rows(stock: &rusqlite::Connection, sql: &str) -> Vec<Vec<Value>> {
     statement.query_map([], row).unwrap().map(Result::unwrap).collect()
 }
 
-/// A plan of two groups with some transactions in their parallel parts, and the order that it means.
+/// A plan of two groups with some transactions in their parallel parts, and the order that it means. It is made without a
+/// look at what conflicts, which is the worst that wrong rules can bring about; at times it is what rules give that call
+/// everything independent: all in one parallel part.
 fn plan(random: &mut Random, count: u32) -> (Plan, Vec<usize>) {
+    if random.chance(8) {
+        let group = Group { parallel: (0..count).collect(), direct: Vec::new() };
+        return (Plan { groups: vec![group] }, (0..count as usize).collect());
+    }
     let mut groups = vec![Group::default(), Group::default()];
     for position in 0..count {
         let group = &mut groups[usize::from(position > count / 2)];
@@ -574,7 +582,10 @@ impl Story {
             let interactive = may_be_interactive && self.random.chance(5);
             transactions.push(if interactive { self.pack.interactive(one) } else { self.pack.one_shot(one) });
         }
-        let (plan, order) = plan(&mut self.random, transactions.len() as u32);
+        let (plan, order) = match self.random.chance(2) {
+            true => plan(&mut self.random, transactions.len() as u32),
+            false => self.mixed(&transactions),
+        };
         let executed = self.pack.execute(transactions.clone(), plan);
         for position in order {
             let outcome = &executed.outcomes[position];
@@ -592,6 +603,24 @@ impl Story {
                 follow(&self.stock, &transactions[position], outcome);
             }
         }
+    }
+
+    /// The plan that footprints make, and the order that it means.
+    fn mixed(&mut self, transactions: &[Transaction]) -> (Plan, Vec<usize>) {
+        let mut view = self.pack.view(0);
+        let (hash, schema) = (view.schema_hash().unwrap(), view.footprint_schema().unwrap());
+        let mut templates = Templates::new(64);
+        let mut footprint = |one| templates.footprint(hash, one, |sql| view.template(sql, &schema));
+        let footprints: Vec<Footprint> = transactions.iter().map(&mut footprint).collect();
+        let candidate = |(footprint, one): (_, &Transaction)| {
+            let mode = if self.random.chance(4) { mixer::Mode::Direct } else { mixer::Mode::Parallel };
+            mixer::Candidate { footprint, session: one.id.sequence, mode, refined: None }
+        };
+        let candidates: Vec<_> = footprints.iter().zip(transactions).map(candidate).collect();
+        let plan = mixer::plan(&candidates, &mixer::Limits::default());
+        let order = plan.groups.iter().flat_map(|group| group.parallel.iter().chain(&group.direct));
+        let order = order.map(|position| *position as usize).collect();
+        (plan, order)
     }
 
     /// What happens between two batches: restarts at fixed places, so that each replica has its turn.

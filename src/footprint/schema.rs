@@ -4,7 +4,7 @@
 //! index over columns that are NOT NULL (EveSQL keeps primary keys as such). A table that has none of them has
 //! hidden rowids, and its rows cannot be named.
 
-use super::key::Affinity;
+use super::key::{Added, Affinity, KeyHash};
 use crate::transaction::Value;
 use std::collections::HashMap;
 
@@ -144,6 +144,26 @@ impl Schema {
     /// The table or view of this name.
     pub fn table(&self, name: &str) -> Option<&Table> {
         self.tables.get(name).or_else(|| self.tables.get(name.to_ascii_lowercase().as_str()))
+    }
+
+    /// All tables and views, in no order.
+    pub fn tables(&self) -> impl Iterator<Item = &Table> {
+        self.tables.values()
+    }
+
+    /// The hash by which derived footprints name that row of a table in which these columns have these values; none
+    /// if the columns are not just the table's key, or the hash of such a key is not known.
+    pub fn row_key(&self, table: &str, columns: &[(&str, &Value)]) -> Option<u64> {
+        let table = self.table(table)?;
+        let key = table.key_columns().filter(|key| key.len() == columns.len())?;
+        let mut hash = KeyHash::default();
+        for column in key {
+            let Column { name, affinity, .. } = table.columns.get(*column)?;
+            let (_, value) = columns.iter().find(|(other, _)| name.eq_ignore_ascii_case(other))?;
+            // NULL equals nothing: there is no such row.
+            (hash.add(value.as_ref(), *affinity) == Added::Known).then_some(())?;
+        }
+        Some(hash.finish())
     }
 
     /// Adds a table or view; [`Schema::link`] after the last one.

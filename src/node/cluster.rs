@@ -8,6 +8,7 @@ use super::NodeError;
 use super::core::{Drill, Input};
 use super::mending::{Mending, Outage};
 use super::proposer::NotTaken;
+use super::rules::SharedRules;
 use super::running::{ConsensusThread, RunningNode};
 use super::waiters::{GiveUp, NoAnswer, Waiters};
 use super::wiring::{Surroundings, crash_in, directory, no_checkpoints};
@@ -82,17 +83,18 @@ impl Cluster {
     /// Starts all nodes; on return a leader may not be found yet ([`Cluster::wait_for_leader`]). A node that cannot
     /// start stays down, as long as a quorum can.
     pub fn start(config: Config) -> Result<Arc<Cluster>, NodeError> {
-        Cluster::start_on(config, Arc::new(RealDisk))
+        Cluster::start_on(config, SharedRules::default(), Arc::new(RealDisk))
     }
 
-    /// The same, over another disk.
-    pub fn start_on(config: Config, disk: Arc<dyn Disk>) -> Result<Arc<Cluster>, NodeError> {
+    /// The same, with rules for the mixer, over another disk.
+    pub fn start_on(config: Config, rules: SharedRules, disk: Arc<dyn Disk>) -> Result<Arc<Cluster>, NodeError> {
         let voters: Vec<NodeId> = (1..=config.replicas).collect();
         disk.create_directory(&config.data).map_err(|e| NodeError::directory(&config.data, e))?;
         refuse_missing_nodes(&config, &voters, &*disk)?;
         let seed = random_u64();
         let mut around = Surroundings {
             config,
+            rules,
             voters: voters.clone(),
             network: Arc::new(InProcess::direct(seed)),
             disk,

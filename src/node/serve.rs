@@ -48,7 +48,8 @@ impl Server {
             connections_max: config.connections_max,
             ..FrontOptions::default()
         };
-        let cluster = Cluster::start_on(config.clone(), disk)?;
+        let shared_rules = rules.as_ref().map(WatchedRules::rules).unwrap_or_default();
+        let cluster = Cluster::start_on(config.clone(), shared_rules, disk)?;
         let shown = Arc::downgrade(&cluster);
         let admin = AdminServer::start(admin_address, move || {
             shown.upgrade().map(|cluster| cluster.status(0)).unwrap_or_default()

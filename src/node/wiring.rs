@@ -7,6 +7,7 @@ use super::executor::Inbox;
 use super::message::NodeMessage;
 use super::planner::Planner;
 use super::proposer::{Proposer, Queue};
+use super::rules::SharedRules;
 use super::shared::{Acknowledged, Checkpoints, NodeShared};
 use super::storage::{self, Storage};
 use super::waiters::Waiters;
@@ -37,6 +38,8 @@ use tokio::task::JoinHandle;
 pub struct Surroundings {
     /// Settings.
     pub config: Config,
+    /// The mixer's rules in force.
+    pub rules: SharedRules,
     /// All voters.
     pub voters: Vec<NodeId>,
     /// Carries messages between the nodes.
@@ -104,7 +107,8 @@ pub(super) fn new_proposer(around: &Surroundings, shared: Arc<NodeShared>, seed:
         batch_bytes_max: around.config.batch_bytes_max,
         queue_transactions_max: around.config.queue_transactions_max,
     };
-    let planner = Planner::new(shared.learned.clone(), around.config.workers_of_node(), around.config.run_ahead);
+    let workers = around.config.workers_of_node();
+    let planner = Planner::new(shared.learned.clone(), workers, around.config.run_ahead, around.rules.clone());
     Proposer::new(shared, around.clock.clone(), fingerprint(), limits, planner, seed)
 }
 

@@ -3,7 +3,7 @@
 //!
 //! A kind is all transactions of the same texts in the same database.
 
-use crate::footprint::{Footprint, Item, Template};
+use crate::footprint::{Footprint, Item, Schema, Template};
 use crate::page::Hash;
 use crate::transaction::{Operation, Transaction};
 use parking_lot::{Mutex, RwLock};
@@ -141,6 +141,18 @@ impl Kind {
 
     /// What a transaction of this kind touches, if that is known.
     pub fn footprint(&self, transaction: &Transaction) -> Option<Footprint> {
+        self.bind(transaction, |_| ()).map(Footprint::of)
+    }
+
+    /// The same, of each of its statements.
+    pub fn footprints(&self, transaction: &Transaction) -> Option<Vec<Footprint>> {
+        let mut all = Vec::with_capacity(transaction.operations.len());
+        self.bind(transaction, |items| all.push(Footprint::of(std::mem::take(items))))?;
+        Some(all)
+    }
+
+    /// Items of the statements, in order; `after` sees what there is after each of them.
+    fn bind(&self, transaction: &Transaction, mut after: impl FnMut(&mut Vec<Item>)) -> Option<Vec<Item>> {
         let (_, templates) = self.templates.as_ref()?;
         let mut templates = templates.iter();
         let mut items: Vec<Item> = Vec::with_capacity(4 * transaction.operations.len());
@@ -151,8 +163,9 @@ impl Kind {
                 let template = templates.next().filter(|template| !template.is_everything())?;
                 template.bind_drawn(&statement.parameters, drawn, &mut items);
             }
+            after(&mut items);
         }
-        Some(Footprint::of(items))
+        Some(items)
     }
 }
 
@@ -183,11 +196,15 @@ pub struct Recent {
 
 /// Batches that are remembered.
 const RECENT_MAX: usize = 256;
+/// Databases of which the schema is remembered; one more, and all are forgotten.
+const SCHEMAS_MAX: usize = 64;
 
 /// What a replica learned, for whoever plans and whoever looks.
 #[derive(Debug, Default)]
 pub struct Learned {
     kinds: RwLock<HashMap<u64, Kind>>,
+    /// Of each database, as the newest templates were derived from it.
+    schemas: RwLock<HashMap<Arc<str>, Arc<Schema>>>,
     recent: Mutex<VecDeque<Recent>>,
 }
 
@@ -200,6 +217,11 @@ impl Learned {
     ) -> Vec<T> {
         let kinds = self.kinds.read();
         transactions.iter().map(|transaction| look(transaction, kinds.get(&kind_of(transaction)))).collect()
+    }
+
+    /// The schema that the newest footprints of this database's transactions are derived from.
+    pub fn schema(&self, database: &str) -> Option<Arc<Schema>> {
+        self.schemas.read().get(database).cloned()
     }
 
     /// The newest batches, oldest first; a bounded number of them.
@@ -254,6 +276,23 @@ impl Learned {
         if let Some(kind) = self.kinds.write().get_mut(&kind) {
             kind.templates = Some((schema, templates.into()));
         }
+    }
+
+    pub(super) fn set_schema(&self, database: &Arc<str>, schema: Arc<Schema>) {
+        let mut schemas = self.schemas.write();
+        if schemas.len() >= SCHEMAS_MAX && !schemas.contains_key(database) {
+            schemas.clear();
+        }
+        schemas.insert(database.clone(), schema);
+    }
+
+    /// Learns a kind as if a transaction of it had been executed, for tests of those who plan.
+    #[cfg(test)]
+    pub(crate) fn teach(&self, transaction: &Transaction, schema: Arc<Schema>, templates: Vec<Template>) {
+        let kind = kind_of(transaction);
+        self.kinds.write().insert(kind, Kind::new(transaction));
+        self.set_templates(kind, Hash::default(), templates);
+        self.set_schema(&transaction.database, schema);
     }
 }
 

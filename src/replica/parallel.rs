@@ -209,8 +209,9 @@ impl Replica {
         for position in wanted {
             let transaction = &batch.transactions[position as usize];
             if let Some(database) = self.databases.get_mut(&transaction.database) {
-                let (hash, templates) = database.templates(transaction)?;
+                let (hash, schema, templates) = database.templates(transaction)?;
                 self.learned.set_templates(kind_of(transaction), hash, templates);
+                self.learned.set_schema(&transaction.database, schema);
             }
         }
         Ok(())
@@ -236,13 +237,14 @@ impl Database {
         Ok(self.parallel.templates.footprint(hash, transaction, |sql| connection.template(sql, &schema)))
     }
 
-    fn templates(&mut self, transaction: &Transaction) -> Result<(Hash, Vec<Template>), LocalError> {
+    fn templates(&mut self, transaction: &Transaction) -> Result<(Hash, Arc<Schema>, Vec<Template>), LocalError> {
         let hash = self.connection.schema_hash()?;
         let schema = self.footprint_schema(hash)?;
         let connection = &mut self.connection;
         let known = &mut self.parallel.templates;
         let get = |text: &Arc<str>| known.get(hash, text, |sql| connection.template(sql, &schema)).clone();
-        Ok((hash, texts(transaction).map(get).collect()))
+        let templates = texts(transaction).map(get).collect();
+        Ok((hash, schema, templates))
     }
 
     fn footprint_schema(&mut self, hash: Hash) -> Result<Arc<Schema>, LocalError> {

@@ -3,6 +3,7 @@
 use crate::generator::Random;
 use crate::trace::{Trace, describe};
 use evesql::config::{Config, RunAhead};
+use evesql::node::rules::SharedRules;
 use evesql::node::{InlineNode, Surroundings, Waiters, no_checkpoints};
 use evesql::peer::{Faults, InProcess};
 use evesql::seam::{Clock, Disk, DiskFile, SimulatedDisk};
@@ -115,6 +116,7 @@ impl World {
         let around = Surroundings {
             crashes: Vec::new(),
             config,
+            rules: SharedRules::default(),
             voters: NODES.into(),
             network,
             // Each node gets its own.

@@ -1,11 +1,13 @@
-//! Rules of the mixer as files: reading them, watching them, and `evesql rules check`.
+//! Rules of the mixer as files: reading them, watching them, and the commands `evesql rules`.
 
 mod check;
+mod explain;
 mod schema;
 mod watched;
 mod watcher;
 
 pub use check::check_rules;
+pub use explain::{ExplainError, explain_sql};
 pub use watched::WatchedRules;
 pub use watcher::{Polled, RulesWatcher, SharedRules};
 

@@ -2,8 +2,9 @@
 
 use super::RulesError;
 use crate::catalog::{BOOTSTRAP_SQL, CATALOG_SQL, Catalog};
-use crate::dialect::{self, IGNORE_FOREIGN_KEYS, KEEP_FOREIGN_KEYS, Prepared, Settings};
+use crate::dialect::{self, IGNORE_FOREIGN_KEYS, KEEP_FOREIGN_KEYS, Parsed, Prepared, Settings};
 use crate::engine::{Connection, Failure, Options};
+use crate::footprint::{self, Template};
 use crate::mixer::rules::KnownTable;
 use crate::transaction::SqlError;
 use std::path::Path;
@@ -33,16 +34,17 @@ impl Schema {
         }
         for parsed in dialect::parse(text)? {
             // Of what does not change the schema much is not understood here, and none of it matters.
-            if let Ok(prepared) = dialect::prepare(&parsed, &schema.catalog, &[], &schema.settings) {
+            if let Ok(prepared) = schema.prepare(&parsed) {
                 schema.change(&prepared)?;
             } else if is_definition(&parsed.text) {
-                dialect::prepare(&parsed, &schema.catalog, &[], &schema.settings)?;
+                schema.prepare(&parsed)?;
             }
         }
         Ok(schema)
     }
 
-    fn change(&mut self, prepared: &Prepared) -> Result<(), SqlError> {
+    /// Runs a statement if it changes the schema.
+    pub fn change(&mut self, prepared: &Prepared) -> Result<(), SqlError> {
         if !prepared.changes_schema {
             return Ok(());
         }
@@ -54,10 +56,24 @@ impl Schema {
         Ok(())
     }
 
-    /// The SQLite statements that a statement becomes.
+    /// What a statement becomes.
+    pub fn prepare(&self, parsed: &Parsed) -> Result<Prepared, SqlError> {
+        dialect::prepare(parsed, &self.catalog, &[], &self.settings)
+    }
+
+    /// The schema as footprints need it.
+    pub fn footprints(&mut self) -> Result<footprint::Schema, SqlError> {
+        self.connection.footprint_schema().map_err(sql_error)
+    }
+
+    /// The footprint of a SQLite statement.
+    pub fn template(&mut self, sql: &str, schema: &footprint::Schema) -> Template {
+        self.connection.template(sql, schema)
+    }
+
+    /// The SQLite statements that the statements of a text become.
     pub fn translate(&self, sql: &str) -> Result<Vec<Prepared>, SqlError> {
-        let parsed = dialect::parse(sql)?;
-        parsed.iter().map(|parsed| dialect::prepare(parsed, &self.catalog, &[], &self.settings)).collect()
+        dialect::parse(sql)?.iter().map(|parsed| self.prepare(parsed)).collect()
     }
 
     /// Tables that rules may name.

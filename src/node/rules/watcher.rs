@@ -16,6 +16,13 @@ impl SharedRules {
     pub fn load(&self) -> Arc<RuleSet> {
         self.0.read().clone()
     }
+
+    /// Puts the rules of a text in force, for tests of those who use them.
+    #[cfg(test)]
+    pub(crate) fn set(&self, text: &str) {
+        let file = RulesFile { name: "rules.toml".into(), text: text.into() };
+        *self.0.write() = Arc::new(parse(&[file], None).rules.expect("sound rules"));
+    }
 }
 
 /// Within this time after a file's last change another one may leave the same time on it.
