@@ -31,6 +31,10 @@ pub struct Spent {
     /// Of that: what one database without replicas would not do. The digest of the answers; copying the changed pages
     /// into the tree, hashing them, and the root.
     pub verifying: Duration,
+    /// Of executing: parallel parts running ahead, until the last of a part is done.
+    pub ahead: Duration,
+    /// Of executing: checking and applying what ran ahead, one after the other.
+    pub applying: Duration,
 }
 
 impl Replica {

@@ -24,6 +24,7 @@ use crate::page_store::sqlite::RowChange;
 use crate::transaction::{Operation, Outcome, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Statements whose footprints are remembered.
 const TEXTS_MAX: usize = 4_096;
@@ -115,7 +116,10 @@ impl Replica {
             ahead.push(Ahead { position: *position, footprint });
         }
         let ran: BTreeSet<u32> = tasks.iter().map(|task| task.place.position).collect();
+        let start = Instant::now();
         let mut guesses = self.workers().run(tasks).into_iter();
+        self.spent.ahead += start.elapsed();
+        let start = Instant::now();
         let mut changed: BTreeMap<Arc<str>, ChangeSet> = BTreeMap::new();
         let mut waiting: BTreeMap<Arc<str>, Vec<Footprint>> = BTreeMap::new();
         let mut fared = Fared::default();
@@ -178,6 +182,7 @@ impl Replica {
         self.fared.conflicted += fared.conflicted;
         self.fared.unfit += fared.unfit;
         self.commit_applied()?;
+        self.spent.applying += start.elapsed();
         Ok(None)
     }
 

@@ -1,0 +1,112 @@
+//! One thing changed at a time: the size of batches; footprints that are wrong either way.
+
+use super::lane::{Planned, Shop, again, batch, transactions};
+use super::load::{Made, Mix};
+use super::mixes::{cart_items, plan_refined};
+use super::random::Random;
+use evesql::batch::Plan;
+use evesql::config::RunAhead;
+use evesql::footprint::{Access, Item};
+use evesql::node::planner::Planner;
+use evesql::replica::{Fared, Learn, Learned};
+use std::sync::Arc;
+use std::time::Instant;
+
+const SIZES: [usize; 4] = [10, 50, 200, 1_000];
+const SHARES: [f64; 4] = [0.0, 0.1, 0.3, 1.0];
+const HEAD: &str = "| Mix | What | One by one/s | Planned/s | Speed-up | Again % | Groups | Width |\n|---|---|---|---|---|---|---|---|";
+
+/// One line of a sweep: planned on two workers against one by one.
+fn line(shop: &Shop, mix: &Mix, what: &str, count: usize, mut plan: impl FnMut(&Arc<Learned>, &[Made]) -> Plan) {
+    let settings = shop.settings;
+    let mut load = shop.load.clone();
+    let mut lanes = [shop.lane("one by one", 1, Learn::Costs), shop.lane("planned", 2, Learn::Footprints)];
+    let learned = lanes[1].replica.learned();
+    let mut planned = Planned::default();
+    // The same number of transactions whatever the size of a batch.
+    let per_pass = (settings.batch * settings.batches).div_ceil(count);
+    let warm_up = (settings.batch * settings.warm_up).div_ceil(count).max(settings.warm_up);
+    let mut fared = Fared::default();
+    for number in 0..warm_up + per_pass * settings.passes {
+        if number >= warm_up && (number - warm_up) % per_pass == 0 {
+            lanes.iter_mut().for_each(|lane| lane.begin_pass());
+        }
+        if number == warm_up {
+            fared = lanes[1].replica.fared();
+            planned = Planned::default();
+        }
+        let index = lanes[0].index + 1;
+        let made = load.batch(mix, count, index);
+        let start = Instant::now();
+        let one = plan(&learned, &made);
+        planned.add(&one, count, start.elapsed());
+        let batches = [Plan::default(), one].map(|plan| batch(transactions(&made), plan, index));
+        let first = number % 2;
+        let (a, b) = (first, 1 - first);
+        let outcomes = [(a, lanes[a].execute(&batches[a])), (b, lanes[b].execute(&batches[b]))];
+        assert!(outcomes[0].1 == outcomes[1].1, "outcomes differ from one by one's");
+    }
+    let now = lanes[1].replica.fared();
+    let fared = Fared {
+        applied: now.applied - fared.applied,
+        conflicted: now.conflicted - fared.conflicted,
+        unfit: now.unfit - fared.unfit,
+    };
+    let times = [lanes[0].median(), lanes[1].median()].map(|time| time.as_secs_f64());
+    let speeds = times.map(|time| (per_pass * count) as f64 / time);
+    println!(
+        "| {} | {what} | {:.0} | {:.0} | {:.2} | {:.1} | {:.1} | {:.0} |",
+        mix.name,
+        speeds[0],
+        speeds[1],
+        times[0] / times[1],
+        again(&fared) * 100.0,
+        planned.groups(),
+        planned.width(),
+    );
+}
+
+pub fn sizes(shop: &Shop, mixes: &[Mix]) {
+    println!("\n### Size of batches, two workers, when it pays\n\n{HEAD}");
+    for mix in mixes {
+        for size in SIZES {
+            let mut planner = None;
+            line(shop, mix, &format!("{size} transactions"), size, |learned, made| {
+                let new = || Planner::new(learned.clone(), 2, RunAhead::WhenItPays);
+                planner.get_or_insert_with(new).plan(&transactions(made))
+            });
+        }
+    }
+}
+
+pub fn wrong(shop: &Shop, mixes: &[Mix]) {
+    let count = shop.settings.batch;
+    println!("\n### Footprints wider than they need be (whole tables), two workers\n\n{HEAD}");
+    for mix in mixes {
+        for share in SHARES {
+            let mut random = Random::new(7);
+            line(shop, mix, &format!("share {share}"), count, |learned, made| {
+                plan_refined(learned, made, |_, _, items| {
+                    if random.chance(share) { items.iter().map(widened).collect() } else { items.to_vec() }
+                })
+            });
+        }
+    }
+    println!("\n### Footprints that miss rows (for grouping alone), two workers\n\n{HEAD}");
+    for mix in mixes {
+        for share in SHARES {
+            let mut random = Random::new(8);
+            line(shop, mix, &format!("share {share}"), count, |learned, made| {
+                plan_refined(learned, made, |_, _, items| {
+                    items.iter().filter(|_| !random.chance(share)).copied().collect()
+                })
+            });
+        }
+        line(shop, mix, "carts by key", count, |learned, made| plan_refined(learned, made, cart_items));
+    }
+}
+
+fn widened(item: &Item) -> Item {
+    let access = if item.access == Access::Read { Access::Read } else { Access::Write };
+    Item { key: None, access, ..*item }
+}
