@@ -6,7 +6,7 @@ use super::schema;
 use evesql::batch::Plan;
 use evesql::config::RunAhead;
 use evesql::footprint::{Footprint, Item, space};
-use evesql::mixer::{Candidate, Cost, Limits, Mixer, Mode, speed_up_max};
+use evesql::mixer::{Cost, speed_up_max};
 use evesql::node::planner::Planner;
 use evesql::replica::Learn;
 use evesql::transaction::Outcome;
@@ -187,7 +187,8 @@ impl<'a> Race<'a> {
             .zip(&changes)
             .map(|(run_ns, changes)| Cost { run_ns: *run_ns, apply_ns: parts(*changes) * part_ns })
             .collect();
-        let plans = [self.planners[0].plan(&all), self.planners[1].plan(&all), self.carts_by_key(made)];
+        let carts = self.planners[0].plan_refined(&all, |at, footprint| Some(cart_items(&made[at], footprint)));
+        let plans = [self.planners[0].plan(&all), self.planners[1].plan(&all), carts];
         for (projected, plan) in self.projected.iter_mut().zip(&plans) {
             let alone: f64 = run.iter().sum::<u64>() as f64;
             projected.alone += alone;
@@ -198,55 +199,16 @@ impl<'a> Race<'a> {
             }
         }
     }
-
-    /// A plan as if a cart's lines were one row.
-    fn carts_by_key(&self, made: &[Made]) -> Plan {
-        let learned = self.lanes[LEARNED[0]].replica.learned();
-        plan_refined(&learned, made, cart_items)
-    }
 }
 
-/// Items of a transaction, with all lines of carts narrowed to its own.
-pub fn cart_items(made: &Made, _: usize, items: &[Item]) -> Vec<Item> {
+/// A footprint with all lines of carts narrowed to the transaction's own cart.
+pub fn cart_items(made: &Made, footprint: &Footprint) -> Footprint {
     let lines = space("shopping_cart_line", None);
     let narrow = |item: &Item| match made.cart {
         Some(cart) if item.space == lines => Item { key: Some(cart as u64), ..*item },
         _ => *item,
     };
-    items.iter().map(narrow).collect()
-}
-
-/// A plan when it pays, as [`Planner`] makes it, with other footprints for grouping.
-pub fn plan_refined(
-    learned: &evesql::replica::Learned,
-    made: &[Made],
-    mut refine: impl FnMut(&Made, usize, &[Item]) -> Vec<Item>,
-) -> Plan {
-    let all = transactions(made);
-    let known = learned.look(&all, |transaction, kind| {
-        kind.map(|kind| (kind.footprint(transaction), kind.pays_ahead())).unwrap_or((None, false))
-    });
-    let refined: Vec<Option<Footprint>> = known
-        .iter()
-        .zip(made)
-        .enumerate()
-        .map(|(at, ((footprint, _), made))| {
-            footprint.as_ref().map(|footprint| Footprint::of(refine(made, at, &footprint.items)))
-        })
-        .collect();
-    let everything = Footprint::everything();
-    let candidates: Vec<Candidate<'_>> = known
-        .iter()
-        .zip(&refined)
-        .zip(&all)
-        .map(|(((footprint, pays), refined), transaction)| Candidate {
-            footprint: footprint.as_ref().unwrap_or(&everything),
-            session: transaction.id.session.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-            mode: if *pays && footprint.is_some() { Mode::Parallel } else { Mode::Direct },
-            refined: refined.as_ref(),
-        })
-        .collect();
-    Mixer::default().plan(&candidates, &Limits::default())
+    Footprint::of(footprint.items.iter().map(narrow).collect())
 }
 
 /// What each interaction costs in its turn, ahead, and to apply.
@@ -287,9 +249,9 @@ pub fn interactions(shop: &Shop) {
                 done.spent.applying += spent.applying;
             }
         }
-        let kinds = ahead.replica.learned().kinds();
+        let kinds = ahead.replica.learned().kinds().into_iter().filter(|kind| kind.applied > 0);
         let (calls, rows) =
-            kinds.iter().fold((0, 0), |(calls, rows), kind| (calls + kind.calls, rows + kind.calls * kind.changes));
+            kinds.fold((0, 0), |(calls, rows), kind| (calls + kind.calls, rows + kind.calls * kind.changes));
         let tried = done.fared.applied + done.fared.conflicted + done.fared.unfit;
         println!(
             "| {interaction:?} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} |",

@@ -2,14 +2,13 @@
 
 use super::lane::{Planned, Shop, again, batch, transactions};
 use super::load::{Made, Mix};
-use super::mixes::{cart_items, plan_refined};
+use super::mixes::cart_items;
 use super::random::Random;
 use evesql::batch::Plan;
 use evesql::config::RunAhead;
-use evesql::footprint::{Access, Item};
+use evesql::footprint::{Access, Footprint, Item};
 use evesql::node::planner::Planner;
-use evesql::replica::{Fared, Learn, Learned};
-use std::sync::Arc;
+use evesql::replica::{Fared, Learn};
 use std::time::Instant;
 
 const SIZES: [usize; 4] = [10, 50, 200, 1_000];
@@ -17,11 +16,11 @@ const SHARES: [f64; 4] = [0.0, 0.1, 0.3, 1.0];
 const HEAD: &str = "| Mix | What | One by one/s | Planned/s | Speed-up | Again % | Groups | Width |\n|---|---|---|---|---|---|---|---|";
 
 /// One line of a sweep: planned on two workers against one by one.
-fn line(shop: &Shop, mix: &Mix, what: &str, count: usize, mut plan: impl FnMut(&Arc<Learned>, &[Made]) -> Plan) {
+fn line(shop: &Shop, mix: &Mix, what: &str, count: usize, mut plan: impl FnMut(&mut Planner, &[Made]) -> Plan) {
     let settings = shop.settings;
     let mut load = shop.load.clone();
     let mut lanes = [shop.lane("one by one", 1, Learn::Costs), shop.lane("planned", 2, Learn::Footprints)];
-    let learned = lanes[1].replica.learned();
+    let mut planner = Planner::new(lanes[1].replica.learned(), 2, RunAhead::WhenItPays);
     let mut planned = Planned::default();
     // The same number of transactions whatever the size of a batch.
     let per_pass = (settings.batch * settings.batches).div_ceil(count);
@@ -38,7 +37,7 @@ fn line(shop: &Shop, mix: &Mix, what: &str, count: usize, mut plan: impl FnMut(&
         let index = lanes[0].index + 1;
         let made = load.batch(mix, count, index);
         let start = Instant::now();
-        let one = plan(&learned, &made);
+        let one = plan(&mut planner, &made);
         planned.add(&one, count, start.elapsed());
         let batches = [Plan::default(), one].map(|plan| batch(transactions(&made), plan, index));
         let first = number % 2;
@@ -70,11 +69,7 @@ pub fn sizes(shop: &Shop, mixes: &[Mix]) {
     println!("\n### Size of batches, two workers, when it pays\n\n{HEAD}");
     for mix in mixes {
         for size in SIZES {
-            let mut planner = None;
-            line(shop, mix, &format!("{size} transactions"), size, |learned, made| {
-                let new = || Planner::new(learned.clone(), 2, RunAhead::WhenItPays);
-                planner.get_or_insert_with(new).plan(&transactions(made))
-            });
+            line(shop, mix, &format!("{size} transactions"), size, |planner, made| planner.plan(&transactions(made)));
         }
     }
 }
@@ -85,9 +80,10 @@ pub fn wrong(shop: &Shop, mixes: &[Mix]) {
     for mix in mixes {
         for share in SHARES {
             let mut random = Random::new(7);
-            line(shop, mix, &format!("share {share}"), count, |learned, made| {
-                plan_refined(learned, made, |_, _, items| {
-                    if random.chance(share) { items.iter().map(widened).collect() } else { items.to_vec() }
+            line(shop, mix, &format!("share {share}"), count, |planner, made| {
+                planner.plan_refined(&transactions(made), |_, footprint| {
+                    let wide = || Footprint::of(footprint.items.iter().map(widened).collect());
+                    random.chance(share).then(wide)
                 })
             });
         }
@@ -96,13 +92,16 @@ pub fn wrong(shop: &Shop, mixes: &[Mix]) {
     for mix in mixes {
         for share in SHARES {
             let mut random = Random::new(8);
-            line(shop, mix, &format!("share {share}"), count, |learned, made| {
-                plan_refined(learned, made, |_, _, items| {
-                    items.iter().filter(|_| !random.chance(share)).copied().collect()
+            line(shop, mix, &format!("share {share}"), count, |planner, made| {
+                planner.plan_refined(&transactions(made), |_, footprint| {
+                    let kept = footprint.items.iter().filter(|_| !random.chance(share));
+                    Some(Footprint::of(kept.copied().collect()))
                 })
             });
         }
-        line(shop, mix, "carts by key", count, |learned, made| plan_refined(learned, made, cart_items));
+        line(shop, mix, "carts by key", count, |planner, made| {
+            planner.plan_refined(&transactions(made), |at, footprint| Some(cart_items(&made[at], footprint)))
+        });
     }
 }
 
