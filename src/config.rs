@@ -34,6 +34,9 @@ pub struct Config {
     /// Memory for pages, for each node, in MiB; databases may be larger. Where old versions that somebody still reads
     /// take too much of it, the oldest readers end with 72000.
     pub memory_mib: usize,
+    /// How long one transaction block, or one read whose client takes its rows slowly, may keep the version that it
+    /// reads, in seconds. Older ones end with 72000.
+    pub snapshot_age_max_s: u64,
     /// Batches proposed and not yet accepted at one time.
     pub batches_in_flight_max: usize,
     /// Transactions in one batch.
@@ -77,6 +80,7 @@ impl Default for Config {
             front_threads: 0,
             connections_max: 1000,
             memory_mib: 512,
+            snapshot_age_max_s: 3_600,
             // With all nodes on one machine larger batches beat overlapping ones (README, cost).
             batches_in_flight_max: 1,
             batch_transactions_max: 1000,
@@ -165,6 +169,7 @@ impl Config {
         check(self.workers <= 1_024, "workers", self.workers, "at most 1024")?;
         check(self.connections_max >= 1, "connections_max", self.connections_max, "at least 1")?;
         check(self.memory_mib >= 16, "memory_mib", self.memory_mib, "at least 16")?;
+        check(self.snapshot_age_max_s >= 1, "snapshot_age_max_s", self.snapshot_age_max_s, "at least 1")?;
         check(
             (1..=64).contains(&self.batches_in_flight_max),
             "batches_in_flight_max",

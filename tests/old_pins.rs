@@ -1,5 +1,5 @@
-//! Readers of old versions keep superseded pages in memory. Over the budget the oldest ones end with 72000, in a block,
-//! idle in it, or with a client that takes no rows; the others and new ones go on.
+//! Readers of old versions keep superseded pages in memory. Over the budget, or over the age, the oldest ones end with
+//! 72000, in a block, idle in it, or with a client that takes no rows; the others and new ones go on (rule 30).
 
 mod harness;
 
@@ -46,6 +46,20 @@ async fn lazy(address: SocketAddr) -> tokio::net::TcpStream {
     let mut some = [0u8; 4_096];
     stream.read_exact(&mut some).await.unwrap();
     stream
+}
+
+/// Takes rows until the error comes, or the end of a connection that was cut off amid a row.
+async fn read_to_72000(stream: &mut tokio::net::TcpStream) {
+    let (mut bytes, mut chunk) = (Vec::new(), vec![0u8; 1 << 16]);
+    loop {
+        let count = stream.read(&mut chunk).await.unwrap_or(0);
+        bytes.extend_from_slice(&chunk[..count]);
+        if count == 0 || bytes.windows(6).any(|word| word == b"C72000") {
+            return;
+        }
+        // The code may come in two pieces.
+        bytes.drain(..bytes.len().saturating_sub(5));
+    }
 }
 
 /// Supersedes the whole table.
@@ -123,6 +137,39 @@ fn old_readers_that_hold_little_are_left_alone() {
         tokio::time::sleep(Duration::from_millis(1_500)).await;
         let row = old.query_one("SELECT min(left(body, 1)), max(left(body, 1)) FROM big", &[]).await.unwrap();
         assert_eq!((row.get::<_, &str>(0), row.get::<_, &str>(1)), ("x", "x"), "its own version");
+    });
+    server.agree();
+}
+
+#[test]
+fn readers_that_keep_a_version_for_too_long_end_with_72000_whatever_it_holds() {
+    let server = InProcess::start(|config| Config { memory_mib: 256, snapshot_age_max_s: 2, ..config });
+    let address = server.address();
+    runtime().block_on(async {
+        let writer = set_up(address).await;
+        let mut lazy = lazy(address).await;
+        let (active, _) = reader(address).await;
+        let (idle, idle_ended) = reader(address).await;
+        let deadline = Instant::now() + PATIENCE;
+        let last_word = loop {
+            assert!(Instant::now() < deadline, "a block reads one version for ever");
+            match active.query_one("SELECT count(*) FROM big", &[]).await {
+                Ok(row) => assert_eq!(row.get::<_, i64>(0), i64::from(ROWS)),
+                Err(error) => break error,
+            }
+        };
+        // Told to the statement, or just before it to the connection.
+        assert!(code(&last_word) == "72000" || active.is_closed(), "{last_word:?}");
+        let idle_ended = tokio::time::timeout(PATIENCE, idle_ended).await.expect("an idle block stays for ever");
+        assert_eq!(idle_ended.unwrap().as_deref(), Some("72000"));
+        assert!(idle.is_closed());
+        let ended = tokio::time::timeout(PATIENCE, read_to_72000(&mut lazy)).await;
+        assert!(ended.is_ok(), "a client that takes no rows keeps its version for ever");
+        // It is the age of a version that counts, not that of a connection.
+        while let Err(error) = writer.batch_execute("BEGIN; UPDATE tick SET n = n + 1; COMMIT").await {
+            assert!(code(&error) == "72000" && Instant::now() < deadline, "{error:?}");
+            writer.batch_execute("ROLLBACK").await.unwrap();
+        }
     });
     server.agree();
 }

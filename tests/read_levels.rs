@@ -4,7 +4,7 @@
 mod harness;
 
 use evesql::node::RunningNode;
-use harness::{InProcess, PATIENCE, code, connect, runtime};
+use harness::{InProcess, PATIENCE, code, connect, connect_to, runtime};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -180,6 +180,21 @@ fn the_first_statement_of_a_block_knows_the_tables_that_were_made_before() {
             client.batch_execute(&format!("{insert}; {insert}")).await.unwrap();
             client.batch_execute(&format!("CREATE TABLE more{n} (n int)")).await.unwrap();
             client.batch_execute(&format!("BEGIN; INSERT INTO more{n} VALUES (1); COMMIT")).await.unwrap();
+        }
+    });
+    server.agree();
+}
+
+#[test]
+fn a_client_that_comes_next_finds_the_database_that_was_just_made() {
+    let server = InProcess::start(|config| config);
+    runtime().block_on(async {
+        let client = connect(server.address()).await;
+        // Only now and then is the node that acknowledges ahead of the one that is asked next.
+        for _ in 0..150 {
+            client.batch_execute("CREATE DATABASE fleeting").await.unwrap();
+            drop(connect_to(server.address(), "fleeting").await);
+            client.batch_execute("DROP DATABASE fleeting").await.unwrap();
         }
     });
     server.agree();

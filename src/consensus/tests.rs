@@ -5,10 +5,15 @@ use crate::batch::Command;
 use crate::entry::{Entry, Payload};
 use crate::log_store::{LogOptions, Mode};
 use crate::peer::{Faults, InProcess};
-use crate::seam::SimulatedDisk;
+use crate::seam::{HeldSyncs, SimulatedDisk};
 use crate::token::{Decision, Verdict};
+use openraft::alias::OneshotOf;
+use openraft::rt::Oneshot;
+use openraft::storage::{IOFlushed, RaftLogStorage};
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 struct Node {
@@ -268,6 +273,110 @@ async fn a_power_cut_of_all_keeps_everything_acknowledged() {
         let (log, decided) = follow(&node.events.lock());
         assert_eq!(numbers(&log, decided), (0..=20).collect::<Vec<_>>());
     }
+}
+
+/// What openraft calls, over a log with its own thread, without the rest of consensus.
+struct Tee {
+    storage: Storage,
+    log: Arc<Log>,
+    events: Arc<Mutex<Vec<Event>>>,
+}
+
+impl Tee {
+    fn open(disk: &SimulatedDisk, incarnation: u64) -> Tee {
+        let options = LogOptions { segment_bytes: 16 << 10, ..LogOptions::new(1, incarnation) };
+        let log = Log::open(Arc::new(disk.clone()), Path::new("/log"), options, Mode::Threaded).unwrap();
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let noted = events.clone();
+        let shared = Shared {
+            sink: Arc::new(move |event| noted.lock().push(event)),
+            decided: watch::Sender::new(None),
+            checkpoint: Mutex::default(),
+            installing: Mutex::default(),
+        };
+        Tee { storage: Storage::new(log.clone(), Arc::new(shared)), log, events }
+    }
+
+    /// Appends without waiting for the disk; what the flush callback says comes later.
+    async fn append(&mut self, entry: &Entry) -> oneshot::Receiver<io::Result<()>> {
+        let (callback, flushed) = OneshotOf::<TypeConfig>::channel();
+        let appending = self.storage.append([types::entry_to_raft(entry.clone())], IOFlushed::signal(callback));
+        time::timeout(Duration::from_secs(20), appending).await.expect("an append must not wait for the disk").unwrap();
+        flushed
+    }
+}
+
+fn entry(term: u64, index: u64) -> Entry {
+    Entry { log_id: LogId { term, leader: 1, index }, payload: Payload::Command(command(100 * term + index)) }
+}
+
+/// Waits until an fdatasync has begun, and sees to it that nothing was called back before.
+async fn begun(held: &HeldSyncs, flushed: &mut oneshot::Receiver<io::Result<()>>) {
+    while held.waiting() == 0 {
+        assert!(flushed.try_recv().is_err(), "called back without an fdatasync");
+        time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(flushed.try_recv().is_err(), "called back amid the fdatasync");
+}
+
+#[tokio::test]
+async fn an_executor_gets_entries_before_the_fdatasync_and_consensus_is_called_back_after_it() {
+    let disk = SimulatedDisk::new(1);
+    let mut tee = Tee::open(&disk, 1);
+    let held = disk.hold_syncs();
+    let (lost, taken) = (entry(1, 0), entry(2, 0));
+    let mut first = tee.append(&lost).await;
+    tee.storage.truncate_after(None).await.unwrap();
+    let mut second = tee.append(&taken).await;
+    let told = [Event::Appended(lost), Event::Truncated { after: None }, Event::Appended(taken)];
+    assert_eq!(*tee.events.lock(), told, "in order, while the disk has nothing of it");
+    begun(&held, &mut first).await;
+    begun(&held, &mut second).await;
+    drop(held);
+    assert!(first.await.unwrap().is_ok() && second.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn a_crash_amid_an_fdatasync_loses_nothing_that_was_called_back() {
+    const CRASHES: usize = 16;
+    let mut lost = 0;
+    for seed in 0..CRASHES as u64 {
+        let disk = SimulatedDisk::new(seed);
+        let mut tee = Tee::open(&disk, 1);
+        tee.append(&entry(1, 0)).await.await.unwrap().unwrap();
+        let held = disk.hold_syncs();
+        let mut flushed = tee.append(&entry(1, 1)).await;
+        begun(&held, &mut flushed).await;
+        disk.restart();
+        assert!(flushed.await.unwrap().is_err(), "called back by a machine that is off");
+        drop(tee);
+        let found = Tee::open(&disk, 2).log.read(0, u64::MAX, usize::MAX).unwrap();
+        assert_eq!(found, [entry(1, 0), entry(1, 1)][..found.len()], "seed {seed}");
+        assert!(!found.is_empty(), "seed {seed}: it was called back");
+        lost += usize::from(found.len() == 1);
+    }
+    // Else the disk is too kind to show anything.
+    assert!((1..CRASHES).contains(&lost), "{lost} of {CRASHES} entries that nobody was called back for are gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_starts_again_feeds_its_executor_what_is_behind_its_checkpoint() {
+    let mut cluster = Cluster::new(9).await;
+    let fence = cluster.leader(&[1, 2, 3]).await;
+    let mut decided = Vec::new();
+    for value in 0..20 {
+        decided.push(cluster.propose(fence, value).await.unwrap());
+    }
+    cluster.settle(decided[19].index).await;
+    let checkpoint = cluster.nodes[&1].consensus.checkpoint_at(decided[9], Bytes::new()).unwrap();
+    cluster.checkpoints.insert(1, checkpoint);
+    cluster.kill(1).await;
+    // Nobody but its own log can tell it anything.
+    cluster.network.set_isolated(1, true);
+    cluster.start(1).await;
+    let (fed, _) = follow(&cluster.nodes[&1].events.lock());
+    assert_eq!(fed.values().filter_map(number).collect::<Vec<_>>(), (10..20).collect::<Vec<_>>());
+    assert_eq!(fed.keys().next(), Some(&(decided[9].index + 1)), "without gaps, blank entries included");
 }
 
 #[tokio::test(start_paused = true)]

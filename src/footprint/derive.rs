@@ -14,7 +14,7 @@ use super::narrow::{KEYS_MAX, keys};
 use super::row::{Row, is_null, new_key, parent_key, parts, rows_by_column};
 use super::schema::{ForeignKey, Key, Kind, Schema, Table};
 use super::shape::{Act, Shape, Sources};
-use super::template::{Action, Name, OnNull, Rows, Template, Touch};
+use super::template::{Action, Name, OnNull, Rows, Template, Touch, equality};
 use super::{Access, space};
 use crate::transaction::Value;
 use std::collections::{BTreeSet, HashMap};
@@ -394,7 +394,7 @@ fn fix(touch: &mut Touch) {
     {
         let (_, key) = bind(parts, &Bound::default());
         let name = Name {
-            columns: touch.name.columns.iter().zip(parts).map(|(c, part)| super::template::equality(c, part)).collect(),
+            columns: touch.name.columns.iter().zip(parts).map(|(c, part)| equality(c, part, None)).collect(),
             ..(*touch.name).clone()
         };
         (touch.rows, touch.name) = (Rows::Fixed(key), Arc::new(name));

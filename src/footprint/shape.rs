@@ -46,12 +46,6 @@ pub(super) struct Sources {
     pub harmless: bool,
 }
 
-impl Default for Place {
-    fn default() -> Self {
-        Place { table: String::new(), alias: String::new() }
-    }
-}
-
 /// What a statement does, as far as it is understood.
 #[derive(Debug)]
 pub(super) enum Act {

@@ -183,8 +183,9 @@ impl Touch {
         let known = bound.is_none_or(|bound| self.item(bound).is_some_and(|item| item.key.is_some()));
         let key = match &self.rows {
             Rows::Key(parts) if known => {
-                let part = |(column, part): (&Box<str>, &Part)| format!("{column} = {}", shown(part, bound));
-                self.name.columns.iter().zip(parts).map(part).collect::<Vec<_>>().join(", ")
+                let part = |(column, part)| String::from(equality(column, part, bound));
+                let columns = self.name.columns.iter().map(|column| &**column);
+                columns.zip(parts).map(part).collect::<Vec<_>>().join(", ")
             }
             // Told with their values.
             Rows::Fixed(_) => self.name.columns.join(", "),
@@ -196,9 +197,9 @@ impl Touch {
     }
 }
 
-/// A column with its constant.
-pub(super) fn equality(column: &str, part: &Part) -> Box<str> {
-    format!("{column} = {}", shown(part, None)).into()
+/// A column with its value.
+pub(super) fn equality(column: &str, part: &Part, bound: Option<&Bound<'_>>) -> Box<str> {
+    format!("{column} = {}", shown(part, bound)).into()
 }
 
 /// Characters of a value that people are shown.

@@ -15,6 +15,7 @@ use crate::admin::{DivergenceStatus, NodeStatus, Status};
 use crate::config::Config;
 use crate::consensus::Leadership;
 use crate::peer::InProcess;
+use crate::replica::Learned;
 use crate::seam::{Disk, RealDisk, SystemClock};
 use crate::token::NodeId;
 use crate::transaction::{Operation, Outcome, Transaction};
@@ -394,6 +395,12 @@ impl Cluster {
             verifying_us: node.shared.counters.verifying_us(),
             reason: node.shared.reason(),
         }
+    }
+
+    /// What the leader learned about kinds of transactions; without a leader what any node did.
+    pub fn learned(&self) -> Option<Arc<Learned>> {
+        let node = self.leader().or_else(|| self.nodes().into_iter().next())?;
+        Some(node.shared.learned.clone())
     }
 
     /// Divergences as the nodes noticed them, each once, oldest first.

@@ -558,11 +558,13 @@ impl NodeCore {
     }
 
     fn majority_answers(&mut self, index: u64, outcomes: &[Outcome]) {
-        let Some((command, accepted)) = self.awaited.remove(&index) else { return };
+        let Some((_, accepted)) = self.awaited.get(&index) else { return };
         if accepted.is_some_and(|accepted| Replica::digest_outcomes(outcomes) != accepted.answers) {
+            // Those of another peer may still come.
             tracing::error!(node = self.id, index, "a peer's answers are not the accepted ones; not passed on");
             return;
         }
+        let Some((command, _)) = self.awaited.remove(&index) else { return };
         self.shared.acknowledged.up_to(index);
         self.answer(&command, outcomes);
     }

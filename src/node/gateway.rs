@@ -6,6 +6,7 @@ use super::running::RunningNode;
 use crate::admin::NodeStatus;
 use crate::catalog::relations::{self, Database, Environment, Live};
 use crate::engine::CRASH_DRILL;
+use crate::replica::{Kind, Recent};
 use crate::session::ticket_desk::TicketDesk;
 use crate::session::tickets::{Holder, Key, Mode};
 use crate::session::{Gateway, GatewayError, Pinned, ReadLevel, Soon, TicketError, Waiting};
@@ -139,6 +140,10 @@ impl Gateway for ClusterGateway {
         self.cluster.surroundings().incarnation
     }
 
+    fn snapshot_age_max(&self) -> Duration {
+        Duration::from_secs(self.cluster.surroundings().config.snapshot_age_max_s)
+    }
+
     fn now_us(&self) -> i64 {
         self.cluster.surroundings().clock.now_us()
     }
@@ -189,11 +194,47 @@ impl Gateway for ClusterGateway {
             rows: found.rows,
             healed_at_us: found.healed_at_us,
         };
+        let learned = self.cluster.learned();
         Live {
             replicas: status.nodes.into_iter().map(replica).collect(),
             divergences: self.cluster.divergences().into_iter().map(divergence).collect(),
+            templates: learned.as_ref().map_or_else(Vec::new, |learned| learned.kinds().iter().map(template).collect()),
+            batches: learned.map_or_else(Vec::new, |learned| learned.recent().iter().map(batch).collect()),
             ..Live::default()
         }
+    }
+}
+
+fn template(kind: &Kind) -> relations::Template {
+    relations::Template {
+        statement: kind.text.to_string(),
+        calls: kind.calls as i64,
+        mode: if kind.pays_ahead() { "parallel" } else { "direct" }.into(),
+        groups: (kind.applied + kind.conflicted + kind.unfit) as i64,
+        mean_us: kind.run_ns as f64 / 1e3,
+        rows: kind.changes as i64,
+        conflicts: kind.conflicted as i64,
+        reexecutions: (kind.conflicted + kind.unfit) as i64,
+    }
+}
+
+fn batch(recent: &Recent) -> relations::Batch {
+    let mode = match recent {
+        Recent { replayed: true, .. } => "replay",
+        Recent { width: 0, .. } => "direct",
+        _ => "parallel",
+    };
+    relations::Batch {
+        index: recent.index as i64,
+        mode: mode.into(),
+        transactions: i64::from(recent.transactions),
+        groups: i64::from(recent.groups),
+        width: i64::from(recent.width),
+        conflicts: recent.conflicts as i64,
+        executing_us: recent.executing.as_micros() as i64,
+        ahead_us: recent.ahead.as_micros() as i64,
+        applying_us: recent.applying.as_micros() as i64,
+        verifying_us: recent.verifying.as_micros() as i64,
     }
 }
 

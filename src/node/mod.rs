@@ -31,7 +31,7 @@ pub use check::check;
 pub use cluster::Cluster;
 pub use gateway::ClusterGateway;
 pub use inline::InlineNode;
-pub use running::RunningNode;
+pub use running::{ConsensusThread, RunningNode};
 pub use serve::{Server, serve};
 pub use shared::NodeShared;
 pub use waiters::Waiters;

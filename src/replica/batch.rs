@@ -1,6 +1,7 @@
 //! A batch: its groups in order, each between BEGIN and COMMIT, each published.
 
-use super::learned::{How, Learn, Ran, kind_of};
+use super::learned::{How, Learn, Ran, Recent, kind_of};
+use super::parallel::Fared;
 use super::transaction::{Place, Trouble};
 use super::{Databases, Drill, Replica, Version, state_root};
 use crate::batch::{Batch, Group};
@@ -31,9 +32,9 @@ pub struct Spent {
     /// Of that: what one database without replicas would not do. The digest of the answers; copying the changed pages
     /// into the tree, hashing them, and the root.
     pub verifying: Duration,
-    /// Of executing: parallel parts running ahead, until the last of a part is done.
+    /// Running transactions ahead, by the clock of the replica's thread.
     pub ahead: Duration,
-    /// Of executing: checking and applying what ran ahead, one after the other.
+    /// Checking and applying what had run ahead.
     pub applying: Duration,
 }
 
@@ -48,12 +49,15 @@ impl Replica {
             return Err(LocalError::internal(format!("batch {} does not follow {}", log_id.index, newest.index)));
         }
         let drill = self.drill.take();
-        let start = Instant::now();
+        let (start, spent, fared) = (Instant::now(), self.spent, self.fared);
         let result = self.run_batch(log_id, batch, mode, drill);
         self.spent.executing += start.elapsed();
         match result {
             Ok((executed, databases)) => {
                 self.learn(batch)?;
+                if self.options.learn != Learn::Nothing {
+                    self.learned.executed(recent(log_id.index, batch, mode, (spent, self.spent), (fared, self.fared)));
+                }
                 let Executed { root, answers, .. } = executed;
                 self.versions.push_back(Version { log_id, root, answers, databases });
                 Ok(executed)
@@ -253,6 +257,24 @@ fn plan_order(batch: &Batch) -> Vec<Group> {
         groups.push(Group { parallel: Vec::new(), direct: rest });
     }
     groups
+}
+
+/// What there is to tell of a batch, by the counts before and after it.
+fn recent(index: u64, batch: &Batch, mode: &Mode, spent: (Spent, Spent), fared: (Fared, Fared)) -> Recent {
+    let groups = &batch.plan.groups;
+    let widths = groups.iter().map(|group| group.parallel.len() as u32);
+    Recent {
+        index,
+        replayed: matches!(mode, Mode::Replay { .. }),
+        transactions: batch.transactions.len() as u32,
+        groups: groups.len().max(1) as u32,
+        width: widths.max().unwrap_or(0),
+        conflicts: fared.1.conflicted + fared.1.unfit - fared.0.conflicted - fared.0.unfit,
+        executing: spent.1.executing - spent.0.executing,
+        ahead: spent.1.ahead - spent.0.ahead,
+        applying: spent.1.applying - spent.0.applying,
+        verifying: spent.1.verifying - spent.0.verifying,
+    }
 }
 
 fn falsify(outcomes: &mut [Outcome], by: u64) {

@@ -6,9 +6,10 @@
 use crate::footprint::{Footprint, Item, Template};
 use crate::page::Hash;
 use crate::transaction::{Operation, Transaction};
-use parking_lot::RwLock;
-use std::collections::HashMap;
+use parking_lot::{Mutex, RwLock};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Kinds that are remembered; one more, and all are forgotten.
 const KINDS_MAX: usize = 4_096;
@@ -164,10 +165,39 @@ impl Kind {
     }
 }
 
+/// A batch that was executed lately.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recent {
+    /// Log index.
+    pub index: u64,
+    /// It ran one by one, because the replicas had not agreed.
+    pub replayed: bool,
+    /// Transactions.
+    pub transactions: u32,
+    /// Groups of its plan.
+    pub groups: u32,
+    /// Most transactions in the parallel part of a group.
+    pub width: u32,
+    /// Those that were planned ahead and ran in their turn.
+    pub conflicts: u64,
+    /// From the batch to its result.
+    pub executing: Duration,
+    /// Of that: running ahead, by the clock.
+    pub ahead: Duration,
+    /// Of that: checking and applying what had run ahead.
+    pub applying: Duration,
+    /// Of that: verification ([`super::Spent::verifying`]).
+    pub verifying: Duration,
+}
+
+/// Batches that are remembered.
+const RECENT_MAX: usize = 256;
+
 /// What a replica learned, for whoever plans and whoever looks.
 #[derive(Debug, Default)]
 pub struct Learned {
     kinds: RwLock<HashMap<u64, Kind>>,
+    recent: Mutex<VecDeque<Recent>>,
 }
 
 impl Learned {
@@ -179,6 +209,19 @@ impl Learned {
     ) -> Vec<T> {
         let kinds = self.kinds.read();
         transactions.iter().map(|transaction| look(transaction, kinds.get(&kind_of(transaction)))).collect()
+    }
+
+    /// The newest batches, oldest first; a bounded number of them.
+    pub fn recent(&self) -> Vec<Recent> {
+        self.recent.lock().iter().copied().collect()
+    }
+
+    pub(super) fn executed(&self, batch: Recent) {
+        let mut recent = self.recent.lock();
+        if recent.len() >= RECENT_MAX {
+            recent.pop_front();
+        }
+        recent.push_back(batch);
     }
 
     /// All kinds, those that took most time first.

@@ -36,7 +36,7 @@ mod workers;
 pub use crate::token::Mode;
 pub use accepted::{AcceptedState, DatabaseVersion, state_root};
 pub use batch::{Executed, Spent};
-pub use learned::{Kind, Learn, Learned};
+pub use learned::{Kind, Learn, Learned, Recent};
 pub use parallel::Fared;
 pub use repair::Replaced;
 

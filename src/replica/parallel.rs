@@ -181,8 +181,8 @@ impl Replica {
         self.fared.applied += fared.applied;
         self.fared.conflicted += fared.conflicted;
         self.fared.unfit += fared.unfit;
-        self.commit_applied()?;
         self.spent.applying += start.elapsed();
+        self.commit_applied()?;
         Ok(None)
     }
 
@@ -218,7 +218,11 @@ impl Replica {
 
     fn commit_applied(&mut self) -> Result<(), LocalError> {
         for database in self.databases.values_mut() {
-            database.commit_applied()?;
+            if database.commit_applied()? {
+                let start = Instant::now();
+                database.publish_applied()?;
+                self.spent.verifying += start.elapsed();
+            }
         }
         Ok(())
     }
@@ -286,13 +290,16 @@ impl Database {
         Ok(())
     }
 
-    fn commit_applied(&mut self) -> Result<(), LocalError> {
-        if !std::mem::take(&mut self.parallel.is_open) {
-            return Ok(());
-        }
-        if let Some(applier) = &mut self.parallel.applier {
+    /// COMMIT, if anything was applied.
+    fn commit_applied(&mut self) -> Result<bool, LocalError> {
+        let was_open = std::mem::take(&mut self.parallel.is_open);
+        if let Some(applier) = self.parallel.applier.as_mut().filter(|_| was_open) {
             applier.control("COMMIT").map_err(Failure::into_local)?;
         }
+        Ok(was_open)
+    }
+
+    fn publish_applied(&mut self) -> Result<(), LocalError> {
         if let Some(applier) = &self.parallel.applier {
             self.store().publish(applier.viewed()?)?;
         }

@@ -7,4 +7,4 @@ mod simulated_disk;
 
 pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, DiskFile, RealDisk};
-pub use simulated_disk::{DiskFault, SimulatedDisk};
+pub use simulated_disk::{DiskFault, HeldSyncs, SimulatedDisk};

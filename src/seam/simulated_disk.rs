@@ -12,7 +12,7 @@
 //! - the operation that the crash hits is as unsynced as the ones before it.
 
 use super::{Disk, DiskFile};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -63,6 +63,50 @@ struct State {
     capacity_bytes: Option<u64>,
     /// Handles opened before a restart belong to a process that is gone.
     epoch: u64,
+    gate: Arc<Gate>,
+}
+
+/// Where fdatasyncs wait while they are held back.
+#[derive(Default)]
+struct Gate {
+    closed: Mutex<Closed>,
+    opens: Condvar,
+}
+
+#[derive(Default)]
+struct Closed {
+    is_closed: bool,
+    waiting: usize,
+}
+
+impl Gate {
+    fn set(&self, is_closed: bool) {
+        self.closed.lock().is_closed = is_closed;
+        self.opens.notify_all();
+    }
+
+    fn pass(&self) {
+        let mut closed = self.closed.lock();
+        closed.waiting += 1;
+        self.opens.wait_while(&mut closed, |closed| closed.is_closed);
+        closed.waiting -= 1;
+    }
+}
+
+/// While it lives, fdatasyncs wait ([`SimulatedDisk::hold_syncs`]).
+pub struct HeldSyncs(Arc<Gate>);
+
+impl HeldSyncs {
+    /// How many have begun and wait.
+    pub fn waiting(&self) -> usize {
+        self.0.closed.lock().waiting
+    }
+}
+
+impl Drop for HeldSyncs {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
 }
 
 #[derive(Default)]
@@ -98,6 +142,7 @@ impl SimulatedDisk {
             crashed: false,
             capacity_bytes: None,
             epoch: 0,
+            gate: Arc::default(),
         })))
     }
 
@@ -114,6 +159,14 @@ impl SimulatedDisk {
     /// Forgets all planned faults.
     pub fn clear_faults(&self) {
         self.0.lock().faults.clear();
+    }
+
+    /// Makes fdatasyncs wait from now on, until what this returns is dropped or the machine is started again. Whoever
+    /// calls one waits: this is for logs with a thread of their own.
+    pub fn hold_syncs(&self) -> HeldSyncs {
+        let gate = self.0.lock().gate.clone();
+        gate.set(true);
+        HeldSyncs(gate)
     }
 
     /// Bytes that all files together may hold; `None` (the default) has no limit.
@@ -134,6 +187,7 @@ impl SimulatedDisk {
         state.crashed = false;
         state.epoch += 1;
         state.faults.clear();
+        state.gate.set(false);
     }
 
     /// Flips one bit of a file, on the medium and in the cache; false when the file is shorter.
@@ -444,6 +498,8 @@ impl DiskFile for SimulatedFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        let gate = self.state()?.gate.clone();
+        gate.pass();
         let mut state = self.state()?;
         let fault = state.operation()?;
         let file = &mut state.files[self.file];

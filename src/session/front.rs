@@ -1,7 +1,7 @@
 //! What the sessions of one front thread share: translations, connections, reserved numbers.
 
 use super::cache::Cache;
-use super::gateway::{Gateway, GatewayError, Pinned};
+use super::gateway::{Gateway, GatewayError, Pinned, ReadLevel};
 use super::holds::Holds;
 use super::view::{Blocks, SessionView};
 use crate::transaction::SqlError;
@@ -31,11 +31,12 @@ impl Front {
     /// For a thread that serves this node's clients.
     pub fn new(gateway: Arc<dyn Gateway>) -> Rc<Front> {
         let random = Cell::new(gateway.seed());
+        let holds = Holds::new(gateway.snapshot_age_max());
         Rc::new(Front {
             gateway,
             cache: RefCell::default(),
             blocks: Rc::default(),
-            holds: Holds::default(),
+            holds,
             pool: RefCell::default(),
             random,
         })
@@ -76,6 +77,15 @@ impl Front {
     /// Databases with idle connections.
     pub fn pooled(&self) -> Vec<Arc<str>> {
         self.pool.borrow().keys().cloned().collect()
+    }
+
+    /// Whether there is a database of this name, after all that was acknowledged before.
+    pub async fn has_database(&self, name: &str) -> Result<bool, SqlError> {
+        match self.gateway.read_snapshot(&name.into(), ReadLevel::Strict, None).get().await {
+            Ok(_) => Ok(true),
+            Err(GatewayError::NoDatabase(_)) => Ok(false),
+            Err(error) => Err(gateway_error(error)),
+        }
     }
 
     /// A seed for one statement or transaction: splitmix64 from the node's seed, as reads need no better.

@@ -91,7 +91,7 @@ pub enum TicketError {
 
 /// A node as its sessions see it.
 pub trait Gateway: Send + Sync + 'static {
-    /// Whether there is a database of this name.
+    /// Whether this node has accepted a database of this name.
     fn has_database(&self, name: &str) -> bool;
 
     /// An accepted version to read, as fresh as `level` says; `max_staleness` is for [`ReadLevel::Local`].
@@ -108,6 +108,9 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// Identifies this start of this node in [`crate::transaction::TransactionId`].
     fn incarnation(&self) -> u64;
+
+    /// How long a session may keep one version (rule 30).
+    fn snapshot_age_max(&self) -> Duration;
 
     /// Microseconds since 2000-01-01 UTC.
     fn now_us(&self) -> i64;

@@ -5,9 +5,8 @@ use super::block::Block;
 use super::cache::{Plan, Text};
 use super::client::{Done, Session};
 use super::gateway::ReadLevel;
-use super::holds::too_old;
 use super::system::asks;
-use super::view::{SessionView, client_error, refine};
+use super::view::{client_error, refine};
 use super::violation::{Failed, explain};
 use crate::catalog::Catalog;
 use crate::dialect::OutputColumn;
@@ -89,9 +88,7 @@ impl Session {
             let verb = what.split(' ').next().unwrap_or("this");
             return Err(SqlError::new("25006", format!("cannot execute {verb} in a read-only transaction")).into());
         }
-        if self.block()?.view.as_ref().is_some_and(SessionView::is_too_old) {
-            return Err(too_old().into());
-        }
+        self.front.holds.too_old(self.holder())?;
         let locks = self.take_ticket(text, plan, parameters, out).await?;
         self.ensure_pinned(locks, out).await?;
         let catalog = self.block()?.view()?.catalog.clone();

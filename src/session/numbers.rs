@@ -4,7 +4,7 @@
 use super::block::serialization;
 use super::client::{Done, Session};
 use super::front::gateway_error;
-use super::view::OwnSequence;
+use super::view::{OwnSequence, Reserved};
 use crate::transaction::{Operation, Outcome, SqlError, Statement, Transaction, Value, ValueRef};
 use crate::wire::Outbox;
 
@@ -49,13 +49,13 @@ impl Session {
         };
         match self.front.gateway.submit(transaction).await.map_err(gateway_error)? {
             Outcome::Committed(answers) => {
-                let mut blocks = self.front.blocks.borrow_mut();
-                let block = blocks.entry((self.database.clone(), sequence)).or_default();
-                for value in answers.first().into_iter().flat_map(|answer| answer.rows.values()) {
-                    if let ValueRef::Integer(number) = value {
-                        block.push_back(number);
-                    }
-                }
+                let values = answers.first().into_iter().flat_map(|answer| answer.rows.values());
+                let numbers = values.filter_map(|value| match value {
+                    ValueRef::Integer(number) => Some(number),
+                    _ => None,
+                });
+                let reserved = Reserved::new(self.block()?.view()?.snapshot(), numbers.collect());
+                self.front.blocks.borrow_mut().insert((self.database.clone(), sequence), reserved);
                 Ok(())
             }
             Outcome::Failed { error, .. } => Err(error.into()),

@@ -5,7 +5,6 @@ use super::cache::{Plan, Text};
 use super::client::{Done, Session};
 use super::cursor::Cursor;
 use super::encode::{Formats, RowWriter};
-use super::holds::too_old;
 use super::one_shot::command_complete;
 use super::system::asks;
 use super::view::{SessionView, client_error};
@@ -108,13 +107,14 @@ impl Session {
             count += 1;
             if out.is_full() {
                 // Its client decides how long this takes.
-                self.front.holds.keep(self.holder(), view.snapshot(), &self.link, false);
-                kept = true;
+                if !std::mem::replace(&mut kept, true) {
+                    self.front.holds.keep(self.holder(), view.snapshot(), &self.link, false);
+                }
                 if let Err(error) = out.flush().await {
                     break Err(error.into());
                 }
-                if view.is_too_old() {
-                    break Err(too_old().into());
+                if let Err(error) = self.front.holds.too_old(self.holder()) {
+                    break Err(error.into());
                 }
             }
             if count.is_multiple_of(ROWS_BETWEEN_YIELDS) {

@@ -61,7 +61,8 @@ impl Service for SessionService {
     ) -> Result<Session, SqlError> {
         self.start_housekeeping();
         let database = hello.database();
-        if !self.front.gateway.has_database(database) {
+        // Its node may lag behind the one that acknowledged it; what it has is readable, with or without a leader.
+        if !self.front.gateway.has_database(database) && !self.front.has_database(database).await? {
             return Err(SqlError::new("3D000", format!("database \"{database}\" does not exist")));
         }
         let key = BackendKeyData::new(registration.process, SecretKey::I32(registration.secret));

@@ -9,17 +9,40 @@ use crate::catalog::functions::SettingChange;
 use crate::catalog::relations::{Environment, Live};
 use crate::catalog::{CATALOG_SQL, Catalog};
 use crate::engine::{Connection, Context, Draws, Failure, Options, Source, SystemCatalog};
-use crate::page_store::Snapshot;
 use crate::page_store::sqlite::Environmental;
+use crate::page_store::{PageStore, Snapshot};
 use crate::transaction::{SqlError, Value};
 use crate::wire::Interrupt;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// Numbers that were reserved through the log and not yet drawn, by (database, sequence).
-pub type Blocks = Rc<RefCell<HashMap<(Arc<str>, i64), VecDeque<i64>>>>;
+pub type Blocks = Rc<RefCell<HashMap<(Arc<str>, i64), Reserved>>>;
+
+/// Reserved numbers of one sequence.
+pub struct Reserved {
+    /// The database as one node holds it. Another one of the same name, made after this was dropped, counts its
+    /// sequences from the start; on another node of the same the numbers are given up, as by a restart.
+    store: Weak<PageStore>,
+    numbers: VecDeque<i64>,
+}
+
+impl Reserved {
+    /// Numbers that were reserved in the database of this version.
+    pub fn new(snapshot: &Snapshot, numbers: VecDeque<i64>) -> Reserved {
+        Reserved { store: Arc::downgrade(snapshot.store()), numbers }
+    }
+
+    /// The next number for a reader of this version.
+    fn draw(&mut self, snapshot: &Snapshot) -> Option<i64> {
+        if self.store.as_ptr() != Arc::as_ptr(snapshot.store()) {
+            return None;
+        }
+        self.numbers.pop_front()
+    }
+}
 
 /// What is known of a session where SQL asks for it.
 #[derive(Debug, Default)]
@@ -85,11 +108,6 @@ impl SessionView {
     pub fn stands_on(&self, pinned: &Pinned) -> bool {
         self.snapshot.number() == pinned.snapshot.number()
             && Arc::ptr_eq(self.snapshot.store(), pinned.snapshot.store())
-    }
-
-    /// Whether the version that it stands on is not to be read any longer.
-    pub fn is_too_old(&self) -> bool {
-        self.snapshot.is_too_old()
     }
 
     /// The version that it stands on.
@@ -241,7 +259,8 @@ impl Source for SourceHandle {
             }
             None => {
                 let mut blocks = state.blocks.borrow_mut();
-                blocks.get_mut(&(state.database.clone(), sequence_oid)).and_then(VecDeque::pop_front)
+                let reserved = blocks.get_mut(&(state.database.clone(), sequence_oid));
+                reserved.and_then(|reserved| reserved.draw(&state.snapshot.borrow()))
             }
         };
         let Some(number) = number else {

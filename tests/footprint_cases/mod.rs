@@ -85,7 +85,7 @@ impl Schema {
             Keyed::Index => "id INTEGER NOT NULL, b TEXT NOT NULL".into(),
             Keyed::Nothing => "id INTEGER, b TEXT".into(),
         };
-        let unique = random.below(6);
+        let unique = random.below(5);
         let u = if strict || random.chance(2) { "INTEGER" } else { "TEXT" };
         columns += &format!(", v INTEGER DEFAULT 2, u {u}{}, s TEXT", if unique == 0 { " UNIQUE" } else { "" });
         columns += &format!(", f {}", if strict || random.chance(2) { "INTEGER" } else { "TEXT" });
@@ -183,12 +183,12 @@ impl Text<'_> {
     }
 
     fn number(&mut self, strict: bool) -> Value {
-        let number = 1 + self.random.below(6) as i64;
-        match self.random.below(if strict { 8 } else { 12 }) {
-            8 => Value::Real(number as f64),
-            9 => Value::Text(number.to_string().into()),
-            10 => Value::Text(pick(self.random, &["1.0", "02", "03", " 4"]).into()),
-            11 if self.random.chance(3) => Value::Null,
+        let number = 1 + self.random.below(7) as i64;
+        match self.random.below(if strict { 16 } else { 20 }) {
+            16 => Value::Real(number as f64),
+            17 => Value::Text(number.to_string().into()),
+            18 => Value::Text(pick(self.random, &["1.0", "02", "03", " 4"]).into()),
+            19 if self.random.chance(3) => Value::Null,
             _ => Value::Integer(number),
         }
     }
@@ -209,7 +209,8 @@ impl Text<'_> {
             "id" => self.id(table),
             "b" | "s" => self.text(),
             "f" if !table.strict && self.random.chance(3) => self.text(),
-            "f" | "u" if self.random.chance(4) => Value::Null,
+            "f" if self.random.chance(2) => Value::Null,
+            "u" if self.random.chance(6) => Value::Null,
             _ => self.number(table.strict),
         };
         self.value(value)
@@ -262,7 +263,7 @@ impl Text<'_> {
 
     fn statement(&mut self, table: &Table, other: &Table, has_view: bool) -> String {
         let name = &table.name;
-        match self.random.below(27) {
+        match self.random.below(30) {
             0..4 => format!("SELECT * FROM {name} WHERE {}", self.where_key(table)),
             4..8 => {
                 let insert = self.insert(table, "INSERT");
@@ -310,6 +311,15 @@ impl Text<'_> {
                 let id = self.column(other, "id");
                 let other = &other.name;
                 format!("INSERT INTO {name}(id, b, v) SELECT id + 1, b, v FROM {other} WHERE {other}.id = {id}")
+            }
+            26 => format!("SELECT evesql_nextval({})", 7 + self.random.below(2)),
+            27 => {
+                let (id, new) = (self.column(table, "id"), self.column(table, "id"));
+                format!("UPDATE {name} SET id = {new} WHERE id = {id}")
+            }
+            28 => {
+                let (id, u) = (self.column(table, "id"), self.column(table, "u"));
+                format!("UPDATE {name} SET u = {u} WHERE id = {id}")
             }
             _ => {
                 let sequence = 7 + self.random.below(2);

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each proof uses a part")]
 
-use evesql::config::Config;
+use evesql::config::{Config, RunAhead};
 use evesql::node::{Cluster, Server};
 use evesql::seam::{Disk, RealDisk};
 use std::io::{BufRead, BufReader, Read};
@@ -19,7 +19,8 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// A server in this process, in a directory of its own.
 pub struct InProcess {
     server: Server,
-    _directory: tempfile::TempDir,
+    disk: Arc<dyn Disk>,
+    directory: tempfile::TempDir,
 }
 
 impl InProcess {
@@ -34,9 +35,24 @@ impl InProcess {
         let directory = tempfile::tempdir().unwrap();
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let data = directory.path().join("data");
-        let config = Config { data, listen: nowhere, admin: nowhere, drills: true, ..Config::default() };
-        let server = Server::start_on(change(config), disk).unwrap();
-        InProcess { server, _directory: directory }
+        // All proofs must hold as well with all that can running ahead: `EVESQL_RUN_AHEAD=1 cargo test`.
+        let (workers, run_ahead) = match std::env::var_os("EVESQL_RUN_AHEAD") {
+            Some(_) => (2, RunAhead::Always),
+            None => (0, RunAhead::default()),
+        };
+        let config =
+            Config { data, listen: nowhere, admin: nowhere, drills: true, workers, run_ahead, ..Config::default() };
+        let server = Server::start_on(change(config), disk.clone()).unwrap();
+        InProcess { server, disk, directory }
+    }
+
+    /// All nodes die, and another process starts from their files; with another address.
+    pub fn power_cut(self) -> InProcess {
+        let InProcess { server, disk, directory } = self;
+        let config = server.cluster().surroundings().config.clone();
+        (1..=config.replicas).for_each(|node| assert!(server.cluster().kill(node)));
+        drop(server);
+        InProcess { server: Server::start_on(config, disk.clone()).unwrap(), disk, directory }
     }
 
     pub fn cluster(&self) -> &Arc<Cluster> {
@@ -66,14 +82,22 @@ impl InProcess {
 
 /// A client; the error is the server's word, or the network's.
 pub async fn try_connect(address: SocketAddr) -> Result<Client, tokio_postgres::Error> {
-    let text = format!("host=127.0.0.1 port={} user=evesql dbname=evesql", address.port());
+    try_connect_to(address, "evesql").await
+}
+
+async fn try_connect_to(address: SocketAddr, database: &str) -> Result<Client, tokio_postgres::Error> {
+    let text = format!("host=127.0.0.1 port={} user=evesql dbname={database}", address.port());
     let (client, connection) = tokio_postgres::connect(&text, NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
 }
 
 pub async fn connect(address: SocketAddr) -> Client {
-    try_connect(address).await.expect("the server takes connections")
+    connect_to(address, "evesql").await
+}
+
+pub async fn connect_to(address: SocketAddr, database: &str) -> Client {
+    try_connect_to(address, database).await.expect("the server takes connections")
 }
 
 /// The SQLSTATE of an error; empty when the connection broke.

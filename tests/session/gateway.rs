@@ -105,6 +105,9 @@ impl Gateway for TestGateway {
     fn incarnation(&self) -> u64 {
         7
     }
+    fn snapshot_age_max(&self) -> Duration {
+        Duration::MAX
+    }
     fn now_us(&self) -> i64 {
         SystemClock.now_us()
     }

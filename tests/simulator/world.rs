@@ -2,7 +2,7 @@
 
 use crate::generator::Random;
 use crate::trace::{Trace, describe};
-use evesql::config::Config;
+use evesql::config::{Config, RunAhead};
 use evesql::node::{InlineNode, Surroundings, Waiters, no_checkpoints};
 use evesql::peer::{Faults, InProcess};
 use evesql::seam::{Clock, Disk, DiskFile, SimulatedDisk};
@@ -100,6 +100,9 @@ impl World {
             data: PathBuf::from("/data"),
             checkpoint_batches: 20 + random.below(60),
             batch_transactions_max: 1 + random.below(20) as usize,
+            // On one thread: how many there are decides about nothing, but threads are not simulated.
+            workers: 1,
+            run_ahead: if seed.is_multiple_of(2) { RunAhead::Always } else { RunAhead::WhenItPays },
             ..Config::default()
         };
         let machine = |node: NodeId| Machine {

@@ -94,6 +94,56 @@ pub struct Live {
     pub replicas: Vec<(i32, String, String, i64, String)>,
     /// Divergences that were found and healed.
     pub divergences: Vec<Divergence>,
+    /// Kinds of transactions, as this node learned about them.
+    pub templates: Vec<Template>,
+    /// Batches that this node executed lately, oldest first.
+    pub batches: Vec<Batch>,
+}
+
+/// A kind of transactions in evesql_templates.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Template {
+    /// Its statements, shortened.
+    pub statement: String,
+    /// Runs.
+    pub calls: i64,
+    /// `parallel` or `direct`: how the next one is planned.
+    pub mode: String,
+    /// Runs in the parallel part of a group.
+    pub groups: i64,
+    /// Mean time of a run, in microseconds.
+    pub mean_us: f64,
+    /// Mean number of rows that a run changes.
+    pub rows: i64,
+    /// Runs in a parallel part that met rows which a transaction before them touches.
+    pub conflicts: i64,
+    /// Runs in a parallel part that were done again in their turn.
+    pub reexecutions: i64,
+}
+
+/// A batch in evesql_batches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Index in the log.
+    pub index: i64,
+    /// `direct`, `parallel` or `replay`.
+    pub mode: String,
+    /// Transactions.
+    pub transactions: i64,
+    /// Groups of its plan.
+    pub groups: i64,
+    /// Most transactions in the parallel part of a group.
+    pub width: i64,
+    /// Transactions that met rows which one before them touches, and ran in their turn.
+    pub conflicts: i64,
+    /// From the batch to its result, in microseconds.
+    pub executing_us: i64,
+    /// Of that: running transactions ahead, on all workers.
+    pub ahead_us: i64,
+    /// Of that: checking and applying what they had changed.
+    pub applying_us: i64,
+    /// Of that: publishing, hashing, the root and the digest of the answers.
+    pub verifying_us: i64,
 }
 
 /// The value of a setting.

@@ -17,7 +17,7 @@ mod server;
 mod shape;
 
 pub(super) use classes::system_class;
-pub use environment::{Activity, Database, Divergence, Environment, Live, Role, Setting, Source};
+pub use environment::{Activity, Batch, Database, Divergence, Environment, Live, Role, Setting, Source, Template};
 pub use fixed::{TypeFacts, type_facts, type_named};
 pub(super) use fixed::{procedure_name, procedure_named};
 pub(super) use server::default_setting;
@@ -90,6 +90,8 @@ static PRODUCERS: &[Producer] = &[
     Producer(PG, "pg_stat_activity", Statement, server::activity),
     Producer(PG, "evesql_replicas", Statement, server::replicas),
     Producer(PG, "evesql_divergences", Statement, server::divergences),
+    Producer(PG, "evesql_templates", Statement, server::templates),
+    Producer(PG, "evesql_batches", Statement, server::batches),
     Producer(INFORMATION, "information_schema_catalog_name", Catalog, information_schema::catalog_name),
     Producer(INFORMATION, "schemata", Catalog, information_schema::schemata),
     Producer(INFORMATION, "tables", Catalog, information_schema::tables),

@@ -197,3 +197,35 @@ pub(super) fn divergences(source: &Source<'_>, rows: &mut Rows) {
         ]);
     }
 }
+
+pub(super) fn templates(source: &Source<'_>, rows: &mut Rows) {
+    for template in &source.live.templates {
+        rows.add([
+            ("statement", cell(&template.statement)),
+            ("calls", cell(template.calls)),
+            ("mode", cell(&template.mode)),
+            ("groups", cell(template.groups)),
+            ("mean_us", cell(template.mean_us)),
+            ("rows", cell(template.rows)),
+            ("conflicts", cell(template.conflicts)),
+            ("reexecutions", cell(template.reexecutions)),
+        ]);
+    }
+}
+
+pub(super) fn batches(source: &Source<'_>, rows: &mut Rows) {
+    for batch in &source.live.batches {
+        rows.add([
+            ("index", cell(batch.index)),
+            ("mode", cell(&batch.mode)),
+            ("transactions", cell(batch.transactions)),
+            ("groups", cell(batch.groups)),
+            ("width", cell(batch.width)),
+            ("conflicts", cell(batch.conflicts)),
+            ("executing_us", cell(batch.executing_us)),
+            ("ahead_us", cell(batch.ahead_us)),
+            ("applying_us", cell(batch.applying_us)),
+            ("verifying_us", cell(batch.verifying_us)),
+        ]);
+    }
+}
