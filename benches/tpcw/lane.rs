@@ -3,7 +3,7 @@
 use super::load::{Load, Made, TEXTS};
 use super::random::Random;
 use super::schema::{self, Sizes};
-use evesql::batch::{Batch, Plan};
+use evesql::batch::{Batch, Group, Plan};
 use evesql::page::Hash;
 use evesql::replica::{Fared, Learn, Mode, Options, Replica, Spent};
 use evesql::token::{Accepted, LogId};
@@ -78,6 +78,14 @@ fn one_shot(catalog: Hash, index: u64, operations: Vec<Operation>) -> Transactio
 pub fn batch(transactions: Vec<Transaction>, plan: Plan, index: u64) -> Batch {
     let accepted = Accepted::default();
     Batch { timestamp_us: index as i64 * 1_000_000, seed: index, engine: Hash::default(), accepted, transactions, plan }
+}
+
+/// The same order of effect, one by one.
+pub fn in_turn(plan: &Plan) -> Plan {
+    let order = plan.groups.iter().flat_map(|group| group.parallel.iter().chain(&group.direct));
+    let direct: Vec<u32> = order.copied().collect();
+    let groups = if direct.is_empty() { Vec::new() } else { vec![Group { parallel: Vec::new(), direct }] };
+    Plan { groups }
 }
 
 pub fn transactions(made: &[Made]) -> Vec<Transaction> {

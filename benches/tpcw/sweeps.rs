@@ -1,6 +1,6 @@
 //! One thing changed at a time: the size of batches; footprints that are wrong either way.
 
-use super::lane::{Planned, Shop, again, batch, transactions};
+use super::lane::{Planned, Shop, again, batch, in_turn, transactions};
 use super::load::{Made, Mix};
 use super::mixes::cart_items;
 use super::random::Random;
@@ -20,6 +20,7 @@ fn line(shop: &Shop, mix: &Mix, what: &str, count: usize, mut plan: impl FnMut(&
     let settings = shop.settings;
     let mut load = shop.load.clone();
     let mut lanes = [shop.lane("one by one", 1, Learn::Costs), shop.lane("planned", 2, Learn::Footprints)];
+    let mut judge = shop.lane("in turn", 1, Learn::Nothing);
     let mut planner = Planner::new(lanes[1].replica.learned(), 2, RunAhead::WhenItPays);
     let mut planned = Planned::default();
     // The same number of transactions whatever the size of a batch.
@@ -39,11 +40,13 @@ fn line(shop: &Shop, mix: &Mix, what: &str, count: usize, mut plan: impl FnMut(&
         let start = Instant::now();
         let one = plan(&mut planner, &made);
         planned.add(&one, count, start.elapsed());
+        let expected = judge.execute(&batch(transactions(&made), in_turn(&one), index));
         let batches = [Plan::default(), one].map(|plan| batch(transactions(&made), plan, index));
         let first = number % 2;
-        let (a, b) = (first, 1 - first);
-        let outcomes = [(a, lanes[a].execute(&batches[a])), (b, lanes[b].execute(&batches[b]))];
-        assert!(outcomes[0].1 == outcomes[1].1, "outcomes differ from one by one's");
+        for lane in [first, 1 - first] {
+            let outcomes = lanes[lane].execute(&batches[lane]);
+            assert!(lane == 0 || outcomes == expected, "other answers than one by one");
+        }
     }
     let now = lanes[1].replica.fared();
     let fared = Fared {
