@@ -146,6 +146,11 @@ impl Lane {
         times.get(times.len() / 2).copied().unwrap_or_default()
     }
 
+    /// The fastest of its passes: what it takes when nothing else runs on the machine.
+    pub fn fastest(&self) -> Duration {
+        self.times.iter().min().copied().unwrap_or_default()
+    }
+
     /// What it did since the last call.
     pub fn done(&mut self) -> Done {
         let (fared, spent) = (self.replica.fared(), self.replica.spent());

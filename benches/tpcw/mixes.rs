@@ -23,10 +23,10 @@ const ROW_PARTS: u64 = 1;
 pub fn table(shop: &Shop, title: &str, mixes: &[Mix]) {
     println!("\n### {title}\n");
     println!(
-        "| Mix | Mode | Workers | Transactions/s | Speed-up | Planned ahead % | Again % | Groups | Width | Mixing us | \
+        "| Mix | Mode | Workers | Transactions/s | Speed-up | Fastest pass/s | Speed-up | Planned ahead % | Again % | Groups | Width | Mixing us | \
          Ahead us | Applying us | Rest us |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
     let projections: Vec<Vec<String>> = mixes.iter().map(|mix| Race::run(shop, mix)).collect();
     println!("\n#### Projection: speed-up that the plans' work and span allow, from measured costs\n");
     let cores: Vec<String> = CORES.iter().map(|cores| format!("{cores} cores")).collect();
@@ -143,19 +143,21 @@ impl<'a> Race<'a> {
     fn print(mut self, mix: &Mix) -> Vec<String> {
         let count = (self.shop.settings.batch * self.shop.settings.batches) as u64;
         let all = count * self.shop.settings.passes as u64;
-        let base = self.lanes[0].median();
+        let base = (self.lanes[0].median(), self.lanes[0].fastest());
         for lane in 0..TIMED {
             let Done { fared, spent } = self.lanes[lane].done();
-            let time = self.lanes[lane].median();
+            let (time, fastest) = (self.lanes[lane].median(), self.lanes[lane].fastest());
             let planned = PLANS[lane].map(|at| self.planned[at]).unwrap_or_default();
             let rest = spent.executing.saturating_sub(spent.ahead + spent.applying);
             println!(
-                "| {} | {} | {} | {:.0} | {:.2} | {:.0} | {:.1} | {:.1} | {:.0} | {:.1} | {:.1} | {:.1} | {:.1} |",
+                "| {} | {} | {} | {:.0} | {:.2} | {:.0} | {:.2} | {:.0} | {:.1} | {:.1} | {:.0} | {:.1} | {:.1} | {:.1} | {:.1} |",
                 mix.name,
                 NAMES[lane],
                 WORKERS[lane],
                 count as f64 / time.as_secs_f64(),
-                base.as_secs_f64() / time.as_secs_f64(),
+                base.0.as_secs_f64() / time.as_secs_f64(),
+                count as f64 / fastest.as_secs_f64(),
+                base.1.as_secs_f64() / fastest.as_secs_f64(),
                 planned.share() * 100.0,
                 again(&fared) * 100.0,
                 planned.groups(),

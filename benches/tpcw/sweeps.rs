@@ -13,7 +13,7 @@ use std::time::Instant;
 
 const SIZES: [usize; 4] = [10, 50, 200, 1_000];
 const SHARES: [f64; 4] = [0.0, 0.1, 0.3, 1.0];
-const HEAD: &str = "| Mix | What | One by one/s | Planned/s | Speed-up | Again % | Groups | Width |\n|---|---|---|---|---|---|---|---|";
+const HEAD: &str = "| Mix | What | One by one/s | Planned/s | Speed-up | Of fastest passes | Again % | Groups | Width |\n|---|---|---|---|---|---|---|---|---|";
 
 /// One line of a sweep: planned on two workers against one by one.
 fn line(shop: &Shop, mix: &Mix, what: &str, count: usize, mut plan: impl FnMut(&mut Planner, &[Made]) -> Plan) {
@@ -57,11 +57,12 @@ fn line(shop: &Shop, mix: &Mix, what: &str, count: usize, mut plan: impl FnMut(&
     let times = [lanes[0].median(), lanes[1].median()].map(|time| time.as_secs_f64());
     let speeds = times.map(|time| (per_pass * count) as f64 / time);
     println!(
-        "| {} | {what} | {:.0} | {:.0} | {:.2} | {:.1} | {:.1} | {:.0} |",
+        "| {} | {what} | {:.0} | {:.0} | {:.2} | {:.2} | {:.1} | {:.1} | {:.0} |",
         mix.name,
         speeds[0],
         speeds[1],
         times[0] / times[1],
+        lanes[0].fastest().as_secs_f64() / lanes[1].fastest().as_secs_f64(),
         again(&fared) * 100.0,
         planned.groups(),
         planned.width(),
