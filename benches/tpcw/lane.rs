@@ -106,26 +106,29 @@ pub struct Lane {
     pub index: u64,
     /// Of each pass.
     pub times: Vec<Duration>,
+    /// CPU time of all threads, of each pass: it hardly depends on what else the machine does.
+    cpu_times: Vec<Duration>,
     asked: Done,
 }
 
 impl Lane {
     pub fn empty(name: &str, workers: usize, learn: Learn) -> Self {
         let replica = Replica::create(Options { workers, learn, ..Options::default() }).unwrap();
-        Lane { name: name.into(), replica, index: 0, times: Vec::new(), asked: Done::default() }
+        Lane { name: name.into(), replica, index: 0, times: Vec::new(), cpu_times: Vec::new(), asked: Done::default() }
     }
 
     /// Executes and accepts a batch; its time counts to the pass that is the last one.
     pub fn execute(&mut self, batch: &Batch) -> Vec<Outcome> {
         self.index += 1;
-        let start = Instant::now();
+        let (start, cpu_start) = (Instant::now(), cpu_time());
         let log_id = LogId { term: 1, leader: 1, index: self.index };
         let executed = self.replica.execute(log_id, batch, &Mode::Planned).unwrap();
         let newest = self.replica.newest();
         self.replica.accept(&newest).unwrap();
-        let took = start.elapsed();
-        if let Some(time) = self.times.last_mut() {
+        let (took, cpu_took) = (start.elapsed(), cpu_time() - cpu_start);
+        if let (Some(time), Some(cpu_time)) = (self.times.last_mut(), self.cpu_times.last_mut()) {
             *time += took;
+            *cpu_time += cpu_took;
         }
         let failed = executed.outcomes.iter().position(|outcome| !matches!(outcome, Outcome::Committed(_)));
         if let Some(position) = failed {
@@ -137,13 +140,17 @@ impl Lane {
 
     pub fn begin_pass(&mut self) {
         self.times.push(Duration::ZERO);
+        self.cpu_times.push(Duration::ZERO);
     }
 
     /// Median of its passes.
     pub fn median(&self) -> Duration {
-        let mut times = self.times.clone();
-        times.sort_unstable();
-        times.get(times.len() / 2).copied().unwrap_or_default()
+        median(&self.times)
+    }
+
+    /// Median of its passes' CPU time.
+    pub fn cpu_median(&self) -> Duration {
+        median(&self.cpu_times)
     }
 
     /// The fastest of its passes: what it takes when nothing else runs on the machine.
@@ -169,6 +176,21 @@ impl Lane {
             },
         }
     }
+}
+
+fn median(times: &[Duration]) -> Duration {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+/// CPU time of this process so far.
+fn cpu_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes to the structure that it is given, and keeps no pointer to it.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    assert_eq!(result, 0, "the process has a CPU clock");
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Sums of plans.

@@ -23,10 +23,10 @@ const ROW_PARTS: u64 = 1;
 pub fn table(shop: &Shop, title: &str, mixes: &[Mix]) {
     println!("\n### {title}\n");
     println!(
-        "| Mix | Mode | Workers | Transactions/s | Speed-up | Fastest pass/s | Speed-up | Planned ahead % | Again % | Groups | Width | Mixing us | \
+        "| Mix | Mode | Workers | Transactions/s | Speed-up | Fastest pass/s | Speed-up | CPU us | Planned ahead % | Again % | Groups | Width | Mixing us | \
          Ahead us | Applying us | Rest us |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
     let projections: Vec<Vec<String>> = mixes.iter().map(|mix| Race::run(shop, mix)).collect();
     println!("\n#### Projection: speed-up that the plans' work and span allow, from measured costs\n");
     let cores: Vec<String> = CORES.iter().map(|cores| format!("{cores} cores")).collect();
@@ -150,7 +150,7 @@ impl<'a> Race<'a> {
             let planned = PLANS[lane].map(|at| self.planned[at]).unwrap_or_default();
             let rest = spent.executing.saturating_sub(spent.ahead + spent.applying);
             println!(
-                "| {} | {} | {} | {:.0} | {:.2} | {:.0} | {:.2} | {:.0} | {:.1} | {:.1} | {:.0} | {:.1} | {:.1} | {:.1} | {:.1} |",
+                "| {} | {} | {} | {:.0} | {:.2} | {:.0} | {:.2} | {:.1} | {:.0} | {:.1} | {:.1} | {:.0} | {:.1} | {:.1} | {:.1} | {:.1} |",
                 mix.name,
                 NAMES[lane],
                 WORKERS[lane],
@@ -158,6 +158,7 @@ impl<'a> Race<'a> {
                 base.0.as_secs_f64() / time.as_secs_f64(),
                 count as f64 / fastest.as_secs_f64(),
                 base.1.as_secs_f64() / fastest.as_secs_f64(),
+                micros(self.lanes[lane].cpu_median(), count),
                 planned.share() * 100.0,
                 again(&fared) * 100.0,
                 planned.groups(),
