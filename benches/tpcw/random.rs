@@ -17,7 +17,7 @@ impl Random {
 
     /// 0 to `count - 1`.
     pub fn below(&mut self, count: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(count) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(count)) >> 64) as u64
     }
 
     /// Both ends count.

@@ -28,7 +28,7 @@ fn line(shop: &Shop, mix: &Mix, what: &str, count: usize, mut plan: impl FnMut(&
     let warm_up = (settings.batch * settings.warm_up).div_ceil(count).max(settings.warm_up);
     let mut fared = Fared::default();
     for number in 0..warm_up + per_pass * settings.passes {
-        if number >= warm_up && (number - warm_up) % per_pass == 0 {
+        if number >= warm_up && (number - warm_up).is_multiple_of(per_pass) {
             lanes.iter_mut().for_each(|lane| lane.begin_pass());
         }
         if number == warm_up {

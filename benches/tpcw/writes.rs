@@ -76,7 +76,8 @@ fn lane(load: &mut Load, name: &str, workers: usize, learn: Learn) -> Lane {
 pub fn table(batch_size: usize, passes: usize) {
     println!("\n### Writes only (TPC-B)\n");
     println!(
-        "| Batch | In turn/s | Chosen/s | Chosen, planning counted/s | Ratio | Ratio, planning counted | Of fastest passes |"
+        "| Batch | In turn/s | Chosen/s | Chosen, planning counted/s | Ratio | Ratio, planning counted | \
+         Of fastest passes | Of CPU times |"
     );
     println!("|---|---|---|---|---|---|---|---|");
     for count in [batch_size.div_ceil(10), batch_size] {
