@@ -11,6 +11,7 @@ mod cluster;
 pub mod core;
 mod executor;
 mod gateway;
+mod hints;
 mod inline;
 mod lending;
 mod mending;

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::engine::{Connection, Options};
+use crate::node::hints::statements;
 use crate::node::rules::SharedRules;
-use crate::transaction::{Statement, TransactionId};
+use crate::transaction::{Operation, Statement, TransactionId, Value};
 
 const TABLE: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, v, w)";
 const BY_KEY: &str = "UPDATE t SET v = 0 WHERE id = ?1";

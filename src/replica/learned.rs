@@ -18,12 +18,12 @@ const TEXT_MAX: usize = 200;
 /// The mean moves by one part in so many with each run.
 const MEAN_WEIGHT: u64 = 8;
 
-/// Running ahead pays from so many nanoseconds on: below, waking a thread and checking cost as much.
-const RUN_NS_MIN: u64 = 60_000;
+/// Running ahead pays from so many nanoseconds on: below, handing it over and checking cost as much.
+const RUN_NS_MIN: u64 = 5_000;
 /// To apply one row's change, and to check and apply a transaction beside that, in nanoseconds (measured with
-/// `benches/parallel`).
-const APPLY_ROW_NS: u64 = 5_000;
-const APPLY_NS: u64 = 5_000;
+/// `benches/tpcw_executor`, section `interactions`).
+const APPLY_ROW_NS: u64 = 8_000;
+const APPLY_NS: u64 = 1_000;
 /// What runs ahead has to cost so many times what stays serial.
 const GAIN_MIN: u64 = 3;
 /// Tries before conflicts are held against a kind, and runs in its turn before it is tried again.
@@ -79,7 +79,7 @@ pub struct Kind {
     pub calls: u64,
     /// Mean time of a run without applying, in nanoseconds.
     pub run_ns: u64,
-    /// Mean number of rows that a run changes.
+    /// Mean number of rows that a run changes, rounded up: 0 only if none ever changed any.
     pub changes: u64,
     /// Runs ahead that were applied.
     pub applied: u64,
@@ -90,6 +90,8 @@ pub struct Kind {
     /// Tries since running ahead was last given up or taken up, and conflicts among them.
     tried: (u64, u64),
     direct_until: u64,
+    /// Mean number of rows that a run changes, in thousandths.
+    changes_milli: u64,
     /// Of its texts in order, for a schema; none before it is worth it.
     templates: Option<(Hash, Arc<[Template]>)>,
 }
@@ -108,14 +110,16 @@ impl Kind {
             unfit: 0,
             tried: (0, 0),
             direct_until: 0,
+            changes_milli: 0,
             templates: None,
         }
     }
 
     fn note(&mut self, ran: &Ran) {
         let mean = |old: u64, new: u64| if self.calls == 0 { new } else { old - old / MEAN_WEIGHT + new / MEAN_WEIGHT };
-        (self.run_ns, self.changes) =
-            (mean(self.run_ns, ran.run_ns), mean(self.changes * 1_000, ran.changes * 1_000) / 1_000);
+        (self.run_ns, self.changes_milli) =
+            (mean(self.run_ns, ran.run_ns), mean(self.changes_milli, ran.changes * 1_000));
+        self.changes = self.changes_milli.div_ceil(1_000);
         self.calls += 1;
         match ran.how {
             How::Direct => return,
@@ -135,8 +139,13 @@ impl Kind {
 
     /// Whether running it ahead pays, if another core is free for it.
     pub fn pays_ahead(&self) -> bool {
-        let serial_ns = APPLY_NS + self.changes * APPLY_ROW_NS;
-        self.run_ns >= RUN_NS_MIN && self.run_ns >= GAIN_MIN * serial_ns && self.calls >= self.direct_until
+        let is_long = self.run_ns >= RUN_NS_MIN && self.run_ns >= GAIN_MIN * self.apply_ns();
+        is_long && self.calls >= self.direct_until
+    }
+
+    /// What stays serial of a run ahead: checking and applying, in nanoseconds.
+    pub fn apply_ns(&self) -> u64 {
+        APPLY_NS + self.changes_milli * APPLY_ROW_NS / 1_000
     }
 
     /// What a transaction of this kind touches, if that is known.
