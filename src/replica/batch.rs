@@ -1,6 +1,6 @@
 //! A batch: its groups in order, each between BEGIN and COMMIT, each published.
 
-use super::learned::{How, Learn, Ran, Recent, kind_of};
+use super::learned::{How, Learn, Ran, Recent, kind_of, weight};
 use super::parallel::Fared;
 use super::transaction::{Place, Trouble};
 use super::{Databases, Drill, Replica, Version, state_root};
@@ -185,10 +185,14 @@ impl Replica {
             let outcome = self.run_transaction(transaction, place, spoiler).map_err(|trouble| (*position, trouble))?;
             outcomes[*position as usize] = outcome;
             if let Some((start, changes)) = before {
-                let how = self.planned_ahead.get(position).copied().unwrap_or(How::Direct);
                 let run_ns = start.elapsed().as_nanos() as u64;
-                let changes = self.changed_rows(transaction).saturating_sub(changes);
-                self.ran.push(Ran { kind: kind_of(transaction), position: *position, run_ns, changes, how });
+                let how = self.planned_ahead.get(position).copied().unwrap_or(How::Direct);
+                let weight = if how == How::Direct { weight(log_index, *position, run_ns) } else { 1 };
+                if weight > 0 {
+                    let changes = self.changed_rows(transaction).saturating_sub(changes);
+                    let kind = kind_of(transaction);
+                    self.ran.push(Ran { kind, position: *position, weight, run_ns, changes, how });
+                }
             }
         }
         Ok(())

@@ -175,7 +175,14 @@ impl Replica {
             fared.applied += 1;
             let (run_ns, changes) = (took.as_nanos() as u64, changes.len() as u64);
             if self.options.learn != Learn::Nothing {
-                self.ran.push(Ran { kind: kind_of(transaction), position, run_ns, changes, how: How::Applied });
+                self.ran.push(Ran {
+                    kind: kind_of(transaction),
+                    position,
+                    weight: 1,
+                    run_ns,
+                    changes,
+                    how: How::Applied,
+                });
             }
         }
         self.fared.applied += fared.applied;
