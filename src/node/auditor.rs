@@ -271,11 +271,11 @@ impl Auditor {
     fn step(&self, shared: &NodeShared) {
         let waiting = shared.audits.waiting.lock().take();
         if let Some(job) = waiting {
-            self.audit(shared, &job);
+            self.audit(shared, job);
         }
     }
 
-    fn audit(&self, shared: &NodeShared, job: &Job) {
+    fn audit(&self, shared: &NodeShared, job: Job) {
         let index = job.log_id.index;
         let is_too_old = || job.before.databases.values().any(|version| version.snapshot.is_too_old());
         let goes_on = || !shared.is_stopping() && !is_too_old();
@@ -287,9 +287,11 @@ impl Auditor {
         });
         let mut file = None;
         if let Audit::Differs(found) = &result {
-            file = self.save(shared.id, job);
+            file = self.save(shared.id, &job);
             tracing::error!(node = shared.id, "{}", sentence(index, found, file.as_deref()));
         }
+        // Whoever sees the record may count on the next batch.
+        drop(job);
         shared.audits.record(index, result, file);
     }
 

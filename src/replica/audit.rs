@@ -84,6 +84,9 @@ pub fn audit(subject: &Subject<'_>, options: engine::Options, goes_on: &dyn Fn()
         return Ok(Audit::Skipped("it was asked to end"));
     }
     let rows = again.differing_row()?;
+    if (rows.is_some() || !again.answers.is_empty()) && is_damaged(subject) {
+        return Ok(Audit::Skipped("pages are damaged"));
+    }
     Ok(match (again.answers.pop_first(), rows) {
         (None, None) => Audit::Same,
         (None, Some(rows)) => Audit::Differs(rows),
@@ -119,6 +122,12 @@ fn unfit(subject: &Subject<'_>) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// Whether a page is not what it was when it was hashed: what is read from it then tells nothing about footprints.
+fn is_damaged(subject: &Subject<'_>) -> bool {
+    let mut versions = subject.before.values().chain(subject.after.values());
+    versions.any(|version| !version.snapshot.store().rehash(&version.snapshot).is_empty())
 }
 
 /// A batch that runs again.
