@@ -123,7 +123,7 @@ impl Audits {
         }
         let hash = xxhash_rust::xxh3::xxh3_64_with_seed(&index.to_le_bytes(), self.node);
         let ran_ahead = *mode == Mode::Planned && batch.plan.groups.iter().any(|group| !group.parallel.is_empty());
-        hash % self.every == 0 && (ran_ahead || hash / self.every % self.every == 0)
+        hash.is_multiple_of(self.every) && (ran_ahead || (hash / self.every).is_multiple_of(self.every))
     }
 
     fn record(&self, index: u64, result: Audit, file: Option<String>) {
