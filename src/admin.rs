@@ -48,6 +48,12 @@ pub struct NodeStatus {
     pub executing_us: u64,
     /// Of these: hashing changed pages, publishing them and digesting answers, for the comparison with its peers.
     pub verifying_us: u64,
+    /// Accepted batches that it ran again one by one, with the same result.
+    pub audits_passed: u64,
+    /// Those with another one: a bug in EveSQL.
+    pub audits_found: u64,
+    /// Those that were chosen and not run again.
+    pub audits_skipped: u64,
     /// Why it is quarantined or down, if it is.
     pub reason: Option<String>,
 }
@@ -97,6 +103,10 @@ impl Status {
                 let _ = writeln!(out, "      {reason}");
             }
         }
+        let audits = |count: fn(&NodeStatus) -> u64| self.nodes.iter().map(count).sum::<u64>();
+        let (passed, found) = (audits(|node| node.audits_passed), audits(|node| node.audits_found));
+        let see = if found > 0 { ": a bug in EveSQL, please report it (SELECT * FROM evesql_audits)" } else { "" };
+        let _ = writeln!(out, "audits: {passed} passed, {found} found{see}");
         if self.divergences.is_empty() {
             let _ = writeln!(out, "no divergences");
         }
@@ -116,9 +126,9 @@ impl Status {
         out
     }
 
-    /// Whether every node serves and none differs.
+    /// Whether every node serves, none differs, and no audit found anything.
     pub fn is_sound(&self) -> bool {
-        self.nodes.iter().all(|n| n.state == "healthy" || n.state == "verifying")
+        self.nodes.iter().all(|n| (n.state == "healthy" || n.state == "verifying") && n.audits_found == 0)
     }
 }
 

@@ -27,6 +27,9 @@ pub struct Config {
     pub workers: usize,
     /// When the leader plans to do so.
     pub run_ahead: RunAhead,
+    /// Each node runs one in so many accepted batches with a parallel part again, one transaction after the other, and
+    /// compares; of the others one in the square of it. 0: none.
+    pub audit_every: u64,
     /// Threads that serve clients. 0: one for each core.
     pub front_threads: usize,
     /// Clients at once; one more is refused with 53300.
@@ -77,6 +80,7 @@ impl Default for Config {
             rules: None,
             workers: 0,
             run_ahead: RunAhead::WhenItPays,
+            audit_every: 64,
             front_threads: 0,
             connections_max: 1000,
             memory_mib: 512,

@@ -15,12 +15,13 @@ use evesql::mixer;
 use evesql::page::{Hash, PAGE_SIZE};
 use evesql::page_store::checkpoint::{Manifest, database_file};
 use evesql::page_store::{PageStore, StoreError, StoreOptions, StoredDatabase, checkpoint_all};
-use evesql::replica::{Executed, Home, Mode, Options, Replica};
+use evesql::replica::{Audit, DatabaseVersion, Executed, Home, Mode, Options, Replica, Subject, audit};
 use evesql::seam::RealDisk;
 use evesql::token::{Accepted, LogId};
 use evesql::transaction::*;
 use generator::{Generated, Generator, Random, Step};
 use rusqlite::types::Value as Stock;
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -92,7 +93,7 @@ impl Files {
         let mut databases = self.databases.lock().unwrap();
         let dead: Vec<_> = databases.drain(..).map(|database| Arc::downgrade(database.store())).collect();
         assert!(dead.iter().all(|store| store.strong_count() == 0), "somebody still holds what was in memory");
-        let mut snapshots = std::collections::BTreeMap::new();
+        let mut snapshots = BTreeMap::new();
         for section in &manifest.sections {
             let mut notices = Vec::new();
             let database = StoredDatabase::open(&RealDisk, root, section, store_options(), &mut notices).unwrap();
@@ -212,6 +213,8 @@ struct Pack {
     log: Vec<(Batch, Executed)>,
     /// Batches that a restart executed again.
     executed_again: usize,
+    /// Batches whose audit was skipped, and was done.
+    audited: [usize; 2],
 }
 
 impl Pack {
@@ -232,6 +235,7 @@ impl Pack {
             sequence: 0,
             log: Vec::new(),
             executed_again: 0,
+            audited: [0; 2],
         };
         pack.readers = (0..pack.replicas.len()).map(|replica| pack.start_readers(replica)).collect();
         pack
@@ -360,6 +364,7 @@ impl Pack {
         };
         let mut results = Vec::new();
         for (number, replica) in self.replicas.iter_mut().enumerate() {
+            let before = replica.at(self.index).unwrap().databases;
             let mut executed = replica.execute(log_id(self.index), &batch, &Mode::Planned).unwrap();
             if number == 2 || (number == STORED && self.index.is_multiple_of(2)) {
                 replica.roll_back(self.index - 1).unwrap();
@@ -369,6 +374,10 @@ impl Pack {
             }
             let newest = replica.newest();
             replica.accept(&newest).unwrap();
+            if number == 1 {
+                let after = replica.at(self.index).unwrap().databases;
+                self.audited[usize::from(audited(self.index, &batch, &executed, &before, &after))] += 1;
+            }
             results.push(executed);
         }
         let first = results.swap_remove(0);
@@ -421,6 +430,19 @@ impl Pack {
         let mut view = engine::Connection::view(&version.snapshot, engine::Options::default()).unwrap();
         view.expect_schema(version.schema).unwrap();
         view
+    }
+}
+
+type Databases = BTreeMap<Arc<str>, DatabaseVersion>;
+
+/// Runs a batch again, one transaction after the other. Whether it could be done.
+fn audited(index: u64, batch: &Batch, executed: &Executed, before: &Databases, after: &Databases) -> bool {
+    let outcomes: Vec<Hash> = executed.outcomes.iter().map(Outcome::digest).collect();
+    let (log_id, mode) = (log_id(index), &Mode::Planned);
+    let subject = Subject { log_id, batch, mode, outcomes: &outcomes, before, after };
+    match audit(&subject, engine::Options::default(), &|| true).unwrap() {
+        Audit::Differs(found) => panic!("the audit of batch {index}: {found:?}"),
+        result => result == Audit::Same,
     }
 }
 
@@ -671,7 +693,8 @@ impl Story {
             self.pack.executed_again,
         );
         let fared = self.pack.replicas[1].fared();
-        println!("parallel parts: {fared:?}");
+        println!("parallel parts: {fared:?}; audits skipped and done: {:?}", self.pack.audited);
+        assert!(self.pack.audited[1] > self.pack.index as usize / 8, "too few batches were audited");
         assert!(fared.applied > 0 && fared.conflicted > 0 && fared.unfit > 0, "{fared:?}");
         assert!(self.counts[0] > self.counts[1] && self.counts[2] > 0 && self.rounds > 0);
         assert!(self.drawn.iter().all(|drawn| *drawn > 0), "{:?}", self.drawn);

@@ -115,6 +115,14 @@ impl Connection {
         Ok(connection)
     }
 
+    /// As [`Connection::speculating`], and what it frees is overwritten as on the canonical state: its pages hold the
+    /// same rows, and nothing else that looks like one.
+    pub fn auditing(snapshot: &Snapshot, options: Options) -> Result<Self, LocalError> {
+        let mut connection = Connection::speculating(snapshot, options)?;
+        connection.control("PRAGMA secure_delete=ON").map_err(Failure::into_local)?;
+        Ok(connection)
+    }
+
     /// A connection that writes changes of rows to the canonical state which happened elsewhere: no trigger fires, and
     /// foreign keys were looked at where they happened.
     pub fn applying(view: View, options: Options) -> Result<Self, LocalError> {

@@ -94,7 +94,7 @@ impl<'a> Deriving<'a> {
         on_null: OnNull,
     ) {
         #[cfg(feature = "unsound-footprints")]
-        if index.is_some() {
+        if index.is_some() || access == Access::Read {
             return;
         }
         let rows = match rows {

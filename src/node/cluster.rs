@@ -5,6 +5,7 @@
 //! quarantine another one that serves.
 
 use super::NodeError;
+use super::auditor::AuditRecord;
 use super::core::{Drill, Input};
 use super::mending::{Mending, Outage};
 use super::proposer::NotTaken;
@@ -395,6 +396,9 @@ impl Cluster {
             root: accepted.root.to_string(),
             executing_us: node.shared.counters.executing_us(),
             verifying_us: node.shared.counters.verifying_us(),
+            audits_passed: node.shared.audits.passed(),
+            audits_found: node.shared.audits.found(),
+            audits_skipped: node.shared.audits.skipped(),
             reason: node.shared.reason(),
         }
     }
@@ -403,6 +407,11 @@ impl Cluster {
     pub fn learned(&self) -> Option<Arc<Learned>> {
         let node = self.leader().or_else(|| self.nodes().into_iter().next())?;
         Some(node.shared.learned.clone())
+    }
+
+    /// The newest audits of each node, oldest first.
+    pub fn audits(&self) -> Vec<AuditRecord> {
+        self.nodes().iter().flat_map(|node| node.shared.audits.records()).collect()
     }
 
     /// Divergences as the nodes noticed them, each once, oldest first.

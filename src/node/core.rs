@@ -11,6 +11,7 @@
 //!   told that this node serves nobody.
 //! - Invariant 9: readers see the state that [`Replica::accept`] published, never the newest one.
 
+use super::auditor::Choice;
 use super::lending::Lending;
 use super::message::NodeMessage;
 use super::repair::Repair;
@@ -132,6 +133,8 @@ pub struct NodeCore {
     answered: BTreeMap<u64, Vec<Outcome>>,
     /// Batches whose answers are asked of the majority, with their transactions.
     awaited: BTreeMap<u64, (Arc<EncodedCommand>, Option<Accepted>)>,
+    /// For audits.
+    choice: Choice,
     /// For repairs of peers.
     lending: Lending,
     peer_states: BTreeMap<NodeId, Peer>,
@@ -157,6 +160,7 @@ impl NodeCore {
         let peers: Vec<NodeId> = members.voters().into_iter().filter(|node| *node != id).collect();
         let peer_states = peers.iter().map(|node| (*node, Peer { alive: false, quarantined: false })).collect();
         let lending = Lending::new(shared.recent_states_max);
+        let choice = Choice::new(shared.audits.clone());
         let mut core = NodeCore {
             id,
             peers,
@@ -168,6 +172,7 @@ impl NodeCore {
             outcomes: BTreeMap::new(),
             answered: BTreeMap::new(),
             awaited: BTreeMap::new(),
+            choice,
             lending,
             peer_states,
             heard_us: BTreeMap::new(),
@@ -303,6 +308,7 @@ impl NodeCore {
             Action::Execute { run, log_id, attempt, mode } => Some(self.execute(run, log_id, attempt, &mode)),
             Action::RollBack { to } => {
                 self.outcomes.split_off(&(to + 1));
+                self.choice.roll_back(to);
                 let error = self.replica.roll_back(to).err()?;
                 if error.failure() == LocalFailure::Corrupt {
                     // A page that was proved before and is wrong now: repair can mend it, a halt cannot.
@@ -385,16 +391,20 @@ impl NodeCore {
             self.halt(&format!("the log entry at index {} is no batch", log_id.index));
             return failed(LocalFailure::Io);
         };
+        let (replica, engine) = (&self.replica, self.replica.engine_options());
+        self.choice.execute(log_id, &command, mode, engine, || replica.at(log_id.index));
         self.outside.mark_executing(log_id, attempt);
         let executed = self.replica.execute(log_id, batch, mode);
         self.outside.has_executed(log_id, attempt, executed.is_err());
         self.shared.counters.spent(self.replica.spent());
         match executed {
             Ok(executed) => {
+                self.choice.executed(log_id.index, || self.replica.at(log_id.index));
                 self.outcomes.insert(log_id.index, executed.outcomes);
                 Event::Executed { run, log_id, root: executed.root, answers: executed.answers }
             }
             Err(error) => {
+                self.choice.roll_back(log_id.index.saturating_sub(1));
                 tracing::error!(node = self.id, index = log_id.index, %error, "this node cannot execute a batch");
                 self.report(Divergence::failed(log_id, attempt, mode.clone(), self.id));
                 failed(error.failure())
@@ -421,8 +431,10 @@ impl NodeCore {
         for (index, command, outcomes) in transactions.collect::<Vec<_>>() {
             self.shared.counters.batch(outcomes.len());
             self.answer(&command, &outcomes);
+            self.choice.accepted(index, &outcomes);
             self.answered.insert(index, outcomes);
         }
+        self.choice.accepted_up_to(accepted.log_id.index);
         while self.answered.len() > ANSWERS_KEPT {
             self.answered.pop_first();
         }
@@ -459,6 +471,7 @@ impl NodeCore {
     fn quarantine(&mut self, reason: Reason) {
         self.quarantined = true;
         self.outcomes.clear();
+        self.choice.roll_back(0);
         self.shared.set_quarantine(Some(reason));
         tracing::error!(node = self.id, ?reason, "in quarantine: this node answers nobody until it is repaired");
         self.send(Recipients::All, NodeMessage::State { quarantined: true, asks: false });

@@ -1,12 +1,13 @@
 //! The cluster as its sessions see it.
 
+use super::auditor::AuditRecord;
 use super::cluster::{Cluster, SubmitError, mode_name, random_u64};
 use super::core::Drill;
 use super::running::RunningNode;
 use crate::admin::NodeStatus;
 use crate::catalog::relations::{self, Database, Environment, Live};
 use crate::engine::CRASH_DRILL;
-use crate::replica::{Kind, Recent};
+use crate::replica::{Audit, Difference, Kind, Recent};
 use crate::session::ticket_desk::TicketDesk;
 use crate::session::tickets::{Holder, Key, Mode};
 use crate::session::{Gateway, GatewayError, Pinned, ReadLevel, Soon, TicketError, Waiting};
@@ -198,6 +199,7 @@ impl Gateway for ClusterGateway {
         Live {
             replicas: status.nodes.into_iter().map(replica).collect(),
             divergences: self.cluster.divergences().into_iter().map(divergence).collect(),
+            audits: self.cluster.audits().into_iter().map(audit).collect(),
             templates: learned.as_ref().map_or_else(Vec::new, |learned| learned.kinds().iter().map(template).collect()),
             batches: learned.map_or_else(Vec::new, |learned| learned.recent().iter().map(batch).collect()),
             ..Live::default()
@@ -215,6 +217,18 @@ fn template(kind: &Kind) -> relations::Template {
         rows: kind.changes as i64,
         conflicts: kind.conflicted as i64,
         reexecutions: (kind.conflicted + kind.unfit) as i64,
+    }
+}
+
+fn audit(AuditRecord { node, index, result, file }: AuditRecord) -> relations::Audit {
+    let record = relations::Audit { node: node as i32, index: index as i64, file, ..relations::Audit::default() };
+    match result {
+        Audit::Same => relations::Audit { result: "same".into(), ..record },
+        Audit::Skipped(why) => relations::Audit { result: format!("skipped: {why}"), ..record },
+        Audit::Differs(Difference { transaction, table, detail }) => {
+            let transaction = transaction.map(|position| position as i32);
+            relations::Audit { result: "differs".into(), transaction, table, detail: Some(detail), ..record }
+        }
     }
 }
 

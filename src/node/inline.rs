@@ -4,6 +4,7 @@
 //! It must be started inside a `tokio::task::LocalSet`: SQLite connections stay on their thread.
 
 use super::NodeError;
+use super::auditor::Auditor;
 use super::core::{Input, NodeCore};
 use super::executor::{self, Inbox};
 use super::proposer::Proposer;
@@ -89,6 +90,7 @@ impl InlineNode {
         });
         let _ = waiting.await;
         consensus.enable_elections(true);
+        tasks.0.push(task::spawn_local(Auditor::new(node, around).run_inline(shared.clone())));
         let keeper = Keeper::new(storage, around.config.clone());
         let keeping = storage::run_inline(keeper, shared.clone(), core.clone(), inbox.clone(), consensus.clone());
         tasks.0.push(task::spawn_local(keeping));

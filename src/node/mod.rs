@@ -2,10 +2,12 @@
 //!
 //! - `core`: a node without threads; `wiring`: its parts joined; `executor`, `running`: its threads; `inline`: it
 //!   without any, on simulated time; `storage`: its files; `lending`: what it holds for peers;
+//!   `auditor`: accepted batches that it runs again;
 //! - `proposer`: the leader's way to consensus; `gateway`: what sessions see; `cluster`: nodes of one process,
 //!   and `mending`: those of them whose disk is full or failed;
 //! - `serve`, `check`, `rules`: the programs.
 
+mod auditor;
 mod check;
 mod cluster;
 pub mod core;
@@ -28,6 +30,7 @@ mod waiters;
 mod watermark;
 mod wiring;
 
+pub use auditor::{AuditRecord, Audits, SavedBatch};
 pub use check::check;
 pub use cluster::Cluster;
 pub use gateway::ClusterGateway;

@@ -1,6 +1,7 @@
 //! One node at work: its log thread, its executor thread and its part of the consensus thread, wired together.
 
 use super::NodeError;
+use super::auditor::Auditor;
 use super::executor::{self, Inbox};
 use super::proposer::Proposer;
 use super::shared::NodeShared;
@@ -79,6 +80,7 @@ pub struct Failure {
 struct Threads {
     executor: Option<JoinHandle<()>>,
     background: Option<JoinHandle<()>>,
+    audit: Option<JoinHandle<()>>,
     /// Of consensus, on the shared runtime.
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -153,7 +155,8 @@ impl RunningNode {
         let keeper = storage::Keeper::new(storage, around.config.clone());
         let background = storage::start_background(keeper, &shared, inbox.clone(), consensus.clone(), runtime.clone())
             .map_err(|e| NodeError::Thread(e.to_string()))?;
-        let threads = Threads { executor: Some(executor), background: Some(background), tasks };
+        let audit = Auditor::new(node, around).start(&shared).map_err(|e| NodeError::Thread(e.to_string()))?;
+        let threads = Threads { executor: Some(executor), background: Some(background), audit: Some(audit), tasks };
         Ok(RunningNode {
             shared,
             inbox,
@@ -218,7 +221,7 @@ impl RunningNode {
         if !self.shared.is_stopping() {
             self.shared.stop_background(None);
         }
-        if let Some(thread) = threads.background.take() {
+        for thread in threads.audit.take().into_iter().chain(threads.background.take()) {
             let _ = thread.join();
         }
         let (consensus, (stopped, stopping)) = (self.consensus.clone(), mpsc::channel());

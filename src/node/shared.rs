@@ -1,5 +1,6 @@
 //! What a node's executor shares with its sessions, the status page and the proposer.
 
+use super::auditor::Audits;
 use super::storage::Capture;
 use super::waiters::Waiters;
 use super::watermark::Watermark;
@@ -99,6 +100,8 @@ pub struct NodeShared {
     pub counters: Counters,
     /// What its replica learned about kinds of transactions.
     pub learned: Arc<Learned>,
+    /// Accepted batches that it ran again.
+    pub audits: Arc<Audits>,
     checkpoints: Arc<Checkpoints>,
     accepted: RwLock<(Arc<AcceptedState>, Accepted, Instant)>,
     stopping: AtomicBool,
@@ -136,6 +139,7 @@ impl NodeShared {
             watermark: Mutex::new(Watermark::new(accepted.log_id.index)),
             counters: Counters::default(),
             learned,
+            audits: Arc::new(Audits::new(id, around.config.audit_every)),
             accepted: RwLock::new((state, accepted, Instant::now())),
             stopping: AtomicBool::new(false),
             last_capture: Mutex::new(None),

@@ -11,7 +11,7 @@ use super::publish::Dirty;
 use super::snapshot::{Snapshot, ZERO_PAGE};
 use super::store::PageStore;
 use super::{StoreError, vfs};
-use crate::page::{PAGE_SIZE, PageNumber};
+use crate::page::{PAGE_SIZE, Page, PageNumber};
 use std::cell::UnsafeCell;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
@@ -169,6 +169,24 @@ impl View {
         let mut pages: Vec<PageNumber> = self.lock()?.overlay.keys().copied().collect();
         pages.sort_unstable();
         Ok(pages)
+    }
+
+    /// Number of pages, as the connection sees them.
+    ///
+    /// # Errors
+    /// [`StoreError::ViewInUse`] while a transaction or a statement is open.
+    pub fn page_count(&self) -> Result<u32, StoreError> {
+        Ok(self.lock()?.page_count)
+    }
+
+    /// A page as the connection sees it.
+    ///
+    /// # Errors
+    /// [`StoreError::ViewInUse`] while a transaction or a statement is open; as [`Snapshot::page`] otherwise.
+    pub fn page(&self, page: PageNumber) -> Result<Page, StoreError> {
+        let mut bytes = Box::new(ZERO_PAGE.0);
+        self.lock()?.read(page, 0, &mut *bytes)?;
+        Ok(bytes)
     }
 
     /// Finds no memory for the next page that the connection writes, once (drill).

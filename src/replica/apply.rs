@@ -120,14 +120,15 @@ fn differing(table: &Table, old: &[Value], new: &[Value]) -> Box<[usize]> {
 }
 
 /// Whether two values are stored alike; NaN is NULL to SQLite, and 0.0 is not -0.0.
-fn same(old: &Value, new: &Value) -> bool {
+pub(super) fn same(old: &Value, new: &Value) -> bool {
     match (old, new) {
         (Value::Real(old), Value::Real(new)) => old.to_bits() == new.to_bits(),
         _ => old == new,
     }
 }
 
-fn rowid_name(table: &Table) -> Option<&'static str> {
+/// What a statement can call the rowid by; none if columns have all of its names.
+pub(super) fn rowid_name(table: &Table) -> Option<&'static str> {
     ["rowid", "_rowid_", "oid"].into_iter().find(|name| table.column(name).is_none())
 }
 

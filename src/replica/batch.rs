@@ -90,11 +90,7 @@ impl Replica {
         let mut groups = plan_order(batch);
         if let Mode::Replay { void } = mode {
             // The plainest path there is: in order, one after the other.
-            for group in &mut groups {
-                let positions =
-                    std::mem::take(&mut group.parallel).into_iter().chain(std::mem::take(&mut group.direct));
-                group.direct = positions.filter(|position| !void.contains(position)).collect();
-            }
+            groups.iter_mut().for_each(|group| one_by_one(group, void));
             self.note_void(batch, void);
         }
         if drill == Some(Drill::Misorder) {
@@ -204,9 +200,8 @@ impl Replica {
         for position in void {
             if let Some(transaction) = batch.transactions.get(*position as usize)
                 && let Some(database) = self.databases.get_mut(&transaction.database)
-                && !database.once.contains(&transaction.id)
             {
-                database.once.note(transaction.id);
+                database.once.note_void(transaction.id);
             }
         }
     }
@@ -224,11 +219,7 @@ impl Replica {
     }
 
     fn write_once(&mut self, log_index: u64) -> Result<(), LocalError> {
-        for database in self.databases.values_mut().filter(|database| !database.once.pending().is_empty()) {
-            database.begin().map_err(Failure::into_local)?;
-            database.once.write(&mut database.connection, log_index).map_err(Failure::into_local)?;
-        }
-        Ok(())
+        self.databases.values_mut().try_for_each(|database| database.write_once(log_index))
     }
 
     fn commit(&mut self) -> Result<(), LocalError> {
@@ -245,7 +236,7 @@ impl Replica {
 /// Positions in the order in which they take effect, group by group: a group's parallel part, then its
 /// direct one. What a plan names twice counts once, what it does not name comes last: a plan decides about
 /// order, never about whether a transaction runs.
-fn plan_order(batch: &Batch) -> Vec<Group> {
+pub(super) fn plan_order(batch: &Batch) -> Vec<Group> {
     let mut is_left = vec![true; batch.transactions.len()];
     let mut take = |position: &u32| {
         let left = is_left.get_mut(*position as usize)?;
@@ -261,6 +252,13 @@ fn plan_order(batch: &Batch) -> Vec<Group> {
         groups.push(Group { parallel: Vec::new(), direct: rest });
     }
     groups
+}
+
+/// Leaves nothing of a group in its parallel part, and these out.
+pub(super) fn one_by_one(group: &mut Group, void: &[u32]) {
+    group.parallel.append(&mut group.direct);
+    group.direct = std::mem::take(&mut group.parallel);
+    group.direct.retain(|position| !void.contains(position));
 }
 
 /// What there is to tell of a batch, by the counts before and after it.

@@ -5,9 +5,11 @@ use super::accepted::DatabaseVersion;
 use super::once::Once;
 use super::parallel::Parallel;
 use crate::catalog::{self, Catalog};
-use crate::engine::{Connection, Failure, LocalError};
+use crate::engine::{self, Connection, Failure, LocalError};
 use crate::page::{Hash, Page, PageNumber};
 use crate::page_store::{PageStore, Snapshot, View};
+use crate::transaction::TransactionId;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A database and its writer.
@@ -66,6 +68,20 @@ impl Database {
         };
         database.learn()?;
         Ok(database)
+    }
+
+    /// A version of a database, to run transactions on that are thrown away: nothing is published, and no other
+    /// connection knows of it. It remembers of these transactions alone whether they were executed.
+    pub fn aside(
+        version: &DatabaseVersion,
+        options: engine::Options,
+        ids: &HashSet<TransactionId>,
+    ) -> Result<Self, LocalError> {
+        let mut connection = Connection::auditing(&version.snapshot, options)?;
+        connection.expect_schema(version.schema)?;
+        let once = Once::load_where(&mut connection, |id| ids.contains(id))?;
+        let (store, catalog) = (version.snapshot.store().clone(), version.catalog.clone());
+        Ok(Database { store, connection, catalog, once, is_open: false, parallel: Parallel::default() })
     }
 
     /// A database of which a part is damaged: nothing of it is read until a repair has replaced that.
@@ -128,6 +144,25 @@ impl Database {
             self.is_open = false;
         }
         Ok(())
+    }
+
+    /// ROLLBACK, of whatever is open, and these alone stay noted as executed in this batch.
+    pub fn go_back(&mut self, noted: &[TransactionId]) -> Result<(), LocalError> {
+        if !self.connection.is_autocommit() {
+            self.connection.control("ROLLBACK").map_err(Failure::into_local)?;
+        }
+        self.is_open = false;
+        self.once.go_back(noted);
+        Ok(())
+    }
+
+    /// Writes which transactions were executed, at the end of a batch in which any were.
+    pub fn write_once(&mut self, log_index: u64) -> Result<(), LocalError> {
+        if self.once.pending().is_empty() {
+            return Ok(());
+        }
+        self.begin().map_err(Failure::into_local)?;
+        self.once.write(&mut self.connection, log_index).map_err(Failure::into_local)
     }
 
     /// Makes what was committed the newest version.

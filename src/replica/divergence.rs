@@ -1,9 +1,10 @@
 //! What a divergence is about: which tables and indexes own the pages that a repair replaced, and which rows of
 //! them differed. For the report that users find concurrency bugs and bad disks by.
 
+use super::cells::leaf_rows;
 use super::once::Once;
 use crate::engine::{Connection, Failure, LocalError, Options};
-use crate::page::{PAGE_SIZE, PageNumber};
+use crate::page::PageNumber;
 use crate::page_store::Snapshot;
 use crate::transaction::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -108,53 +109,4 @@ fn overflow_place(path: &str) -> Option<(String, usize, u32)> {
     let (cell, place) = path.rsplit_once('+')?;
     let (leaf, cell) = cell.rsplit_once('/')?;
     Some((format!("{leaf}/"), usize::from_str_radix(cell, 16).ok()?, u32::from_str_radix(place, 16).ok()?))
-}
-
-/// Rowids and the local bytes of their records, of a table's leaf; nothing for any other page. Ends before bytes that
-/// make no sense: damaged pages are what this is for.
-fn leaf_rows(page: &[u8; PAGE_SIZE], number: PageNumber) -> Vec<(i64, &[u8])> {
-    const TABLE_LEAF: u8 = 13;
-    let header = if number == 1 { 100 } else { 0 };
-    if page[header] != TABLE_LEAF {
-        return Vec::new();
-    }
-    let cells = u16::from_be_bytes([page[header + 3], page[header + 4]]) as usize;
-    (0..cells).map_while(|cell| leaf_row(page, header + 8 + 2 * cell)).collect()
-}
-
-/// The row that a cell pointer at this place leads to.
-fn leaf_row(page: &[u8; PAGE_SIZE], pointer: usize) -> Option<(i64, &[u8])> {
-    let start = page.get(pointer..pointer + 2)?;
-    let mut bytes = page.get(u16::from_be_bytes([start[0], start[1]]) as usize..)?;
-    let length = usize::try_from(take_varint(&mut bytes)?).ok()?;
-    let rowid = take_varint(&mut bytes)?;
-    Some((rowid, bytes.get(..local_bytes(length))?))
-}
-
-/// How much of a record of this length is on the leaf itself (SQLite's file format, 1.6).
-fn local_bytes(length: usize) -> usize {
-    const MAX: usize = PAGE_SIZE - 35;
-    const MIN: usize = (PAGE_SIZE - 12) * 32 / 255 - 23;
-    if length <= MAX {
-        return length;
-    }
-    let local = MIN + (length - MIN) % (PAGE_SIZE - 4);
-    if local <= MAX { local } else { MIN }
-}
-
-/// SQLite's variable-length integer: up to 8 bytes of 7 bits, big-endian, a ninth of 8.
-fn take_varint(bytes: &mut &[u8]) -> Option<i64> {
-    let mut number = 0u64;
-    for count in 0..9 {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        if count == 8 {
-            return Some((number << 8 | u64::from(*byte)) as i64);
-        }
-        number = number << 7 | u64::from(byte & 0x7f);
-        if byte & 0x80 == 0 {
-            break;
-        }
-    }
-    Some(number as i64)
 }

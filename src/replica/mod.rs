@@ -21,7 +21,9 @@
 
 mod accepted;
 mod apply;
+mod audit;
 mod batch;
+mod cells;
 mod certify;
 mod database;
 mod divergence;
@@ -29,12 +31,14 @@ mod learned;
 mod once;
 mod parallel;
 mod repair;
+mod rows;
 mod speculate;
 mod transaction;
 mod workers;
 
 pub use crate::token::Mode;
 pub use accepted::{AcceptedState, DatabaseVersion, state_root};
+pub use audit::{Audit, Difference, Subject, audit};
 pub use batch::{Executed, Spent};
 pub use learned::{Kind, Learn, Learned, Recent};
 pub use parallel::Fared;
@@ -297,6 +301,11 @@ impl Replica {
         self.restore(&self.newest_version().databases.clone())
     }
 
+    /// How its connections are set up.
+    pub fn engine_options(&self) -> engine::Options {
+        self.options.engine
+    }
+
     /// Where the time of this replica's executor went.
     pub fn spent(&self) -> Spent {
         self.spent
@@ -374,5 +383,7 @@ fn snapshots_of(version: &Version) -> Vec<(String, Snapshot)> {
     version.databases.iter().map(|(name, version)| (name.to_string(), version.snapshot.clone())).collect()
 }
 
+#[cfg(test)]
+mod audit_tests;
 #[cfg(test)]
 mod tests;

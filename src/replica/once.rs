@@ -33,13 +33,22 @@ impl Once {
 
     /// Reads the table.
     pub fn load(connection: &mut Connection) -> Result<Self, LocalError> {
+        Once::load_where(connection, |_| true)
+    }
+
+    /// Reads what the table says of some transactions.
+    pub fn load_where(
+        connection: &mut Connection,
+        is_wanted: impl Fn(&TransactionId) -> bool,
+    ) -> Result<Self, LocalError> {
         let rows = connection.query("SELECT slot, ids FROM evesql_once", &[]).map_err(Failure::into_local)?;
         let mut once = Once::default();
         for row in rows {
             let [Value::Integer(slot), Value::Blob(bytes)] = row.as_slice() else {
                 return Err(LocalError::internal("a row of evesql_once has an unexpected shape"));
             };
-            let ids = decode(bytes).ok_or_else(|| LocalError::internal("a row of evesql_once cannot be read"))?;
+            let mut ids = decode(bytes).ok_or_else(|| LocalError::internal("a row of evesql_once cannot be read"))?;
+            ids.retain(&is_wanted);
             once.done.extend(&ids);
             once.slots.insert(*slot as u64, ids);
         }
@@ -57,6 +66,20 @@ impl Once {
         self.pending_set.insert(id);
     }
 
+    /// Notes a transaction that was made void, unless it was executed before.
+    pub fn note_void(&mut self, id: TransactionId) {
+        if !self.contains(&id) {
+            self.note(id);
+        }
+    }
+
+    /// Forgets what was noted and not written, but for these.
+    pub fn go_back(&mut self, pending: &[TransactionId]) {
+        self.pending.clear();
+        self.pending_set.clear();
+        self.resume(pending);
+    }
+
     /// Ids noted and not written yet; for [`Once::resume`] after a roll back within the batch.
     pub fn pending(&self) -> &[TransactionId] {
         &self.pending
@@ -67,10 +90,12 @@ impl Once {
         pending.iter().for_each(|id| self.note(*id));
     }
 
-    /// Writes the batch's row, inside an open SQL transaction.
+    /// Writes the batch's row, inside an open SQL transaction. In the order of ids: in which they were executed is not
+    /// to be seen, so that an audit leaves the same row.
     pub fn write(&mut self, connection: &mut Connection, log_index: u64) -> Result<(), Failure> {
         let slot = log_index % ONCE_WINDOW;
-        let ids = std::mem::take(&mut self.pending);
+        let mut ids = std::mem::take(&mut self.pending);
+        ids.sort_unstable();
         self.pending_set.clear();
         let parameters =
             [Value::Integer(slot as i64), Value::Integer(log_index as i64), Value::Blob(encode(&ids).into())];

@@ -254,6 +254,12 @@ impl Database {
         Ok((hash, schema, templates))
     }
 
+    /// The schema that its connection has loaded.
+    pub(super) fn known_schema(&mut self) -> Result<Arc<Schema>, LocalError> {
+        let hash = self.connection.schema_hash()?;
+        self.footprint_schema(hash)
+    }
+
     fn footprint_schema(&mut self, hash: Hash) -> Result<Arc<Schema>, LocalError> {
         if let Some((known, schema)) = &self.parallel.schema
             && *known == hash
@@ -267,8 +273,7 @@ impl Database {
     }
 
     fn fits(&mut self, changes: &[RowChange]) -> Result<(Arc<Schema>, bool), LocalError> {
-        let hash = self.connection.schema_hash()?;
-        let schema = self.footprint_schema(hash)?;
+        let schema = self.known_schema()?;
         let fits = can_apply(&schema, changes);
         Ok((schema, fits))
     }

@@ -6,11 +6,11 @@ use crate::page_store::Replacement;
 use crate::transaction::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-fn replica() -> Replica {
+pub(super) fn replica() -> Replica {
     Replica::create(Options::default()).unwrap()
 }
 
-fn log_id(index: u64) -> LogId {
+pub(super) fn log_id(index: u64) -> LogId {
     LogId { term: 1, leader: 1, index }
 }
 
@@ -19,7 +19,7 @@ fn statement(sql: &str) -> Statement {
 }
 
 /// A one-shot transaction of these statements, with a fresh id.
-fn transaction(replica: &Replica, statements: &[&str]) -> Transaction {
+pub(super) fn transaction(replica: &Replica, statements: &[&str]) -> Transaction {
     static SEQUENCE: AtomicU64 = AtomicU64::new(0);
     let operations = statements.iter().map(|sql| Operation::Statement(statement(sql))).collect();
     Transaction {
@@ -32,7 +32,7 @@ fn transaction(replica: &Replica, statements: &[&str]) -> Transaction {
     }
 }
 
-fn batch(transactions: Vec<Transaction>) -> Batch {
+pub(super) fn batch(transactions: Vec<Transaction>) -> Batch {
     Batch {
         timestamp_us: 1_000_000,
         seed: 42,
@@ -48,7 +48,7 @@ fn execute(replica: &mut Replica, index: u64, transactions: Vec<Transaction>) ->
 }
 
 /// Runs one transaction of these statements and returns its outcome.
-fn run(replica: &mut Replica, statements: &[&str]) -> Outcome {
+pub(super) fn run(replica: &mut Replica, statements: &[&str]) -> Outcome {
     let index = replica.newest().log_id.index + 1;
     let transaction = transaction(replica, statements);
     execute(replica, index, vec![transaction]).outcomes.remove(0)

@@ -5,6 +5,8 @@ use super::certify::{Judged, judge};
 use super::database::Database;
 use crate::engine::{Connection, Context, Draws, Failure, LocalError};
 use crate::transaction::{Answer, ONCE_WINDOW, Operation, Outcome, SqlError, Statement, Transaction};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The savepoint that holds one transaction inside its group.
 const SAVEPOINT: &str = "SAVEPOINT evesql";
@@ -53,20 +55,10 @@ impl Replica {
         place: Place,
         spoiler: Option<&SqlError>,
     ) -> Result<Outcome, Trouble> {
-        if is_expired(transaction, place.log_index) {
-            return Ok(Outcome::Expired);
-        }
-        let Some(database) = self.databases.get_mut(&transaction.database) else {
-            let message = format!("database \"{}\" does not exist", transaction.database);
-            return Ok(Outcome::Failed { operation: 0, error: SqlError::new("3D000", message) });
+        let database = match admit(&mut self.databases, transaction, place.log_index, spoiler) {
+            Ok(database) => database,
+            Err(outcome) => return Ok(outcome),
         };
-        if let Some(outcome) = database.admits(transaction, place.log_index) {
-            return Ok(outcome);
-        }
-        database.once.note(transaction.id);
-        if let Some(error) = spoiler {
-            return Ok(Outcome::Failed { operation: 0, error: error.clone() });
-        }
         if let [operation @ (Operation::CreateDatabase(_) | Operation::DropDatabase(_))] = &*transaction.operations {
             return self.change_databases(transaction, operation);
         }
@@ -96,6 +88,31 @@ impl Replica {
     }
 }
 
+/// The database in which a transaction runs, which has noted it as executed; or why it does not run. `spoiler` is its
+/// error if it was seen to end its whole group.
+pub(super) fn admit<'a>(
+    databases: &'a mut BTreeMap<Arc<str>, Database>,
+    transaction: &Transaction,
+    log_index: u64,
+    spoiler: Option<&SqlError>,
+) -> Result<&'a mut Database, Outcome> {
+    if is_expired(transaction, log_index) {
+        return Err(Outcome::Expired);
+    }
+    let Some(database) = databases.get_mut(&transaction.database) else {
+        let message = format!("database \"{}\" does not exist", transaction.database);
+        return Err(Outcome::Failed { operation: 0, error: SqlError::new("3D000", message) });
+    };
+    if let Some(outcome) = database.admits(transaction, log_index) {
+        return Err(outcome);
+    }
+    database.once.note(transaction.id);
+    match spoiler {
+        Some(error) => Err(Outcome::Failed { operation: 0, error: error.clone() }),
+        None => Ok(database),
+    }
+}
+
 fn is_expired(transaction: &Transaction, index: u64) -> bool {
     let expires = transaction.expires_at_index;
     index > expires || expires - index > ONCE_WINDOW
@@ -115,7 +132,8 @@ impl Database {
         }
     }
 
-    fn run(&mut self, transaction: &Transaction, place: Place) -> Result<Outcome, Trouble> {
+    /// Runs a transaction in its place: what the parallel mode has to agree with, and what an audit does again.
+    pub(super) fn run(&mut self, transaction: &Transaction, place: Place) -> Result<Outcome, Trouble> {
         self.connection.begin_context(context(transaction, place));
         self.begin()?;
         self.connection.control(SAVEPOINT)?;
@@ -179,7 +197,7 @@ fn run_statement(
     Ok(judged)
 }
 
-fn run_savepoint(connection: &mut Connection, sql: &std::sync::Arc<str>) -> Result<Judged, Trouble> {
+fn run_savepoint(connection: &mut Connection, sql: &Arc<str>) -> Result<Judged, Trouble> {
     let answer = connection.answer(std::slice::from_ref(sql), &[], None);
     Ok(sort(connection, answer)?.map_or_else(Judged::Failed, |_| Judged::Stands))
 }

@@ -6,6 +6,7 @@ use evesql::config::{Config, RunAhead};
 use evesql::node::rules::SharedRules;
 use evesql::node::{InlineNode, Surroundings, Waiters, no_checkpoints};
 use evesql::peer::{Faults, InProcess};
+use evesql::replica::Audit;
 use evesql::seam::{Clock, Disk, DiskFile, SimulatedDisk};
 use evesql::token::NodeId;
 use std::cell::{Cell, RefCell};
@@ -104,6 +105,7 @@ impl World {
             // On one thread: how many there are decides about nothing, but threads are not simulated.
             workers: 1,
             run_ahead: if seed.is_multiple_of(2) { RunAhead::Always } else { RunAhead::WhenItPays },
+            audit_every: 1 + seed % 4,
             ..Config::default()
         };
         let machine = |node: NodeId| Machine {
@@ -256,6 +258,10 @@ impl World {
         let id = node.shared.id;
         if node.shared.state() == "down" {
             self.fail(format!("node {id} halts: {}", node.shared.reason().unwrap_or_default()));
+        }
+        if let Some(found) = node.shared.audits.records().iter().find(|audit| matches!(audit.result, Audit::Differs(_)))
+        {
+            self.fail(format!("an audit of node {id} found {found:?}"));
         }
         if node.has_panicked() {
             self.fail(format!("a task of node {id} has panicked"));

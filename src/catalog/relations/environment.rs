@@ -94,6 +94,8 @@ pub struct Live {
     pub replicas: Vec<(i32, String, String, i64, String)>,
     /// Divergences that were found and healed.
     pub divergences: Vec<Divergence>,
+    /// The newest audits of each node.
+    pub audits: Vec<Audit>,
     /// Kinds of transactions, as this node learned about them.
     pub templates: Vec<Template>,
     /// Batches that this node executed lately, oldest first.
@@ -178,6 +180,25 @@ pub struct Activity {
     pub state: String,
     /// Its last statement.
     pub query: String,
+}
+
+/// An audit in evesql_audits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Whose.
+    pub node: i32,
+    /// Index in the log of the batch.
+    pub index: i64,
+    /// `same`, `differs`, or `skipped` and why.
+    pub result: String,
+    /// Position in the batch of the transaction that it is about.
+    pub transaction: Option<i32>,
+    /// Database and table whose rows differ.
+    pub table: Option<String>,
+    /// What differs.
+    pub detail: Option<String>,
+    /// Where the batch was written to.
+    pub file: Option<String>,
 }
 
 /// A divergence.

@@ -17,7 +17,9 @@ mod server;
 mod shape;
 
 pub(super) use classes::system_class;
-pub use environment::{Activity, Batch, Database, Divergence, Environment, Live, Role, Setting, Source, Template};
+pub use environment::{
+    Activity, Audit, Batch, Database, Divergence, Environment, Live, Role, Setting, Source, Template,
+};
 pub use fixed::{TypeFacts, type_facts, type_named};
 pub(super) use fixed::{procedure_name, procedure_named};
 pub(super) use server::default_setting;
@@ -92,6 +94,7 @@ static PRODUCERS: &[Producer] = &[
     Producer(PG, "evesql_divergences", Statement, server::divergences),
     Producer(PG, "evesql_templates", Statement, server::templates),
     Producer(PG, "evesql_batches", Statement, server::batches),
+    Producer(PG, "evesql_audits", Statement, server::audits),
     Producer(INFORMATION, "information_schema_catalog_name", Catalog, information_schema::catalog_name),
     Producer(INFORMATION, "schemata", Catalog, information_schema::schemata),
     Producer(INFORMATION, "tables", Catalog, information_schema::tables),

@@ -229,3 +229,17 @@ pub(super) fn batches(source: &Source<'_>, rows: &mut Rows) {
         ]);
     }
 }
+
+pub(super) fn audits(source: &Source<'_>, rows: &mut Rows) {
+    for audit in &source.live.audits {
+        rows.add([
+            ("node", cell(audit.node)),
+            ("index", cell(audit.index)),
+            ("result", cell(&audit.result)),
+            ("transaction", cell(audit.transaction)),
+            ("table_name", cell(audit.table.as_deref())),
+            ("detail", cell(audit.detail.as_deref())),
+            ("file", cell(audit.file.as_deref())),
+        ]);
+    }
+}

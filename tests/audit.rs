@@ -1,0 +1,100 @@
+//! Audits as people see them: batches that a cluster accepted are run again in the background, and a result that is
+//! not the accepted one is reported.
+
+mod harness;
+
+use evesql::config::{Config, RunAhead};
+use evesql::entry::EncodedCommand;
+use evesql::node::SavedBatch;
+use harness::{InProcess, PATIENCE, connect, runtime};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_postgres::Client;
+
+/// Waits until there are so many audits, skipped ones among them.
+async fn audited(server: &InProcess, count: usize) {
+    let deadline = Instant::now() + PATIENCE;
+    while server.cluster().audits().len() < count {
+        assert!(Instant::now() < deadline, "{:?}", server.cluster().audits());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until so many audits passed.
+async fn passed(server: &InProcess, count: u64) {
+    let deadline = Instant::now() + PATIENCE;
+    let passed = || server.cluster().status(0).nodes.iter().map(|node| node.audits_passed).sum::<u64>();
+    while passed() < count {
+        assert!(Instant::now() < deadline, "{:?}", server.cluster().audits());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Transfers between a few accounts, each at once with others.
+async fn transfer(clients: &[Client]) {
+    let work = clients.iter().enumerate().map(|(number, client)| async move {
+        for round in 0..30 {
+            let (from, to) = ((number + round) % 10, (number * 3 + round * 7) % 10);
+            let sql = format!(
+                "UPDATE accounts SET n = n - 1 WHERE id = {from}; UPDATE accounts SET n = n + 1 WHERE id = {to}; \
+                 INSERT INTO moves (a, b, seen) SELECT {from}, {to}, n FROM accounts WHERE id = {to}"
+            );
+            client.batch_execute(&sql).await.unwrap();
+        }
+    });
+    futures::future::join_all(work).await;
+}
+
+#[test]
+#[cfg_attr(feature = "unsound-footprints", ignore = "finds what it should")]
+fn a_healthy_cluster_passes_all_its_audits() {
+    let change = |config| Config { audit_every: 1, workers: 2, run_ahead: RunAhead::Always, ..config };
+    let server = InProcess::start(change);
+    runtime().block_on(async {
+        let mut clients = Vec::new();
+        for _ in 0..6 {
+            clients.push(connect(server.address()).await);
+        }
+        let create = "CREATE TABLE accounts (id int PRIMARY KEY, n int); \
+                      CREATE TABLE moves (id serial PRIMARY KEY, a int, b int, seen int); \
+                      INSERT INTO accounts SELECT i, 100 FROM generate_series(0, 9) AS s(i)";
+        clients[0].batch_execute(create).await.unwrap();
+        transfer(&clients).await;
+        passed(&server, 10).await;
+        let row = clients[0].query_one("SELECT count(*) FROM evesql_audits WHERE result = 'same'", &[]).await.unwrap();
+        assert!(row.get::<_, i64>(0) >= 10);
+    });
+    let found: Vec<_> = server.cluster().audits().into_iter().filter(|audit| audit.file.is_some()).collect();
+    assert_eq!(found, []);
+    assert!(server.cluster().status(0).render().contains(" passed, 0 found\n"));
+}
+
+/// A node on its own accepts what it computed, also where that is wrong: nobody votes against it.
+#[test]
+fn what_nobody_votes_against_is_found_by_the_audit() {
+    let server = InProcess::start(|config| Config { replicas: 1, audit_every: 1, ..config });
+    runtime().block_on(async {
+        let client = connect(server.address()).await;
+        // One batch at a time is audited: the one before must be done with.
+        client.batch_execute("CREATE TABLE t (id int PRIMARY KEY, n int)").await.unwrap();
+        audited(&server, 1).await;
+        client.batch_execute("INSERT INTO t VALUES (1, 1)").await.unwrap();
+        audited(&server, 2).await;
+        client.query("SELECT evesql_drill('wrong-answer', 1)", &[]).await.unwrap();
+        client.batch_execute("UPDATE t SET n = n + 1").await.unwrap();
+        audited(&server, 3).await;
+        let columns = "index, transaction, table_name, detail, file";
+        let sql = format!("SELECT {columns} FROM evesql_audits WHERE result = 'differs'");
+        let row = client.query_one(&sql, &[]).await.unwrap();
+        assert_eq!((row.get(1), row.get(2)), (Some(0), None::<String>));
+        assert!(row.get::<_, String>(3).contains("with 0 rows and 1 changes"), "{row:?}");
+        let saved = std::fs::read(row.get::<_, String>(4)).unwrap();
+        let saved: SavedBatch = postcard::from_bytes(&saved).unwrap();
+        assert_eq!(saved.log_id.index as i64, row.get::<_, i64>(0));
+        assert_eq!(saved.outcomes.len(), 1);
+        let command: Arc<EncodedCommand> = saved.command;
+        assert!(command.command().is_ok());
+    });
+    let status = server.cluster().status(0);
+    assert!(!status.is_sound() && status.render().contains("1 found: a bug in EveSQL"), "{}", status.render());
+}
