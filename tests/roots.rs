@@ -15,7 +15,7 @@ use evesql::mixer;
 use evesql::page::{Hash, PAGE_SIZE};
 use evesql::page_store::checkpoint::{Manifest, database_file};
 use evesql::page_store::{PageStore, StoreError, StoreOptions, StoredDatabase, checkpoint_all};
-use evesql::replica::{Audit, DatabaseVersion, Executed, Home, Mode, Options, Replica, Subject, audit};
+use evesql::replica::{Audit, DatabaseVersion, Executed, Fared, Home, Mode, Options, Replica, Subject, audit};
 use evesql::seam::RealDisk;
 use evesql::token::{Accepted, LogId};
 use evesql::transaction::*;
@@ -213,6 +213,8 @@ struct Pack {
     log: Vec<(Batch, Executed)>,
     /// Batches that a restart executed again.
     executed_again: usize,
+    /// How transactions of parallel parts fared, on all replicas.
+    fared: Fared,
     /// Batches whose audit was skipped, and was done.
     audited: [usize; 2],
 }
@@ -235,6 +237,7 @@ impl Pack {
             sequence: 0,
             log: Vec::new(),
             executed_again: 0,
+            fared: Fared::default(),
             audited: [0; 2],
         };
         pack.readers = (0..pack.replicas.len()).map(|replica| pack.start_readers(replica)).collect();
@@ -399,9 +402,18 @@ impl Pack {
         self.log.clear();
     }
 
+    /// Before a replica's own count ends.
+    fn count(&mut self, number: usize) {
+        let Fared { applied, conflicted, unfit } = self.replicas[number].fared();
+        self.fared.applied += applied;
+        self.fared.conflicted += conflicted;
+        self.fared.unfit += unfit;
+    }
+
     /// Restarts a replica: its readers, all connections and, for the one with files, all that was in memory are gone.
     fn reopen(&mut self, number: usize) {
         self.readers[number].stop();
+        self.count(number);
         let dead = self.replicas.remove(number);
         let reopened = if number == STORED { self.open_files(dead) } else { again_over(&dead, self.index) };
         self.replicas.insert(number, reopened);
@@ -692,7 +704,8 @@ impl Story {
             self.drawn,
             self.pack.executed_again,
         );
-        let fared = self.pack.replicas[1].fared();
+        (0..self.pack.replicas.len()).for_each(|number| self.pack.count(number));
+        let fared = self.pack.fared;
         println!("parallel parts: {fared:?}; audits skipped and done: {:?}", self.pack.audited);
         assert!(self.pack.audited[1] > self.pack.index as usize / 8, "too few batches were audited");
         assert!(fared.applied > 0 && fared.conflicted > 0 && fared.unfit > 0, "{fared:?}");
