@@ -94,6 +94,8 @@ impl Replica {
             self.note_void(batch, void);
         }
         if drill == Some(Drill::Misorder) {
+            // Of two that conflict each may have a group of its own.
+            groups.reverse();
             for group in &mut groups {
                 group.parallel.reverse();
                 group.direct.reverse();
