@@ -52,9 +52,9 @@ impl Replica {
         let (start, spent, fared) = (Instant::now(), self.spent, self.fared);
         let result = self.run_batch(log_id, batch, mode, drill);
         self.spent.executing += start.elapsed();
-        match result {
+        // Learning reads the schema: where that fails, the batch is undone like any other that failed.
+        match result.and_then(|result| self.learn(batch).map(|()| result)) {
             Ok((executed, databases)) => {
-                self.learn(batch)?;
                 if self.options.learn != Learn::Nothing {
                     self.learned.executed(recent(log_id.index, batch, mode, (spent, self.spent), (fared, self.fared)));
                 }

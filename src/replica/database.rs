@@ -25,18 +25,17 @@ pub(super) struct Database {
 }
 
 impl Database {
+    /// A database of which nothing is remembered yet.
+    fn of(store: Arc<PageStore>, connection: Connection) -> Self {
+        let (catalog, once, parallel) = (Arc::new(Catalog::empty()), Once::default(), Parallel::default());
+        Database { store, connection, catalog, once, is_open: false, parallel }
+    }
+
     /// A new database; the same bytes on every replica.
     pub fn create(name: &str, options: &Options) -> Result<Self, LocalError> {
         let store = options.new_store(name)?;
         let connection = Connection::canonical(View::canonical(&store), options.engine)?;
-        let mut database = Database {
-            store,
-            connection,
-            catalog: Arc::new(Catalog::empty()),
-            once: Once::default(),
-            is_open: false,
-            parallel: Parallel::default(),
-        };
+        let mut database = Database::of(store, connection);
         database.set_up().map_err(Failure::into_local)?;
         database.publish()?;
         database.connection.schema_hash()?;
@@ -58,14 +57,7 @@ impl Database {
         let store = snapshot.store().clone();
         store.roll_back(snapshot)?;
         let connection = Connection::canonical(View::canonical(&store), options.engine)?;
-        let mut database = Database {
-            store,
-            connection,
-            catalog: Arc::new(Catalog::empty()),
-            once: Once::default(),
-            is_open: false,
-            parallel: Parallel::default(),
-        };
+        let mut database = Database::of(store, connection);
         database.learn()?;
         Ok(database)
     }
@@ -80,23 +72,15 @@ impl Database {
         let mut connection = Connection::auditing(&version.snapshot, options)?;
         connection.expect_schema(version.schema)?;
         let once = Once::load_where(&mut connection, |id| ids.contains(id))?;
-        let (store, catalog) = (version.snapshot.store().clone(), version.catalog.clone());
-        Ok(Database { store, connection, catalog, once, is_open: false, parallel: Parallel::default() })
+        let catalog = version.catalog.clone();
+        Ok(Database { catalog, once, ..Database::of(version.snapshot.store().clone(), connection) })
     }
 
     /// A database of which a part is damaged: nothing of it is read until a repair has replaced that.
     pub fn unread(snapshot: &Snapshot, options: &Options) -> Result<Self, LocalError> {
         let placeholder = PageStore::in_memory(options.store.clone());
         let connection = Connection::canonical(View::canonical(&placeholder), options.engine)?;
-        let (store, catalog) = (snapshot.store().clone(), Arc::new(Catalog::empty()));
-        Ok(Database {
-            store,
-            connection,
-            catalog,
-            once: Once::default(),
-            is_open: false,
-            parallel: Parallel::default(),
-        })
+        Ok(Database::of(snapshot.store().clone(), connection))
     }
 
     /// Reads everything that is remembered of the pages, which are others than before.

@@ -213,24 +213,21 @@ impl Replica {
         if found != accepted.root {
             return Err(LocalError::internal(format!("the databases have root {found}, not {}", accepted.root)));
         }
-        let state = AcceptedState { accepted, databases: versions.clone() };
-        Ok(Replica {
-            options,
-            databases,
-            versions: VecDeque::from([Version::of(&accepted, versions)]),
-            accepted: watch::Sender::new(Arc::new(state)),
-            drill: None,
-            spent: Spent::default(),
-            workers: None,
-            fared: Fared::default(),
-            learned: Arc::default(),
-            ran: Vec::new(),
-            planned_ahead: BTreeMap::new(),
-        })
+        let mut replica = Replica::empty(options, databases);
+        replica.begin_at(accepted, versions);
+        Ok(replica)
     }
 
     fn with(options: Options, databases: BTreeMap<Arc<str>, Database>, accepted: Accepted) -> Result<Self, LocalError> {
-        let mut replica = Replica {
+        let mut replica = Replica::empty(options, databases);
+        let versions = replica.current()?;
+        replica.begin_at(Accepted { root: state_root(&versions), ..accepted }, versions);
+        Ok(replica)
+    }
+
+    /// Without a version; [`Replica::begin_at`] gives it its first.
+    fn empty(options: Options, databases: BTreeMap<Arc<str>, Database>) -> Self {
+        Replica {
             options,
             databases,
             versions: VecDeque::new(),
@@ -242,13 +239,13 @@ impl Replica {
             learned: Arc::default(),
             ran: Vec::new(),
             planned_ahead: BTreeMap::new(),
-        };
-        let databases = replica.current()?;
-        let root = state_root(&databases);
-        let accepted = Accepted { root, ..accepted };
-        replica.versions.push_back(Version::of(&accepted, databases.clone()));
-        replica.accepted.send_replace(Arc::new(AcceptedState { accepted, databases }));
-        Ok(replica)
+        }
+    }
+
+    /// An accepted state is its only version.
+    fn begin_at(&mut self, accepted: Accepted, databases: Databases) {
+        self.versions = VecDeque::from([Version::of(&accepted, databases.clone())]);
+        self.accepted.send_replace(Arc::new(AcceptedState { accepted, databases }));
     }
 
     /// The newest accepted state, for readers on any thread: borrow it, pin a snapshot of it, wait for a newer one.

@@ -36,13 +36,12 @@ pub(super) struct Parallel {
     schema: Option<(Hash, Arc<Schema>)>,
     templates: Templates,
     texts: Texts,
-    is_open: bool,
 }
 
 impl Default for Parallel {
     fn default() -> Self {
         let (applier, schema, templates, texts) = (None, None, Templates::new(TEXTS_MAX), Texts::default());
-        Parallel { applier, schema, templates, texts, is_open: false }
+        Parallel { applier, schema, templates, texts }
     }
 }
 
@@ -196,7 +195,10 @@ impl Replica {
     /// What a transaction touches; everything if it cannot run ahead.
     fn footprint(&mut self, transaction: &Transaction) -> Result<Footprint, LocalError> {
         // What a savepoint takes back was captured all the same.
-        let is_plain = |operation: &Operation| matches!(operation, Operation::Statement(statement) if !statement.changes_schema && statement.rows.is_none());
+        let is_plain = |operation: &Operation| match operation {
+            Operation::Statement(statement) => !statement.changes_schema && statement.rows.is_none(),
+            _ => false,
+        };
         match self.databases.get_mut(&transaction.database) {
             Some(database) if transaction.operations.iter().all(is_plain) => database.footprint(transaction),
             _ => Ok(Footprint::everything()),
@@ -282,35 +284,32 @@ impl Database {
         if changes.is_empty() {
             return Ok(());
         }
-        self.begin_applying().map_err(NotApplied::Local)?;
-        let Some(applier) = &mut self.parallel.applier else { return Ok(()) };
-        apply(applier, schema, &mut self.parallel.texts, changes)
+        let mut applier = self.take_applier().map_err(NotApplied::Local)?;
+        let result = apply(&mut applier, schema, &mut self.parallel.texts, changes);
+        self.parallel.applier = Some(applier);
+        result
     }
 
-    fn begin_applying(&mut self) -> Result<(), LocalError> {
-        if self.parallel.is_open && self.parallel.applier.is_some() {
-            return Ok(());
-        }
-        let hash = self.connection.schema_hash()?;
-        if self.parallel.applier.is_none() {
-            let options = self.connection.options();
-            self.parallel.applier = Some(Connection::applying(View::canonical(self.store()), options)?);
-        }
-        if let Some(applier) = &mut self.parallel.applier {
-            applier.expect_schema(hash)?;
+    /// The connection that applies, inside a transaction; the caller puts it back.
+    fn take_applier(&mut self) -> Result<Connection, LocalError> {
+        let mut applier = match self.parallel.applier.take() {
+            Some(applier) => applier,
+            None => Connection::applying(View::canonical(self.store()), self.connection.options())?,
+        };
+        if applier.is_autocommit() {
+            applier.expect_schema(self.connection.schema_hash()?)?;
             applier.control("BEGIN").map_err(Failure::into_local)?;
-            self.parallel.is_open = true;
         }
-        Ok(())
+        Ok(applier)
     }
 
     /// COMMIT, if anything was applied.
     fn commit_applied(&mut self) -> Result<bool, LocalError> {
-        let was_open = std::mem::take(&mut self.parallel.is_open);
-        if let Some(applier) = self.parallel.applier.as_mut().filter(|_| was_open) {
-            applier.control("COMMIT").map_err(Failure::into_local)?;
+        match &mut self.parallel.applier {
+            Some(applier) if !applier.is_autocommit() => applier.control("COMMIT").map_err(Failure::into_local)?,
+            _ => return Ok(false),
         }
-        Ok(was_open)
+        Ok(true)
     }
 
     fn publish_applied(&mut self) -> Result<(), LocalError> {

@@ -1,15 +1,13 @@
 //! Repair: pages that were fetched from peers take the place of wrong or damaged ones (rule 19).
 
-use super::accepted::AcceptedState;
+use super::Replica;
 use super::database::Database;
 use super::divergence::differences;
-use super::{Replica, Version};
 use crate::engine::LocalError;
 use crate::page::{PageNumber, state_root};
 use crate::page_store::{Replacement, Snapshot};
 use crate::token::Accepted;
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 /// What a repair replaced, for the report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,8 +53,7 @@ impl Replica {
             known.install(&pages, page_count, root, &self.options)?;
         }
         let databases = self.current()?;
-        self.versions = VecDeque::from([Version::of(accepted, databases.clone())]);
-        self.accepted.send_replace(Arc::new(AcceptedState { accepted: *accepted, databases }));
+        self.begin_at(*accepted, databases);
         Ok(self.tell(&before, replaced))
     }
 
