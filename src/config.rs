@@ -1,10 +1,13 @@
 //! Configuration: documented fields with units, defaults in one place, checked before anything starts.
 
 use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-/// Everything that `evesql serve` can be told; a TOML file holds any subset of it, command-line options
+/// Everything that `evesql serve` and `evesql node` can be told; a TOML file holds any subset of it, command-line options
 /// override the file.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -15,8 +18,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of the HTTP page that `evesql status` reads.
     pub admin: SocketAddr,
-    /// Nodes in this process: 1, 3, 5 or 7.
+    /// Nodes in this process: 1, 3, 5 or 7. Without meaning for one node of a cluster.
     pub replicas: u64,
+    /// Set for one node of a cluster whose nodes are processes of their own.
+    pub member: Option<Member>,
     /// Allows `SELECT evesql_drill(..)`.
     pub drills: bool,
     /// Allows listening beyond loopback without passwords and TLS.
@@ -75,6 +80,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 5433)),
             admin: SocketAddr::from(([127, 0, 0, 1], 8433)),
             replicas: 3,
+            member: None,
             drills: false,
             insecure: false,
             rules: None,
@@ -97,6 +103,64 @@ impl Default for Config {
             uncertified: false,
             steps_max: None,
         }
+    }
+}
+
+/// One node of a cluster, and where the others are.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// This node's number in `peers`.
+    pub id: u64,
+    /// Address on which its peers reach it.
+    pub peer_listen: SocketAddr,
+    /// All nodes that make a new cluster, this one too; the same on each of them.
+    pub peers: Peers,
+}
+
+/// Nodes and their addresses, written as `1=HOST:PORT,2=HOST:PORT`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Peers(pub BTreeMap<u64, String>);
+
+impl FromStr for Peers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut peers = BTreeMap::new();
+        for part in text.split(',') {
+            let (id, address) =
+                part.split_once('=').ok_or_else(|| format!("\"{part}\" is not of the form ID=HOST:PORT"))?;
+            let id: u64 = id.trim().parse().map_err(|_| format!("\"{id}\" is not the number of a node"))?;
+            let address = address.trim();
+            let port =
+                address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+            if !matches!(port, Some(Ok(1..))) {
+                return Err(format!("\"{address}\" is not of the form HOST:PORT"));
+            }
+            if id == 0 {
+                return Err("nodes are numbered from 1".into());
+            }
+            if peers.insert(id, address.to_string()).is_some() {
+                return Err(format!("node {id} is named twice"));
+            }
+        }
+        Ok(Peers(peers))
+    }
+}
+
+impl TryFrom<String> for Peers {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Peers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: Vec<_> = self.0.iter().map(|(id, address)| format!("{id}={address}")).collect();
+        f.write_str(&all.join(","))
     }
 }
 
@@ -145,6 +209,19 @@ pub enum ConfigError {
     /// Anybody on the network could read and write everything.
     #[error("listening on {0} without passwords and TLS would let anybody in; listen on 127.0.0.1, or say --insecure")]
     Insecure(SocketAddr),
+    /// Anybody on the network could pass for a node.
+    #[error(
+        "listening on {0} for peers without TLS would let anybody pass for a node; listen on 127.0.0.1, or say --insecure"
+    )]
+    InsecurePeers(SocketAddr),
+    /// A node that its own list does not name.
+    #[error("node {id} is not in --peers {peers}; name all nodes, this one too, and the same on each of them")]
+    NotAPeer {
+        /// This node.
+        id: u64,
+        /// What was given.
+        peers: Peers,
+    },
 }
 
 impl Config {
@@ -156,10 +233,23 @@ impl Config {
             .map_err(|e| ConfigError::Malformed { path: path.into(), reason: e.to_string().trim_end().to_string() })
     }
 
+    /// The nodes that make a new cluster.
+    pub fn voters(&self) -> Vec<u64> {
+        match &self.member {
+            Some(member) => member.peers.0.keys().copied().collect(),
+            None => (1..=self.replicas).collect(),
+        }
+    }
+
+    /// The nodes of this process.
+    pub fn hosted(&self) -> Vec<u64> {
+        self.member.as_ref().map_or_else(|| self.voters(), |member| vec![member.id])
+    }
+
     /// Threads of each node that run transactions ahead: as configured, or its share of this machine's cores; at least 1.
     pub fn workers_of_node(&self) -> usize {
         match self.workers {
-            0 => (std::thread::available_parallelism().map_or(1, usize::from) / self.replicas.max(1) as usize).max(1),
+            0 => (std::thread::available_parallelism().map_or(1, usize::from) / self.hosted().len().max(1)).max(1),
             count => count,
         }
     }
@@ -205,6 +295,14 @@ impl Config {
         if !self.listen.ip().is_loopback() && !self.insecure {
             return Err(ConfigError::Insecure(self.listen));
         }
+        if let Some(Member { id, peer_listen, peers }) = &self.member {
+            if !peers.0.contains_key(id) {
+                return Err(ConfigError::NotAPeer { id: *id, peers: peers.clone() });
+            }
+            if !peer_listen.ip().is_loopback() && !self.insecure {
+                return Err(ConfigError::InsecurePeers(*peer_listen));
+            }
+        }
         Ok(())
     }
 }
@@ -229,6 +327,40 @@ mod tests {
         let listen = SocketAddr::from(([0, 0, 0, 0], 5433));
         assert_eq!(Config { listen, ..Config::default() }.validate(), Err(ConfigError::Insecure(listen)));
         assert_eq!(Config { listen, insecure: true, ..Config::default() }.validate(), Ok(()));
+    }
+
+    #[test]
+    fn peers_are_read_and_mistakes_in_them_named() {
+        let peers: Peers = "1=a:5434, 2=[::1]:7".parse().unwrap();
+        assert_eq!(peers.to_string(), "1=a:5434,2=[::1]:7");
+        for (text, what) in [
+            ("", "not of the form ID=HOST:PORT"),
+            ("1", "not of the form ID=HOST:PORT"),
+            ("x=a:1", "not the number of a node"),
+            ("0=a:1", "numbered from 1"),
+            ("1=a", "not of the form HOST:PORT"),
+            ("1=:5", "not of the form HOST:PORT"),
+            ("1=a:0", "not of the form HOST:PORT"),
+            ("1=a:1,1=b:1", "named twice"),
+        ] {
+            let error = text.parse::<Peers>().unwrap_err();
+            assert!(error.contains(what), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_node_must_be_among_its_peers_and_not_trust_the_world() {
+        let peers: Peers = "1=a:5434,2=b:5434".parse().unwrap();
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 5434));
+        let member = Member { id: 3, peer_listen: loopback, peers };
+        let config = |member| Config { member: Some(member), ..Config::default() };
+        assert!(matches!(config(member.clone()).validate(), Err(ConfigError::NotAPeer { id: 3, .. })));
+        let member = Member { id: 2, ..member };
+        assert_eq!(config(member.clone()).validate(), Ok(()));
+        let world = SocketAddr::from(([0, 0, 0, 0], 5434));
+        let open = Member { peer_listen: world, ..member };
+        assert_eq!(config(open.clone()).validate(), Err(ConfigError::InsecurePeers(world)));
+        assert_eq!(Config { insecure: true, ..config(open) }.validate(), Ok(()));
     }
 
     #[test]

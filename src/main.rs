@@ -1,7 +1,8 @@
 //! The `evesql` program: parses the command line, wires the parts, runs and stops cleanly.
 
 use clap::{Parser, Subcommand};
-use evesql::{admin, config::Config, node};
+use evesql::config::{Config, Member, Peers};
+use evesql::{admin, node};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,6 +35,39 @@ enum Command {
         /// Nodes in this process: 1, 3, 5 or 7 [default: 3]
         #[arg(long, value_name = "N")]
         replicas: Option<u64>,
+        /// Configuration file (TOML); options given here override it
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// File or directory of rules for the mixer; changes are taken up while it runs
+        #[arg(long, value_name = "DIR")]
+        rules: Option<PathBuf>,
+        /// Allow fault drills: SELECT evesql_drill(..)
+        #[arg(long)]
+        drills: bool,
+        /// Allow listening beyond loopback without passwords and TLS
+        #[arg(long)]
+        insecure: bool,
+    },
+    /// Run one node of a cluster, whose other nodes are processes of their own, and serve Postgres clients.
+    Node {
+        /// Number of this node
+        #[arg(long, value_name = "N")]
+        id: Option<u64>,
+        /// Directory of its files [default: evesql-data]
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// Address for Postgres clients [default: 127.0.0.1:5433]
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<SocketAddr>,
+        /// Address for the other nodes
+        #[arg(long, value_name = "ADDR")]
+        peer_listen: Option<SocketAddr>,
+        /// Address of the status page [default: 127.0.0.1:8433]
+        #[arg(long, value_name = "ADDR")]
+        admin: Option<SocketAddr>,
+        /// All nodes of the cluster and where they reach each other; the same on each of them
+        #[arg(long, value_name = "1=HOST:PORT,2=HOST:PORT,..")]
+        peers: Option<Peers>,
         /// Configuration file (TOML); options given here override it
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
@@ -104,7 +138,7 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let result = match arguments.command {
+    let result: Result<ExitCode, Box<dyn std::error::Error>> = match arguments.command {
         Command::Serve { data, listen, admin, replicas, config, rules, drills, insecure } => {
             let base = match config.map_or(Ok(Config::default()), |path| Config::from_file(&path)) {
                 Ok(base) => base,
@@ -115,19 +149,39 @@ fn main() -> ExitCode {
                 listen: listen.unwrap_or(base.listen),
                 admin: admin.unwrap_or(base.admin),
                 replicas: replicas.unwrap_or(base.replicas),
+                member: None,
                 rules: rules.or(base.rules),
                 drills: drills || base.drills,
                 insecure: insecure || base.insecure,
                 ..base
             };
-            if let Err(error) = config.validate() {
-                return fail(2, &error);
-            }
-            start_log();
-            match node::serve(config) {
-                Err(error @ node::NodeError::Rules(_)) => return fail(2, &error),
-                served => served.map(|()| ExitCode::SUCCESS).map_err(|e| Box::new(e) as Box<dyn std::error::Error>),
-            }
+            return serve(config);
+        }
+        Command::Node { id, data, listen, peer_listen, admin, peers, config, rules, drills, insecure } => {
+            let base = match config.map_or(Ok(Config::default()), |path| Config::from_file(&path)) {
+                Ok(base) => base,
+                Err(error) => return fail(2, &error),
+            };
+            let known = base.member.as_ref();
+            let member = (
+                id.or(known.map(|member| member.id)),
+                peer_listen.or(known.map(|member| member.peer_listen)),
+                peers.or(known.map(|member| member.peers.clone())),
+            );
+            let (Some(id), Some(peer_listen), Some(peers)) = member else {
+                return fail(2, &MissingMember);
+            };
+            let config = Config {
+                data: data.unwrap_or(base.data),
+                listen: listen.unwrap_or(base.listen),
+                admin: admin.unwrap_or(base.admin),
+                member: Some(Member { id, peer_listen, peers }),
+                rules: rules.or(base.rules),
+                drills: drills || base.drills,
+                insecure: insecure || base.insecure,
+                ..base
+            };
+            return serve(config);
         }
         Command::Status { admin, json } => status(&admin, json).map_err(|e| Box::new(e) as _),
         Command::Check { data } => node::check(&data).map(ExitCode::from).map_err(|e| Box::new(e) as _),
@@ -152,6 +206,24 @@ fn main() -> ExitCode {
         }
     };
     result.unwrap_or_else(|error| fail(1, error.as_ref()))
+}
+
+/// What `evesql node` cannot do without.
+#[derive(Debug, thiserror::Error)]
+#[error("a node needs --id, --peer-listen and --peers (or [member] in its configuration file)")]
+struct MissingMember;
+
+/// Runs the nodes of this process until they are told to stop.
+fn serve(config: Config) -> ExitCode {
+    if let Err(error) = config.validate() {
+        return fail(2, &error);
+    }
+    start_log();
+    match node::serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ node::NodeError::Rules(_)) => fail(2, &error),
+        Err(error) => fail(1, &error),
+    }
 }
 
 fn fail(code: u8, error: &dyn std::error::Error) -> ExitCode {

@@ -39,6 +39,8 @@ impl Apart {
                 rules: SharedRules::default(),
                 voters: NODES.into(),
                 network: network.clone(),
+                door: None,
+                neighbours: Arc::default(),
                 disk: Arc::new(RealDisk),
                 clock: Arc::new(SystemClock),
                 waiters: Arc::new(Waiters::default()),

@@ -30,7 +30,7 @@ impl Handler for Consensus {
                 PeerMessage::Snapshot(request) => this.handle_snapshot(from, request).await,
                 PeerMessage::Transfer(request) => this.handle_transfer(request).await,
                 PeerMessage::ReadIndex => Some(PeerReply::ReadIndex(this.read_index_as_leader().await)),
-                PeerMessage::Token(_) | PeerMessage::Submit(_) | PeerMessage::Repair(_) | PeerMessage::Other(_) => None,
+                PeerMessage::Question(_) | PeerMessage::Other(_) => None,
             }
         };
         handled.map(|reply| reply.unwrap_or(PeerReply::None)).boxed()

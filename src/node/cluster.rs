@@ -1,22 +1,26 @@
-//! Several nodes in one process: what `evesql serve` runs and what tests drive.
+//! The nodes of one process: all of a cluster (`evesql serve`, tests), or one of it (`evesql node`).
 //!
 //! Nothing but the network is short-circuited: each node has its own log, files, replica and threads. Sessions
-//! belong to the process; each statement goes to its home node: the leader, or while that one is down or in
-//! quarantine another one that serves.
+//! belong to the process; each statement goes to its home node: the leader, or while that one is down, in
+//! quarantine or elsewhere another one that serves. What is submitted goes to the leader, wherever it is.
 
 use super::NodeError;
 use super::auditor::AuditRecord;
 use super::core::{Drill, Input};
+use super::door::Door;
 use super::mending::{Mending, Outage};
+use super::message::NodeMessage;
 use super::proposer::NotTaken;
 use super::rules::SharedRules;
 use super::running::{ConsensusThread, RunningNode};
+use super::shared::Acknowledged;
 use super::waiters::{GiveUp, NoAnswer, Waiters};
-use super::wiring::{Surroundings, crash_in, directory, no_checkpoints};
+use super::wiring::{Surroundings, crash_in, directory, no_checkpoints, status};
 use crate::admin::{DivergenceStatus, NodeStatus, Status};
-use crate::config::Config;
+use crate::config::{Config, Member};
 use crate::consensus::Leadership;
-use crate::peer::InProcess;
+use crate::engine::fingerprint;
+use crate::peer::{InProcess, Network, PeerMessage, Tcp, TcpOptions};
 use crate::replica::Learned;
 use crate::seam::{Disk, RealDisk, SystemClock};
 use crate::token::NodeId;
@@ -33,6 +37,14 @@ use std::time::{Duration, Instant};
 const DRILL_DOWNTIME: Duration = Duration::from_millis(1_000);
 /// Whether submissions may be lost is looked at this often.
 const RESUBMIT: Duration = Duration::from_millis(50);
+
+/// A submission to another process's node is sent again when no outcome came for so long: it, or the word that it was
+/// not taken, may be lost. That it takes effect once is the once-only table's affair (rule 18).
+const SEND_AGAIN: Duration = Duration::from_secs(1);
+/// Bytes that wait for one slow peer, at most.
+const PEER_WAITING_BYTES_MAX: usize = 64 << 20;
+/// A node counts as unreachable only when the process has had this long to reach it.
+const REACH_TIME: Duration = Duration::from_secs(2);
 
 /// A transaction may execute in batches up to this many log positions above the newest acceptance at its
 /// submission; the once-only table remembers longer (rule 18).
@@ -89,20 +101,28 @@ impl Cluster {
 
     /// The same, with rules for the mixer, over another disk.
     pub fn start_on(config: Config, rules: SharedRules, disk: Arc<dyn Disk>) -> Result<Arc<Cluster>, NodeError> {
-        let voters: Vec<NodeId> = (1..=config.replicas).collect();
+        let (voters, hosted) = (config.voters(), config.hosted());
         disk.create_directory(&config.data).map_err(|e| NodeError::directory(&config.data, e))?;
-        refuse_missing_nodes(&config, &voters, &*disk)?;
-        let seed = random_u64();
+        let (network, door) = match &config.member {
+            Some(member) => join_by_tcp(&config, member, disk.clone())?,
+            None => {
+                refuse_missing_nodes(&config, &voters, &*disk)?;
+                (Arc::new(InProcess::direct(random_u64())) as Arc<dyn Network>, None)
+            }
+        };
+        let acknowledged = if hosted == voters { Acknowledged::default() } else { Acknowledged::among_others() };
         let mut around = Surroundings {
             config,
             rules,
             voters: voters.clone(),
-            network: Arc::new(InProcess::direct(seed)),
+            network,
+            door,
+            neighbours: Arc::default(),
             disk,
             clock: Arc::new(SystemClock),
             waiters: Arc::new(Waiters::default()),
-            acknowledged: Arc::default(),
-            checkpoints: no_checkpoints(&voters),
+            acknowledged: Arc::new(acknowledged),
+            checkpoints: no_checkpoints(&hosted),
             incarnation: random_u64(),
             starts: Arc::default(),
             log_segment_bytes: 16 << 20,
@@ -110,7 +130,7 @@ impl Cluster {
         };
         let consensus = ConsensusThread::start().map_err(|e| NodeError::Thread(e.to_string()))?;
         // All logs before any node executes: what one of them died of is a warning to all.
-        let logs: Vec<_> = voters.iter().map(|node| (*node, RunningNode::open_log(*node, &around))).collect();
+        let logs: Vec<_> = hosted.iter().map(|node| (*node, RunningNode::open_log(*node, &around))).collect();
         around.crashes = logs.iter().filter_map(|(_, log)| crash_in(log.as_ref().ok()?)).collect();
         let mut nodes = BTreeMap::new();
         let mut refusals = BTreeMap::new();
@@ -121,7 +141,7 @@ impl Cluster {
                 Err(error) => return Err(error),
             }
         }
-        if refusals.len() > minority(voters.len()) {
+        if refusals.len() > spare(&around) {
             return Err(NodeError::NoMajority { reasons: refusals.into_values().collect() });
         }
         for (node, reason) in &refusals {
@@ -197,14 +217,22 @@ impl Cluster {
         while Instant::now() < deadline {
             let halted = self.nodes().into_iter().filter(|node| node.shared.is_down()).collect::<Vec<_>>();
             let down = self.refusals.lock().len() + halted.len();
-            if !halted.is_empty() && down > minority(self.around.voters.len()) {
+            if !halted.is_empty() && down > spare(&self.around) {
                 let reason = |node: &Arc<RunningNode>| {
                     format!("node {} has stopped: {}", node.shared.id, node.shared.reason().unwrap_or_default())
                 };
                 let refused = self.refusals.lock().values().cloned().collect::<Vec<_>>();
                 return Err(NodeError::NoMajority { reasons: halted.iter().map(reason).chain(refused).collect() });
             }
-            if self.home().is_some_and(|node| node.leads() && node.shared.serves()) {
+            if let Some(reason) = self.around.door.as_ref().and_then(|door| door.refusal()) {
+                return Err(NodeError::Refused(reason));
+            }
+            // In another process it may lead as well.
+            let has_leader = |node: &RunningNode| match self.around.door {
+                None => node.leads(),
+                Some(_) => node.consensus.leader().borrow().is_some(),
+            };
+            if self.home().is_some_and(|node| has_leader(&node) && node.shared.serves()) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -238,7 +266,7 @@ impl Cluster {
         transaction.expires_at_index = node.shared.accepted().log_id.index + EXPIRES_AFTER;
         let outcome = self.around.waiters.register(Arc::new(transaction.clone()));
         let guard = GiveUp::new(self.around.waiters.clone(), id);
-        match self.leader().map_or(Err(NotTaken::NotLeader), |leader| leader.proposer.submit(transaction)) {
+        match self.hand_over(transaction) {
             Ok(()) => {}
             Err(NotTaken::NotLeader) => self.around.waiters.never_taken(id),
             Err(NotTaken::Full) => return Box::pin(async { Err(SubmitError::Full) }),
@@ -258,19 +286,39 @@ impl Cluster {
         })
     }
 
+    /// Gives a transaction to the leader, wherever it is. Over a network that is no promise.
+    fn hand_over(&self, transaction: Transaction) -> Result<(), NotTaken> {
+        if let Some(leader) = self.leader() {
+            return leader.proposer.submit(transaction);
+        }
+        let known = |node: Arc<RunningNode>| Some((node.consensus.leader().borrow().as_ref()?.node, node));
+        match self.nodes().into_iter().find_map(known) {
+            Some((leader, node)) if !self.around.config.hosted().contains(&leader) => {
+                let message = NodeMessage::Submit(vec![transaction]);
+                node.transport.send(leader, PeerMessage::Other(message.encode()));
+                Ok(())
+            }
+            _ => Err(NotTaken::NotLeader),
+        }
+    }
+
+    /// Who leads, as far as any node of this process knows.
+    fn leadership(&self) -> Option<Leadership> {
+        self.nodes().iter().filter_map(|node| *node.consensus.leader().borrow()).max_by_key(|leading| leading.term)
+    }
+
     /// Hands what may be lost to the leader again, under the same ids: what was not lost after all comes back as
     /// already done, behind its outcome.
     fn resubmit(&self, led: &mut Option<Leadership>) {
         let waiters = &self.around.waiters;
         waiters.give_up(OUTCOME_WAIT);
-        let Some(leader) = self.leader() else { return };
-        let leads = *leader.consensus.leader().borrow();
-        if leads != *led {
-            *led = leads;
+        let Some(leading) = self.leadership() else { return };
+        if *led != Some(leading) {
+            *led = Some(leading);
             waiters.lost();
         }
-        for transaction in waiters.to_resubmit() {
-            match leader.proposer.submit((*transaction).clone()) {
+        for transaction in waiters.to_resubmit(self.around.door.as_ref().map(|_| SEND_AGAIN)) {
+            match self.hand_over((*transaction).clone()) {
                 Ok(()) => waiters.taken(transaction.id),
                 Err(_) => waiters.not_taken(transaction.id),
             }
@@ -354,6 +402,9 @@ impl Cluster {
         for node in self.nodes() {
             node.stop(false);
         }
+        if let Some(door) = &self.around.door {
+            door.save();
+        }
         self.around.waiters.clear();
     }
 
@@ -370,37 +421,31 @@ impl Cluster {
             connections,
             transactions: count(|node| node.shared.counters.transactions(), past.0),
             batches: count(|node| node.shared.counters.batches(), past.1),
-            nodes: nodes.iter().map(|(id, node)| self.node_status(*id, node.as_deref())).collect(),
+            nodes: self.around.voters.iter().map(|id| self.node_status(*id, nodes.get(id))).collect(),
             divergences: self.divergences().iter().map(divergence_status).collect(),
         }
     }
 
-    fn node_status(&self, id: NodeId, node: Option<&RunningNode>) -> NodeStatus {
-        let Some(node) = node else {
-            let reason = self.refusals.lock().get(&id).cloned();
-            return NodeStatus { id, role: "down".into(), state: "down".into(), reason, ..NodeStatus::default() };
-        };
-        let accepted = node.shared.accepted();
-        let metrics = node.consensus.metrics();
-        NodeStatus {
-            id,
-            role: match (node.shared.is_down(), node.leads()) {
-                (true, _) => "down".into(),
-                (false, true) => "leader".into(),
-                (false, false) => "follower".into(),
-            },
-            state: node.shared.state().into(),
-            term: metrics.term,
-            accepted_index: accepted.log_id.index,
-            lag_batches: node.shared.status().map_or(0, |status| status.unaccepted as u64),
-            root: accepted.root.to_string(),
-            executing_us: node.shared.counters.executing_us(),
-            verifying_us: node.shared.counters.verifying_us(),
-            audits_passed: node.shared.audits.passed(),
-            audits_found: node.shared.audits.found(),
-            audits_skipped: node.shared.audits.skipped(),
-            reason: node.shared.reason(),
+    fn node_status(&self, id: NodeId, hosted: Option<&Option<Arc<RunningNode>>>) -> NodeStatus {
+        match hosted {
+            Some(Some(node)) => status(&node.shared, &node.consensus),
+            Some(None) => {
+                let reason = self.refusals.lock().get(&id).cloned();
+                NodeStatus { id, role: "down".into(), state: "down".into(), reason, ..NodeStatus::default() }
+            }
+            None => self.around.neighbours.status(id),
         }
+    }
+
+    /// Nodes of other processes that no node of this one has heard lately.
+    pub(super) fn unreachable(&self) -> Vec<NodeId> {
+        let nodes = self.nodes();
+        if self.around.door.is_none() || self.started.elapsed() < REACH_TIME || nodes.is_empty() {
+            return Vec::new();
+        }
+        let hosted = self.around.config.hosted();
+        let others = self.around.voters.iter().copied().filter(|node| !hosted.contains(node));
+        others.filter(|peer| nodes.iter().all(|node| !node.shared.hears(*peer))).collect()
     }
 
     /// What the leader learned about kinds of transactions; without a leader what any node did.
@@ -489,6 +534,25 @@ fn refuse_missing_nodes(config: &Config, voters: &[NodeId], disk: &dyn Disk) -> 
         true => Ok(()),
         false => Err(NodeError::MissingNodes { data: config.data.clone(), missing }),
     }
+}
+
+/// Joins nodes of other processes.
+fn join_by_tcp(
+    config: &Config,
+    member: &Member,
+    disk: Arc<dyn Disk>,
+) -> Result<(Arc<dyn Network>, Option<Arc<Door>>), NodeError> {
+    let home = directory(config, member.id);
+    let door = Door::open(disk, &home, member.id, &member.peers, fingerprint(), random_u64())?;
+    let options = TcpOptions { node: member.id, door: door.clone(), waiting_bytes_max: PEER_WAITING_BYTES_MAX };
+    let tcp = Tcp::bind(member.peer_listen, member.peers.0.clone(), options)
+        .map_err(|error| NodeError::ListenPeers { address: member.peer_listen, reason: error.to_string() })?;
+    Ok((Arc::new(tcp), Some(door)))
+}
+
+/// How many nodes of this process may be missing.
+pub(super) fn spare(around: &Surroundings) -> usize {
+    minority(around.voters.len()).min(around.config.hosted().len().saturating_sub(1))
 }
 
 /// How many of so many voters may be missing.

@@ -53,8 +53,6 @@ pub trait Outside {
     fn accepted(&mut self, batches: &[LogId], accepted: &Accepted);
     /// The verifier allows another batch again.
     fn has_room(&mut self);
-    /// These were submitted by a peer's sessions.
-    fn submitted(&mut self, transactions: Vec<Transaction>);
     /// Stop this node.
     fn halt(&mut self, reason: &str);
 }
@@ -495,6 +493,7 @@ impl NodeCore {
                 }
                 let peer = Peer { alive: true, quarantined };
                 self.peer_states.insert(from, peer);
+                self.shared.set_heard(from, true);
                 Some(Event::Peer { node: from, peer })
             }
             NodeMessage::Repair { number, request } => {
@@ -516,10 +515,8 @@ impl NodeCore {
                 self.majority_answers(index, &outcomes);
                 None
             }
-            NodeMessage::Submit(transactions) => {
-                self.outside.submitted(transactions);
-                None
-            }
+            // Whoever brings messages in has taken these out.
+            NodeMessage::Submit(_) | NodeMessage::NotTaken(_) => None,
         }
     }
 
@@ -530,6 +527,7 @@ impl NodeCore {
         }
         let peer = Peer { alive, ..known };
         self.peer_states.insert(node, peer);
+        self.shared.set_heard(node, alive);
         Some(Event::Peer { node, peer })
     }
 

@@ -10,10 +10,10 @@ use super::executor::{self, Inbox};
 use super::proposer::Proposer;
 use super::shared::NodeShared;
 use super::storage::{self, Keeper};
-use super::wiring::{ConsensusParts, Late, Surroundings, build, new_proposer, open_log};
+use super::wiring::{Begun, ConsensusParts, Late, Surroundings, build, new_proposer, open_log};
 use crate::consensus::Consensus;
 use crate::log_store::{Log, Mode};
-use crate::peer::InProcess;
+use crate::peer::Network;
 use crate::token::NodeId;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -36,7 +36,7 @@ pub struct InlineNode {
     pub core: Rc<RefCell<NodeCore>>,
     /// Its log.
     pub log: Arc<Log>,
-    network: Arc<InProcess>,
+    network: Arc<dyn Network>,
     tasks: RefCell<Tasks>,
 }
 
@@ -77,11 +77,12 @@ impl InlineNode {
             log: log.clone(),
             inbox: inbox.clone(),
             proposer: proposer.clone(),
+            shared: shared.clone(),
             checkpoint,
             is_new,
         };
         let failed = |reason| NodeError::Consensus { node, reason };
-        let (consensus, joined) = parts.begin(queue, &late).await.map_err(failed)?;
+        let Begun { consensus, tasks: joined, .. } = parts.begin(queue, &late).await.map_err(failed)?;
         tasks.0.extend(joined);
         // Not before the executor has the recovered suffix: its ballots must not contradict its record.
         let (caught_up, waiting) = oneshot::channel();

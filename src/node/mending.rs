@@ -112,6 +112,9 @@ impl Cluster {
         let was_out_of_room = self.outage.lock().as_ref().is_some_and(|outage| outage.is_out_of_room);
         let is_full = |node: &Arc<RunningNode>| node.failure().is_some_and(|failure| failure.is_out_of_room);
         let is_out_of_room = was_out_of_room || nodes.iter().any(is_full);
+        for node in self.unreachable() {
+            reasons.insert(node, "it cannot be reached".into());
+        }
         let is_outage = reasons.len() > minority(self.around.voters.len());
         is_outage.then(|| Outage { reasons: Arc::new(reasons), is_out_of_room })
     }

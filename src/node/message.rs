@@ -1,8 +1,9 @@
 //! What nodes say to each other beside consensus. Encoded with postcard inside `PeerMessage::Other`.
 
+use crate::admin::NodeStatus;
 use crate::state_transfer::{Reply, Request};
 use crate::token::Ballot;
-use crate::transaction::{Outcome, Transaction};
+use crate::transaction::{Outcome, Transaction, TransactionId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,30 @@ pub enum NodeMessage {
     },
     /// A follower's sessions submit these to the leader.
     Submit(Vec<Transaction>),
+    /// The receiver of those does not lead, or has no room: they have no effect so far.
+    NotTaken(Vec<TransactionId>),
+}
+
+/// What one node asks another outside the walk of a transaction. Encoded with postcard inside
+/// `PeerMessage::Question`, the answer inside `PeerReply::Bytes`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Question {
+    /// How are you? Answered with a [`NodeStatus`].
+    Status,
+}
+
+impl Question {
+    /// Encoded form.
+    pub fn encode(&self) -> Bytes {
+        // Plain values into a growing buffer: postcard has nothing that can fail here.
+        Bytes::from(postcard::to_stdvec(self).expect("a question of plain values encodes"))
+    }
+}
+
+/// A node's answer to [`Question::Status`].
+pub fn encode_status(status: &NodeStatus) -> Bytes {
+    // As above.
+    Bytes::from(postcard::to_stdvec(status).expect("a status of plain values encodes"))
 }
 
 impl NodeMessage {

@@ -3,6 +3,7 @@
 //! - `core`: a node without threads; `wiring`: its parts joined; `executor`, `running`: its threads; `inline`: it
 //!   without any, on simulated time; `storage`: its files; `lending`: what it holds for peers;
 //!   `auditor`: accepted batches that it runs again;
+//! - `door`: whom a node lets in; `neighbours`: how nodes of other processes are;
 //! - `proposer`: the leader's way to consensus; `gateway`: what sessions see; `cluster`: nodes of one process,
 //!   and `mending`: those of them whose disk is full or failed;
 //! - `serve`, `check`, `rules`: the programs.
@@ -11,6 +12,7 @@ mod auditor;
 mod check;
 mod cluster;
 pub mod core;
+mod door;
 mod executor;
 mod gateway;
 mod hints;
@@ -18,6 +20,7 @@ mod inline;
 mod lending;
 mod mending;
 pub mod message;
+mod neighbours;
 pub mod planner;
 mod proposer;
 mod repair;
@@ -35,6 +38,7 @@ pub use check::check;
 pub use cluster::Cluster;
 pub use gateway::ClusterGateway;
 pub use inline::InlineNode;
+pub use neighbours::Neighbours;
 pub use running::{ConsensusThread, RunningNode};
 pub use serve::{Server, serve};
 pub use shared::NodeShared;
@@ -119,6 +123,25 @@ pub enum NodeError {
     /// The mixer's rules cannot be used.
     #[error(transparent)]
     Rules(#[from] rules::RulesError),
+    /// A node's directory under another number.
+    #[error("{} belongs to node {node}; give each node a directory of its own with --data", path.display())]
+    OtherNode {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        node: NodeId,
+    },
+    /// A peer does not let this node in.
+    #[error("{0}")]
+    Refused(String),
+    /// The peers' address is taken, or not ours.
+    #[error("cannot listen for peers on {address}: {reason}; choose another one with --peer-listen")]
+    ListenPeers {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// The operating system's word.
+        reason: String,
+    },
     /// Another process works on the directory.
     #[error("{} is in use by another evesql; stop it, or choose another directory with --data", .0.display())]
     InUse(PathBuf),

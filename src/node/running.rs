@@ -6,10 +6,10 @@ use super::executor::{self, Inbox};
 use super::proposer::Proposer;
 use super::shared::NodeShared;
 use super::storage::{self, Capture};
-use super::wiring::{ConsensusParts, Late, Surroundings, build, directory, new_proposer, open_log};
+use super::wiring::{Begun, ConsensusParts, Late, Surroundings, build, directory, new_proposer, open_log};
 use crate::consensus::Consensus;
 use crate::log_store::{Log, Mode};
-use crate::peer::InProcess;
+use crate::peer::{Network, Transport};
 use crate::token::NodeId;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -62,7 +62,9 @@ pub struct RunningNode {
     pub proposer: Arc<Proposer>,
     /// Its part in consensus.
     pub consensus: Consensus,
-    network: Arc<InProcess>,
+    /// Its way to its peers.
+    pub transport: Arc<dyn Transport>,
+    network: Arc<dyn Network>,
     log: Arc<Log>,
     runtime: Handle,
     threads: Mutex<Threads>,
@@ -102,6 +104,10 @@ impl RunningNode {
         let home = directory(&around.config, node);
         let seed = around.start_seed(node);
         let is_new = log.state().last.is_none();
+        if let Some(door) = &around.door {
+            let log = log.clone();
+            door.set_log(move || log.state().last.map_or(0, |last| last.index));
+        }
 
         let late = Arc::new(Late::default());
         let (sender, receiver) = mpsc::channel();
@@ -135,6 +141,7 @@ impl RunningNode {
             log: log.clone(),
             inbox: inbox.clone(),
             proposer: proposer.clone(),
+            shared: shared.clone(),
             checkpoint,
             is_new,
         };
@@ -144,7 +151,7 @@ impl RunningNode {
         let begun = beginning.recv().map_err(|_| NodeError::Panicked { node, part: "consensus" });
         let begun = begun.and_then(|begun| begun.map_err(|reason| NodeError::Consensus { node, reason }));
         // The process may go on without this node.
-        let (consensus, tasks) = begun.inspect_err(|_| inbox.stop(true))?;
+        let Begun { consensus, transport, tasks } = begun.inspect_err(|_| inbox.stop(true))?;
         // Not before the executor has the recovered suffix: its ballots must not contradict its record.
         let (caught_up, waiting) = mpsc::channel();
         inbox.call(move |_| {
@@ -162,6 +169,7 @@ impl RunningNode {
             inbox,
             proposer,
             consensus,
+            transport,
             network: around.network.clone(),
             log,
             runtime: runtime.clone(),

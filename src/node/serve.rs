@@ -1,4 +1,4 @@
-//! `evesql serve`: a cluster, its front and its status page, until a signal.
+//! `evesql serve` and `evesql node`: the nodes of a process, their front and their status page, until a signal.
 
 use super::NodeError;
 use super::cluster::Cluster;
@@ -17,6 +17,11 @@ use std::time::Duration;
 
 /// Time for the nodes to recover and to find a leader. Recovery executes the log behind the last checkpoint.
 const START_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// A node takes clients after this time though it knows no leader: what this node has accepted can be read.
+const LEADER_WAIT: Duration = Duration::from_secs(5);
+/// Whether a peer has refused this node is looked at this often.
+const REFUSAL_PAUSE: Duration = Duration::from_millis(100);
 
 /// A running server. Dropping it stops it.
 pub struct Server {
@@ -54,8 +59,17 @@ impl Server {
         let admin = AdminServer::start(admin_address, move || {
             shown.upgrade().map(|cluster| cluster.status(0)).unwrap_or_default()
         })?;
-        cluster.wait_for_leader(START_TIMEOUT)?;
-        cluster.learn_what_was_acknowledged();
+        match (
+            cluster.wait_for_leader(if config.member.is_some() { LEADER_WAIT } else { START_TIMEOUT }),
+            &config.member,
+        ) {
+            (Ok(()), _) => cluster.learn_what_was_acknowledged(),
+            (Err(NodeError::NoLeader), Some(member)) => {
+                let node = member.id;
+                tracing::warn!(node, "no leader is known yet: this node takes clients, and answers what it can alone");
+            }
+            (Err(error), _) => return Err(error),
+        }
         let gateway = ClusterGateway::new(cluster.clone());
         let front = Front::start(listener, options, move |_| SessionService::new(gateway.clone()))
             .map_err(|e| NodeError::Listen { address: config.listen, reason: e.to_string() })?;
@@ -106,7 +120,7 @@ pub(super) fn lock(data: &Path) -> Result<File, NodeError> {
     }
 }
 
-/// Runs `evesql serve` until SIGINT or SIGTERM.
+/// Runs `evesql serve` or `evesql node` until SIGINT or SIGTERM, or until a peer refuses the node.
 pub fn serve(config: Config) -> Result<(), NodeError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -116,7 +130,8 @@ pub fn serve(config: Config) -> Result<(), NodeError> {
     let _ = rayon::ThreadPoolBuilder::new().thread_name(|number| format!("hash-{number}")).build_global();
     let server = Server::start(config)?;
     println!("ready: postgres://evesql@{}/evesql", server.address());
-    runtime.block_on(async {
+    let cluster = server.cluster().clone();
+    let stopped = runtime.block_on(async move {
         use tokio::signal::unix::{SignalKind, signal};
         let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
         else {
@@ -124,10 +139,21 @@ pub fn serve(config: Config) -> Result<(), NodeError> {
             return std::future::pending().await;
         };
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = interrupt.recv() => Ok(()),
+            _ = terminate.recv() => Ok(()),
+            reason = refused(&cluster) => Err(NodeError::Refused(reason)),
         }
     });
     drop(server);
-    Ok(())
+    stopped
+}
+
+/// Ends when a peer refuses a node of this process, with its word.
+async fn refused(cluster: &Cluster) -> String {
+    loop {
+        if let Some(reason) = cluster.surroundings().door.as_ref().and_then(|door| door.refusal()) {
+            return reason;
+        }
+        tokio::time::sleep(REFUSAL_PAUSE).await;
+    }
 }

@@ -9,7 +9,7 @@ use crate::replica::{AcceptedState, Learned, Replaced, Spent};
 use crate::token::{Accepted, NodeId};
 use crate::verifier::{self, Divergence, Reason};
 use parking_lot::{Mutex, RwLock};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -28,9 +28,15 @@ pub type Checkpoints = Mutex<BTreeMap<NodeId, u64>>;
 pub struct Acknowledged {
     index: AtomicU64,
     is_known: AtomicBool,
+    /// There are clients of other processes: what they were told only a leader knows.
+    has_others: bool,
 }
 
 impl Acknowledged {
+    /// For a node beside nodes of other processes: never known.
+    pub fn among_others() -> Self {
+        Acknowledged { has_others: true, ..Acknowledged::default() }
+    }
     /// The log index, once it is known.
     pub fn index(&self) -> Option<u64> {
         self.is_known.load(Ordering::Acquire).then(|| self.index.load(Ordering::Acquire))
@@ -42,7 +48,7 @@ impl Acknowledged {
     /// A read index that was asked for after the start of the process covers whatever came before it.
     pub fn learn(&self, read_index: u64) {
         self.up_to(read_index);
-        self.is_known.store(true, Ordering::Release);
+        self.is_known.store(!self.has_others, Ordering::Release);
     }
 }
 
@@ -103,6 +109,8 @@ pub struct NodeShared {
     /// Accepted batches that it ran again.
     pub audits: Arc<Audits>,
     checkpoints: Arc<Checkpoints>,
+    /// Peers that this node has heard lately.
+    heard: Mutex<BTreeSet<NodeId>>,
     accepted: RwLock<(Arc<AcceptedState>, Accepted, Instant)>,
     stopping: AtomicBool,
     last_capture: Mutex<Option<Capture>>,
@@ -140,6 +148,7 @@ impl NodeShared {
             counters: Counters::default(),
             learned,
             audits: Arc::new(Audits::new(id, around.config.audit_every)),
+            heard: Mutex::default(),
             accepted: RwLock::new((state, accepted, Instant::now())),
             stopping: AtomicBool::new(false),
             last_capture: Mutex::new(None),
@@ -196,6 +205,19 @@ impl NodeShared {
 
     pub(super) fn publish(&self, state: Arc<AcceptedState>, accepted: Accepted) {
         *self.accepted.write() = (state, accepted, Instant::now());
+    }
+
+    pub(super) fn set_heard(&self, peer: NodeId, heard: bool) {
+        let mut peers = self.heard.lock();
+        match heard {
+            true => peers.insert(peer),
+            false => peers.remove(&peer),
+        };
+    }
+
+    /// Whether something came from this peer lately.
+    pub fn hears(&self, peer: NodeId) -> bool {
+        self.heard.lock().contains(&peer)
     }
 
     /// Whether this node may answer (invariant 7).

@@ -28,6 +28,8 @@ struct Waiter {
     /// Whether a leader may have taken it, ever.
     may_be_taken: bool,
     registered: Instant,
+    /// When it was last handed over.
+    handed_over: Instant,
     answer: oneshot::Sender<Result<Outcome, NoAnswer>>,
 }
 
@@ -51,6 +53,7 @@ impl Waiters {
                 submitted: Some(self.epoch.load(Ordering::Acquire)),
                 may_be_taken: true,
                 registered: Instant::now(),
+                handed_over: Instant::now(),
                 answer,
             },
         );
@@ -112,14 +115,17 @@ impl Waiters {
         }
     }
 
-    /// What no leader took, or may be lost since one did: to be handed over again, in the order of ids.
-    pub fn to_resubmit(&self) -> Vec<Arc<Transaction>> {
+    /// What no leader took, or may be lost since one did: to be handed over again, in the order of ids. Over a network
+    /// a message may be lost without a word: with `patience` what was handed over so long ago is as well.
+    pub fn to_resubmit(&self, patience: Option<Duration>) -> Vec<Arc<Transaction>> {
         let epoch = self.epoch.load(Ordering::Acquire);
         let mut waiting = self.waiting.lock();
-        let lost = waiting.values_mut().filter(|waiter| waiter.submitted != Some(epoch));
+        let is_late = |waiter: &Waiter| patience.is_some_and(|patience| waiter.handed_over.elapsed() > patience);
+        let lost = waiting.values_mut().filter(|waiter| waiter.submitted != Some(epoch) || is_late(waiter));
         let mut all: Vec<_> = lost
             .map(|waiter| {
                 waiter.submitted = Some(epoch);
+                waiter.handed_over = Instant::now();
                 waiter.transaction.clone()
             })
             .collect();
@@ -211,12 +217,12 @@ mod tests {
     fn only_what_may_be_lost_is_handed_over_again() {
         let waiters = Waiters::default();
         let _receiver = waiters.register(Arc::new(transaction(1)));
-        assert!(waiters.to_resubmit().is_empty());
+        assert!(waiters.to_resubmit(None).is_empty());
         waiters.lost();
-        assert_eq!(waiters.to_resubmit().len(), 1);
-        assert!(waiters.to_resubmit().is_empty());
+        assert_eq!(waiters.to_resubmit(None).len(), 1);
+        assert!(waiters.to_resubmit(None).is_empty());
         waiters.not_taken(transaction(1).id);
-        assert_eq!(waiters.to_resubmit().len(), 1);
+        assert_eq!(waiters.to_resubmit(None).len(), 1);
     }
 
     #[test]
@@ -227,10 +233,10 @@ mod tests {
         let (mut first, mut second, mut third) = (register(1), register(2), register(3));
         waiters.never_taken(number(2));
         waiters.never_taken(number(3));
-        assert_eq!(waiters.to_resubmit().len(), 2);
+        assert_eq!(waiters.to_resubmit(None).len(), 2);
         waiters.taken(number(3));
         waiters.lost();
-        waiters.to_resubmit().iter().for_each(|transaction| waiters.not_taken(transaction.id));
+        waiters.to_resubmit(None).iter().for_each(|transaction| waiters.not_taken(transaction.id));
         waiters.clear();
         assert_eq!(first.try_recv(), Ok(Err(NoAnswer::Unknown)));
         assert_eq!(second.try_recv(), Ok(Err(NoAnswer::NotTaken)));

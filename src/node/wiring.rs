@@ -3,14 +3,17 @@
 
 use super::NodeError;
 use super::core::{Input, NodeCore, Outside};
+use super::door::Door;
 use super::executor::Inbox;
-use super::message::NodeMessage;
+use super::message::{NodeMessage, Question, encode_status};
+use super::neighbours::Neighbours;
 use super::planner::Planner;
 use super::proposer::{Proposer, Queue};
 use super::rules::SharedRules;
 use super::shared::{Acknowledged, Checkpoints, NodeShared};
 use super::storage::{self, Storage};
 use super::waiters::Waiters;
+use crate::admin::NodeStatus;
 use crate::batch::Batch;
 use crate::batcher::Limits;
 use crate::config::Config;
@@ -18,7 +21,7 @@ use crate::consensus::{Checkpoint, Consensus, ConsensusConfig, Event, Leadership
 use crate::engine::fingerprint;
 use crate::log_store::{Log, LogOptions, Mode};
 use crate::page::Hash;
-use crate::peer::{Handler, InProcess, PeerMessage, PeerReply, Transport};
+use crate::peer::{Handler, Network, PeerMessage, PeerReply, Transport};
 use crate::seam::{Clock, Disk};
 use crate::token::{Accepted, Ballot, LogId, NodeId, Verdict};
 use crate::transaction::Transaction;
@@ -43,7 +46,11 @@ pub struct Surroundings {
     /// All voters.
     pub voters: Vec<NodeId>,
     /// Carries messages between the nodes.
-    pub network: Arc<InProcess>,
+    pub network: Arc<dyn Network>,
+    /// Of nodes in processes of their own: whom this one lets in.
+    pub door: Option<Arc<Door>>,
+    /// Nodes of other processes.
+    pub neighbours: Arc<Neighbours>,
     /// Where files are.
     pub disk: Arc<dyn Disk>,
     /// Wall-clock time.
@@ -119,6 +126,14 @@ pub(super) struct Late {
     transport: OnceLock<Arc<dyn Transport>>,
 }
 
+/// A node's part in consensus, at work.
+pub(super) struct Begun {
+    pub consensus: Consensus,
+    pub transport: Arc<dyn Transport>,
+    /// They go on until they are aborted.
+    pub tasks: Vec<JoinHandle<()>>,
+}
+
 /// The core, its files, and where its checkpoint stands.
 pub(super) type Built = (NodeCore, Arc<Storage>, Option<LogId>);
 
@@ -147,7 +162,15 @@ pub(super) fn build(
     let state = replica.accepted().borrow().clone();
     let shared = NodeShared::new(node, around, mark.accepted, state, replica.learned());
     let recovered_to = log.state().last.map_or(0, |last| last.index);
-    let outside = RealOutside { node, log: log.clone(), recovered_to, has_met_unended: false, inbox, late };
+    let outside = RealOutside {
+        node,
+        log: log.clone(),
+        recovered_to,
+        has_met_unended: false,
+        inbox,
+        late,
+        door: around.door.clone(),
+    };
     let checkpoint = (mark.accepted.log_id != LogId::default()).then_some(mark.accepted.log_id);
     let mut core = NodeCore::new(node, &members, verifier, replica, Box::new(outside), shared);
     // Before any batch: what was met while the databases were opened.
@@ -163,21 +186,32 @@ pub(super) struct ConsensusParts {
     pub log: Arc<Log>,
     pub inbox: Inbox,
     pub proposer: Arc<Proposer>,
+    pub shared: Arc<NodeShared>,
     pub checkpoint: Option<LogId>,
     pub is_new: bool,
 }
 
 impl ConsensusParts {
-    /// Starts consensus on the current runtime and joins the network; elections are not enabled yet. The tasks
-    /// go on until they are aborted.
-    pub(super) async fn begin(self, queue: Queue, late: &Late) -> Result<(Consensus, Vec<JoinHandle<()>>), String> {
-        let transport: Arc<dyn Transport> = self.around.network.transport(self.node);
+    /// Starts consensus on the current runtime and joins the network; elections are not enabled yet.
+    pub(super) async fn begin(self, queue: Queue, late: &Late) -> Result<Begun, String> {
+        let transport = self.around.network.transport(self.node);
         late.transport.set(transport.clone()).unwrap_or_default();
-        let consensus = self.start(transport).await?;
-        let handler = NodeHandler { consensus: consensus.clone(), inbox: self.inbox.clone() };
+        let consensus = self.start(transport.clone()).await?;
+        let handler = NodeHandler {
+            consensus: consensus.clone(),
+            inbox: self.inbox.clone(),
+            proposer: self.proposer.clone(),
+            shared: self.shared.clone(),
+            transport: transport.clone(),
+            door: self.around.door.clone(),
+        };
         let delivery = self.around.network.attach(self.node, Arc::new(handler));
         if self.is_new {
-            let voters: Vec<_> = self.around.voters.iter().map(|node| (*node, String::new())).collect();
+            let address = |node| match &self.around.config.member {
+                Some(member) => member.peers.0.get(node).cloned().unwrap_or_default(),
+                None => String::new(),
+            };
+            let voters: Vec<_> = self.around.voters.iter().map(|node| (*node, address(node))).collect();
             if let Err(error) = consensus.bootstrap(&voters).await {
                 // Nobody else knows of this attempt, and another one must find the place free.
                 self.around.network.detach(self.node);
@@ -188,7 +222,14 @@ impl ConsensusParts {
         }
         let proposing = tokio::spawn(self.proposer.clone().run(consensus.clone(), queue));
         let following = tokio::spawn(follow_leader(self.node, consensus.leader(), self.inbox, self.proposer));
-        Ok((consensus, vec![delivery, proposing, following]))
+        let mut tasks = vec![delivery, proposing, following];
+        let hosted = self.around.config.hosted();
+        let others: Vec<NodeId> = self.around.voters.iter().copied().filter(|node| !hosted.contains(node)).collect();
+        if !others.is_empty() {
+            let watched = self.around.neighbours.clone().watch(transport.clone(), move || others.clone());
+            tasks.push(tokio::spawn(watched));
+        }
+        Ok(Begun { consensus, transport, tasks })
     }
 
     async fn start(&self, transport: Arc<dyn Transport>) -> Result<Consensus, String> {
@@ -233,12 +274,17 @@ impl SnapshotInstaller for NoInstaller {
 struct NodeHandler {
     consensus: Consensus,
     inbox: Inbox,
+    proposer: Arc<Proposer>,
+    shared: Arc<NodeShared>,
+    transport: Arc<dyn Transport>,
+    door: Option<Arc<Door>>,
 }
 
 impl Handler for NodeHandler {
     fn handle(&self, from: NodeId, message: PeerMessage) -> BoxFuture<'static, PeerReply> {
         match self.take(from, message) {
             None => futures::future::ready(PeerReply::None).boxed(),
+            Some(PeerMessage::Question(bytes)) => futures::future::ready(self.answer(from, &bytes)).boxed(),
             Some(message) => self.consensus.handle(from, message),
         }
     }
@@ -246,10 +292,66 @@ impl Handler for NodeHandler {
     fn take(&self, from: NodeId, message: PeerMessage) -> Option<PeerMessage> {
         let PeerMessage::Other(bytes) = message else { return Some(message) };
         match NodeMessage::decode(&bytes) {
-            Ok(message) => self.inbox.put(Input::Message { from, message }),
+            // Not behind what is being executed: these wait for the next batch.
+            Ok(NodeMessage::Submit(transactions)) => self.submitted(from, transactions),
+            Ok(NodeMessage::NotTaken(ids)) => ids.into_iter().for_each(|id| self.shared.waiters.not_taken(id)),
+            Ok(message) => {
+                if let (NodeMessage::Ballots(ballots), Some(door)) = (&message, &self.door) {
+                    ballots.iter().for_each(|ballot| door.witness(from, ballot.key().log_id));
+                }
+                self.inbox.put(Input::Message { from, message });
+            }
             Err(error) => tracing::error!(from, %error, "a peer's message does not decode"),
         }
         None
+    }
+}
+
+impl NodeHandler {
+    fn submitted(&self, from: NodeId, transactions: Vec<Transaction>) {
+        let taken = |transaction: Transaction| {
+            let id = transaction.id;
+            self.proposer.submit(transaction).err().map(|_| id)
+        };
+        let not_taken: Vec<_> = transactions.into_iter().filter_map(taken).collect();
+        if !not_taken.is_empty() {
+            self.transport.send(from, PeerMessage::Other(NodeMessage::NotTaken(not_taken).encode()));
+        }
+    }
+
+    fn answer(&self, from: NodeId, question: &[u8]) -> PeerReply {
+        match postcard::from_bytes(question) {
+            Ok(Question::Status) => PeerReply::Bytes(encode_status(&status(&self.shared, &self.consensus))),
+            Err(error) => {
+                tracing::error!(from, %error, "a peer's question does not decode");
+                PeerReply::None
+            }
+        }
+    }
+}
+
+/// How a node is.
+pub(super) fn status(shared: &NodeShared, consensus: &Consensus) -> NodeStatus {
+    let accepted = shared.accepted();
+    let leads = consensus.leader().borrow().is_some_and(|leading| leading.node == shared.id);
+    NodeStatus {
+        id: shared.id,
+        role: match (shared.is_down(), leads) {
+            (true, _) => "down".into(),
+            (false, true) => "leader".into(),
+            (false, false) => "follower".into(),
+        },
+        state: shared.state().into(),
+        term: consensus.metrics().term,
+        accepted_index: accepted.log_id.index,
+        lag_batches: shared.status().map_or(0, |status| status.unaccepted as u64),
+        root: accepted.root.to_string(),
+        executing_us: shared.counters.executing_us(),
+        verifying_us: shared.counters.verifying_us(),
+        audits_passed: shared.audits.passed(),
+        audits_found: shared.audits.found(),
+        audits_skipped: shared.audits.skipped(),
+        reason: shared.reason(),
     }
 }
 
@@ -279,6 +381,7 @@ struct RealOutside {
     has_met_unended: bool,
     inbox: Inbox,
     late: Arc<Late>,
+    door: Option<Arc<Door>>,
 }
 
 impl RealOutside {
@@ -338,18 +441,13 @@ impl Outside for RealOutside {
         if let Some(proposer) = self.late.proposer.get() {
             proposer.accepted(batches);
         }
+        if let Some(door) = &self.door {
+            door.accepted(batches);
+        }
     }
     fn has_room(&mut self) {
         if let Some(proposer) = self.late.proposer.get() {
             proposer.accepted(&[]);
-        }
-    }
-    fn submitted(&mut self, transactions: Vec<Transaction>) {
-        if let Some(proposer) = self.late.proposer.get() {
-            // What is not taken is submitted again by its session's node.
-            for transaction in transactions {
-                let _ = proposer.submit(transaction);
-            }
         }
     }
     fn halt(&mut self, reason: &str) {

@@ -3,7 +3,7 @@
 //! Each node's messages are handled on its own runtime, in order of arrival. Faults are drawn from a seed,
 //! so that on one paused runtime a run repeats.
 
-use super::{Handler, PeerError, PeerMessage, PeerReply, Transport};
+use super::{Handler, Network, PeerError, PeerMessage, PeerReply, Transport};
 use crate::token::NodeId;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -104,7 +104,7 @@ impl InProcess {
         self.board.lock().attached.insert(node, Attached { handler: handler.clone(), inbox });
         tokio::spawn(deliver(self.clone(), node, handler, receiver))
     }
-    /// Takes a node off the network: messages to it fail at once.
+    /// Takes a node off the network: messages to it fail at once, as those to a process that ended.
     pub fn detach(&self, node: NodeId) {
         self.board.lock().attached.remove(&node);
     }
@@ -136,6 +136,18 @@ impl InProcess {
     /// Messages delivered so far.
     pub fn delivered(&self) -> u64 {
         self.board.lock().delivered
+    }
+}
+
+impl Network for InProcess {
+    fn transport(&self, node: NodeId) -> Arc<dyn Transport> {
+        InProcess::transport(self, node)
+    }
+    fn attach(&self, node: NodeId, handler: Arc<dyn Handler>) -> JoinHandle<()> {
+        InProcess::attach(self, node, handler)
+    }
+    fn detach(&self, node: NodeId) {
+        InProcess::detach(self, node);
     }
 }
 

@@ -2,7 +2,7 @@
 //! and the wire format, do not depend on its version.
 
 use crate::entry::{Entry, Membership, Vote, byte_string};
-use crate::token::{LogId, NodeId, Token};
+use crate::token::{LogId, NodeId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -21,13 +21,9 @@ pub enum PeerMessage {
     Transfer(TransferRequest),
     /// Follower to leader: how far is decided?
     ReadIndex,
-    /// A replica's token, durable at the sender (rule 2). No reply.
-    Token(Token),
-    /// Follower to leader: transactions to order (encoded by the session's layer).
-    Submit(#[serde(with = "byte_string")] Bytes),
-    /// Repair and state transfer: pages or hashes asked of a peer (encoded by `state_transfer`).
-    Repair(#[serde(with = "byte_string")] Bytes),
-    /// Anything else between two equal versions (encoded by its own layer).
+    /// A question of the layer above, which encodes it; the reply is [`PeerReply::Bytes`].
+    Question(#[serde(with = "byte_string")] Bytes),
+    /// A message of the layer above, which encodes it. No reply.
     Other(#[serde(with = "byte_string")] Bytes),
 }
 
@@ -47,7 +43,7 @@ pub enum PeerReply {
     },
     /// To [`PeerMessage::ReadIndex`]: nothing if the receiver does not lead.
     ReadIndex(Option<u64>),
-    /// To [`PeerMessage::Submit`], [`PeerMessage::Repair`] and [`PeerMessage::Other`].
+    /// To [`PeerMessage::Question`].
     Bytes(#[serde(with = "byte_string")] Bytes),
     /// Nothing to say, or the receiver is about to stop.
     None,

@@ -2,19 +2,23 @@
 //!
 //! In the walk of a transaction: a follower's session submits here, consensus replicates here, replicas
 //! exchange tokens here. This module knows the messages and not what is done with them: that is a
-//! [`Handler`]'s business. [`InProcess`] joins nodes of one process, with faults for tests; TCP follows.
+//! [`Handler`]'s business. [`InProcess`] joins nodes of one process, with faults for tests; [`Tcp`] joins processes.
 
 mod in_process;
 mod message;
+mod tcp;
 
 pub use in_process::{Faults, InProcess, InProcessTransport};
 pub use message::{
     AppendReply, AppendRequest, PeerMessage, PeerReply, SnapshotRequest, TransferRequest, VoteReply, VoteRequest,
 };
+pub use tcp::{Doorkeeper, PROTOCOL_VERSION, Tcp, TcpOptions};
 
 use crate::token::NodeId;
 use futures::future::BoxFuture;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// Why a request has no reply. Whether the peer acted on it is unknown, except for [`PeerError::NoSuchPeer`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,4 +60,15 @@ pub trait Handler: Send + Sync + 'static {
     fn take(&self, _from: NodeId, message: PeerMessage) -> Option<PeerMessage> {
         Some(message)
     }
+}
+
+/// A way for nodes to find each other.
+pub trait Network: Send + Sync + 'static {
+    /// The sending side of a node; called on the runtime that its connections, if it has any, then run on.
+    fn transport(&self, node: NodeId) -> Arc<dyn Transport>;
+    /// Delivers a node's messages to `handler`, on the runtime that this is called on. Aborting the task takes the
+    /// node off the network.
+    fn attach(&self, node: NodeId, handler: Arc<dyn Handler>) -> JoinHandle<()>;
+    /// Takes a node off the network: messages to it and from it are lost.
+    fn detach(&self, node: NodeId);
 }

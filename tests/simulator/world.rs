@@ -121,6 +121,8 @@ impl World {
             rules: SharedRules::default(),
             voters: NODES.into(),
             network,
+            door: None,
+            neighbours: Arc::default(),
             // Each node gets its own.
             disk: Arc::new(machines[&1].disk.clone()),
             clock: machines[&1].clock.clone(),

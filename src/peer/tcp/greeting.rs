@@ -1,0 +1,147 @@
+//! The first words on a connection between two nodes.
+//!
+//! ```text
+//!   dialer                                   accepter
+//!     │  magic, version                          │
+//!     ├─ Hello { from, to, credentials } ───────>│  admits or refuses
+//!     │<──────────── Welcome { credentials } ────┤
+//!     │              or Refused(a sentence)      │
+//!     └─ admits or closes                        │
+//! ```
+//!
+//! What is in the credentials is the [`Doorkeeper`]'s business.
+
+use super::frame::{self, Kind};
+use crate::entry::byte_string;
+use crate::token::NodeId;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::io;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// Version of frames, greeting and messages. Nodes of different versions do not talk.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+const MAGIC: [u8; 8] = *b"EVESQL\r\n";
+/// Longest greeting, in bytes.
+const GREETING_BYTES_MAX: usize = 64 << 10;
+
+/// Judges peers before anything that they say counts.
+pub trait Doorkeeper: Send + Sync + 'static {
+    /// What this node shows to its peers.
+    fn credentials(&self) -> Bytes;
+    /// Whether a peer may talk to this node; if not, a sentence that tells the peer why.
+    fn admit(&self, peer: NodeId, credentials: &[u8]) -> Result<(), String>;
+    /// A peer does not let this node in, and says why.
+    fn refused(&self, by: NodeId, reason: &str);
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Hello {
+    from: NodeId,
+    to: NodeId,
+    #[serde(with = "byte_string")]
+    credentials: Bytes,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Reply {
+    Welcome {
+        #[serde(with = "byte_string")]
+        credentials: Bytes,
+    },
+    Refused(String),
+}
+
+/// Why two nodes do not talk.
+#[derive(Debug, thiserror::Error)]
+pub enum GreetingError {
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(#[from] io::Error),
+    /// What answers there is no node.
+    #[error("what answers there does not speak the protocol of EveSQL's nodes")]
+    NoNode,
+    /// Two programs that do not fit.
+    #[error(
+        "the other side speaks version {0} of the protocol between nodes, this one {PROTOCOL_VERSION}; run the same program on both"
+    )]
+    Version(u32),
+    /// The other side's word.
+    #[error("{0}")]
+    Refused(String),
+    /// This side's word.
+    #[error("{0}")]
+    NotAdmitted(String),
+}
+
+async fn begin<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> Result<(), GreetingError> {
+    let mut words = [0; 12];
+    words[..8].copy_from_slice(&MAGIC);
+    words[8..].copy_from_slice(&PROTOCOL_VERSION.to_le_bytes());
+    stream.write_all(&words).await?;
+    stream.flush().await?;
+    stream.read_exact(&mut words).await?;
+    let (magic, version) = words.split_at(8);
+    if magic != MAGIC {
+        return Err(GreetingError::NoNode);
+    }
+    match version.try_into().map_or(0, u32::from_le_bytes) {
+        PROTOCOL_VERSION => Ok(()),
+        other => Err(GreetingError::Version(other)),
+    }
+}
+
+async fn say<S: AsyncWrite + Unpin, T: Serialize>(stream: &mut S, value: &T) -> Result<(), GreetingError> {
+    let mut buffer = Vec::new();
+    frame::put(&mut buffer, Kind::Greeting, 0, value)?;
+    stream.write_all(&buffer).await?;
+    Ok(stream.flush().await?)
+}
+
+async fn hear<S: AsyncRead + Unpin>(stream: &mut S) -> Result<frame::Frame, GreetingError> {
+    let frame = frame::read(stream, GREETING_BYTES_MAX).await?;
+    if frame.kind == Kind::Greeting { Ok(frame) } else { Err(GreetingError::NoNode) }
+}
+
+/// The dialer's side.
+pub async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    from: NodeId,
+    to: NodeId,
+    door: &dyn Doorkeeper,
+) -> Result<(), GreetingError> {
+    begin(stream).await?;
+    say(stream, &Hello { from, to, credentials: door.credentials() }).await?;
+    match hear(stream).await?.decode()? {
+        Reply::Welcome { credentials } => door.admit(to, &credentials).map_err(GreetingError::NotAdmitted),
+        Reply::Refused(reason) => {
+            door.refused(to, &reason);
+            Err(GreetingError::Refused(reason))
+        }
+    }
+}
+
+/// The accepter's side: who it is.
+pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    this: NodeId,
+    door: &dyn Doorkeeper,
+) -> Result<NodeId, GreetingError> {
+    begin(stream).await?;
+    let hello: Hello = hear(stream).await?.decode()?;
+    let admitted = match hello.to == this {
+        true => door.admit(hello.from, &hello.credentials),
+        false => Err(format!("node {this} listens here, not node {}: look at --peers", hello.to)),
+    };
+    match admitted {
+        Ok(()) => {
+            say(stream, &Reply::Welcome { credentials: door.credentials() }).await?;
+            Ok(hello.from)
+        }
+        Err(reason) => {
+            say(stream, &Reply::Refused(reason.clone())).await?;
+            Err(GreetingError::NotAdmitted(reason))
+        }
+    }
+}
