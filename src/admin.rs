@@ -1,4 +1,12 @@
-//! The admin page: what `evesql status` shows, as JSON over HTTP, and its rendering for a person.
+//! The admin page: what `evesql status` shows, as JSON over HTTP, and its rendering for a person; and administrators'
+//! wishes about who belongs to the cluster.
+//!
+//! ```text
+//!   GET  /status                   the status as JSON
+//!   POST /member/add/ID            a learner becomes a voter
+//!   POST /member/remove/ID         a node is no member any more
+//!   POST /transfer-leader/ID       another node shall lead
+//! ```
 //!
 //! Stands beside the walk of a transaction: it reads counters and never touches a batch.
 
@@ -32,7 +40,7 @@ pub struct Status {
 pub struct NodeStatus {
     /// The node.
     pub id: u64,
-    /// `leader`, `follower`, or `down`.
+    /// `leader`, `follower`, `learner` (no voter yet) or `down`.
     pub role: String,
     /// `verifying`, `healthy`, `quarantined`, `repairing` or `down`.
     pub state: String,
@@ -163,15 +171,48 @@ pub enum AdminError {
     },
 }
 
-/// Serves `GET /status` on a thread of its own until the process ends or the handle is dropped.
+/// What an administrator wants; each names a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// It shall vote.
+    AddMember(u64),
+    /// It shall belong to the cluster no more.
+    RemoveMember(u64),
+    /// It shall lead.
+    TransferLeader(u64),
+}
+
+impl Wish {
+    fn path(self) -> String {
+        match self {
+            Wish::AddMember(node) => format!("/member/add/{node}"),
+            Wish::RemoveMember(node) => format!("/member/remove/{node}"),
+            Wish::TransferLeader(node) => format!("/transfer-leader/{node}"),
+        }
+    }
+
+    fn of_path(path: &str) -> Option<Wish> {
+        let (what, node) = path.rsplit_once('/')?;
+        let node = node.parse().ok()?;
+        [Wish::AddMember(node), Wish::RemoveMember(node), Wish::TransferLeader(node)]
+            .into_iter()
+            .find(|wish| wish.path() == format!("{what}/{node}"))
+    }
+}
+
+/// Serves the page on a thread of its own until the process ends or the handle is dropped.
 pub struct AdminServer {
     server: Arc<tiny_http::Server>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl AdminServer {
-    /// Starts listening; `status` is called once for each request.
-    pub fn start(address: SocketAddr, status: impl Fn() -> Status + Send + 'static) -> Result<AdminServer, AdminError> {
+    /// Starts listening; `status` is called once for each request, and so is `fulfil`, which may take its time.
+    pub fn start(
+        address: SocketAddr,
+        status: impl Fn() -> Status + Send + 'static,
+        fulfil: impl Fn(Wish) -> Result<String, String> + Send + Sync + 'static,
+    ) -> Result<AdminServer, AdminError> {
         let server = tiny_http::Server::http(address)
             .map_err(|e| AdminError::Listen { address, reason: e.to_string() })
             .map(Arc::new)?;
@@ -179,7 +220,23 @@ impl AdminServer {
         let thread = std::thread::Builder::new()
             .name("admin".into())
             .spawn(move || {
+                let fulfil = Arc::new(fulfil);
                 for request in serving.incoming_requests() {
+                    if *request.method() == tiny_http::Method::Post
+                        && let Some(wish) = Wish::of_path(request.url())
+                    {
+                        let fulfil = fulfil.clone();
+                        // The status is to be seen meanwhile. Without a thread the request is dropped, which closes it.
+                        let _ = std::thread::Builder::new().name("wish".into()).spawn(move || {
+                            let (text, code) = match fulfil(wish) {
+                                Ok(done) => (done, 200),
+                                Err(reason) => (reason, 409),
+                            };
+                            let response = tiny_http::Response::from_string(text).with_status_code(code);
+                            let _ = request.respond(response);
+                        });
+                        continue;
+                    }
                     let response = match request.url() {
                         "/status" => tiny_http::Response::from_string(
                             serde_json::to_string(&status()).unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}")),
@@ -212,6 +269,21 @@ pub fn fetch(address: &str) -> Result<Status, AdminError> {
     response.body_mut().read_json::<Status>().map_err(|e| unreachable(e.to_string()))
 }
 
+/// Has a running process fulfil a wish: what it says when that is done, or why it is not.
+pub fn ask(address: &str, wish: Wish) -> Result<Result<String, String>, AdminError> {
+    let unreachable = |reason: String| AdminError::Unreachable { address: address.into(), reason };
+    let config = ureq::Agent::config_builder().timeout_connect(Some(Duration::from_secs(5)));
+    let agent: ureq::Agent = config.http_status_as_error(false).build().into();
+    let sent = agent.post(format!("http://{address}{}", wish.path())).send_empty();
+    let mut response = sent.map_err(|e| unreachable(e.to_string()))?;
+    let text = response.body_mut().read_to_string().map_err(|e| unreachable(e.to_string()))?;
+    match response.status().as_u16() {
+        200 => Ok(Ok(text)),
+        409 => Ok(Err(text)),
+        code => Err(unreachable(format!("it answers with HTTP {code}"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,7 +303,13 @@ mod tests {
         };
         let served = shown.clone();
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let _server = AdminServer::start(address, move || served.clone()).unwrap();
+        let fulfil = |wish| match wish {
+            Wish::AddMember(4) => Ok("node 4 is a voter now".to_string()),
+            _ => Err("no".to_string()),
+        };
+        let _server = AdminServer::start(address, move || served.clone(), fulfil).unwrap();
+        assert_eq!(ask(&address.to_string(), Wish::AddMember(4)).unwrap(), Ok("node 4 is a voter now".into()));
+        assert_eq!(ask(&address.to_string(), Wish::TransferLeader(4)).unwrap(), Err("no".into()));
         let read = fetch(&address.to_string()).unwrap();
         assert_eq!(read, shown);
         assert!(!read.is_sound());

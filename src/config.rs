@@ -57,6 +57,9 @@ pub struct Config {
     pub checkpoint_mib: usize,
     /// A checkpoint is taken when this many batches have been accepted since the last one.
     pub checkpoint_batches: u64,
+    /// Entries of the log that a node of a cluster keeps for nodes that are away; one that was away for longer fetches the
+    /// pages that it lacks instead.
+    pub log_keep_entries: u64,
     /// Raft heartbeat, in milliseconds.
     pub heartbeat_ms: u64,
     /// Shortest time without a leader before an election, in milliseconds; the longest is twice that.
@@ -98,6 +101,7 @@ impl Default for Config {
             queue_transactions_max: 10_000,
             checkpoint_mib: 64,
             checkpoint_batches: 20_000,
+            log_keep_entries: 20_000,
             heartbeat_ms: 50,
             election_ms: 250,
             uncertified: false,
@@ -114,8 +118,12 @@ pub struct Member {
     pub id: u64,
     /// Address on which its peers reach it.
     pub peer_listen: SocketAddr,
-    /// All nodes that make a new cluster, this one too; the same on each of them.
+    /// All nodes that make a new cluster, this one too; the same on each of them. Empty for a node that joins one.
+    #[serde(default)]
     pub peers: Peers,
+    /// The peer address of any node of the cluster that this one joins, as `HOST:PORT`.
+    #[serde(default)]
+    pub join: Option<String>,
 }
 
 /// Nodes and their addresses, written as `1=HOST:PORT,2=HOST:PORT`.
@@ -214,6 +222,19 @@ pub enum ConfigError {
         "listening on {0} for peers without TLS would let anybody pass for a node; listen on 127.0.0.1, or say --insecure"
     )]
     InsecurePeers(SocketAddr),
+    /// Anybody on the network could change who belongs to the cluster.
+    #[error(
+        "listening on {0} for administrators would let anybody change the cluster; listen on 127.0.0.1, or say --insecure"
+    )]
+    InsecureAdmin(SocketAddr),
+    /// It must do one of the two.
+    #[error("a node makes a new cluster with --peers, or joins one with --join; say one of the two")]
+    MakesOrJoins,
+    /// The others could not dial it.
+    #[error(
+        "a node that joins tells the others where to reach it, and {0} says nothing; name its address with --peer-listen"
+    )]
+    NoAddress(SocketAddr),
     /// A node that its own list does not name.
     #[error("node {id} is not in --peers {peers}; name all nodes, this one too, and the same on each of them")]
     NotAPeer {
@@ -295,8 +316,17 @@ impl Config {
         if !self.listen.ip().is_loopback() && !self.insecure {
             return Err(ConfigError::Insecure(self.listen));
         }
-        if let Some(Member { id, peer_listen, peers }) = &self.member {
-            if !peers.0.contains_key(id) {
+        if !self.admin.ip().is_loopback() && !self.insecure {
+            return Err(ConfigError::InsecureAdmin(self.admin));
+        }
+        if let Some(Member { id, peer_listen, peers, join }) = &self.member {
+            if peers.0.is_empty() == join.is_none() {
+                return Err(ConfigError::MakesOrJoins);
+            }
+            if join.is_some() && peer_listen.ip().is_unspecified() {
+                return Err(ConfigError::NoAddress(*peer_listen));
+            }
+            if join.is_none() && !peers.0.contains_key(id) {
                 return Err(ConfigError::NotAPeer { id: *id, peers: peers.clone() });
             }
             if !peer_listen.ip().is_loopback() && !self.insecure {
@@ -352,11 +382,15 @@ mod tests {
     fn a_node_must_be_among_its_peers_and_not_trust_the_world() {
         let peers: Peers = "1=a:5434,2=b:5434".parse().unwrap();
         let loopback = SocketAddr::from(([127, 0, 0, 1], 5434));
-        let member = Member { id: 3, peer_listen: loopback, peers };
+        let member = Member { id: 3, peer_listen: loopback, peers, join: None };
         let config = |member| Config { member: Some(member), ..Config::default() };
         assert!(matches!(config(member.clone()).validate(), Err(ConfigError::NotAPeer { id: 3, .. })));
         let member = Member { id: 2, ..member };
         assert_eq!(config(member.clone()).validate(), Ok(()));
+        let both = Member { join: Some("a:5434".into()), ..member.clone() };
+        assert_eq!(config(both).validate(), Err(ConfigError::MakesOrJoins));
+        let neither = Member { peers: Peers::default(), ..member.clone() };
+        assert_eq!(config(neither).validate(), Err(ConfigError::MakesOrJoins));
         let world = SocketAddr::from(([0, 0, 0, 0], 5434));
         let open = Member { peer_listen: world, ..member };
         assert_eq!(config(open.clone()).validate(), Err(ConfigError::InsecurePeers(world)));

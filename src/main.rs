@@ -1,8 +1,9 @@
 //! The `evesql` program: parses the command line, wires the parts, runs and stops cleanly.
 
 use clap::{Parser, Subcommand};
+use evesql::admin::{self, Wish};
 use evesql::config::{Config, Member, Peers};
-use evesql::{admin, node};
+use evesql::node;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -65,9 +66,12 @@ enum Command {
         /// Address of the status page [default: 127.0.0.1:8433]
         #[arg(long, value_name = "ADDR")]
         admin: Option<SocketAddr>,
-        /// All nodes of the cluster and where they reach each other; the same on each of them
+        /// All nodes of a new cluster and where they reach each other; the same on each of them
         #[arg(long, value_name = "1=HOST:PORT,2=HOST:PORT,..")]
         peers: Option<Peers>,
+        /// Join a running cluster, of which this is any node's --peer-listen
+        #[arg(long, value_name = "HOST:PORT", conflicts_with = "peers")]
+        join: Option<String>,
         /// Configuration file (TOML); options given here override it
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
@@ -90,6 +94,20 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Change who belongs to a cluster.
+    Member {
+        #[command(subcommand)]
+        command: MemberCommand,
+    },
+    /// Have another node lead the cluster.
+    TransferLeader {
+        /// Which
+        #[arg(value_name = "ID")]
+        node: u64,
+        /// Admin address of any node
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8433")]
+        admin: String,
+    },
     /// Prove the files of a stopped server: pages against the recorded root, the log, SQLite's own check.
     Check {
         /// Directory of the nodes' files
@@ -100,6 +118,28 @@ enum Command {
     Rules {
         #[command(subcommand)]
         command: RulesCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum MemberCommand {
+    /// Make a node that was started with --join a voter, once it has shown that it computes what the others do.
+    Add {
+        /// Which
+        #[arg(value_name = "ID")]
+        node: u64,
+        /// Admin address of any node
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8433")]
+        admin: String,
+    },
+    /// Take a node out of the cluster.
+    Remove {
+        /// Which
+        #[arg(value_name = "ID")]
+        node: u64,
+        /// Admin address of any node
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8433")]
+        admin: String,
     },
 }
 
@@ -157,25 +197,25 @@ fn main() -> ExitCode {
             };
             return serve(config);
         }
-        Command::Node { id, data, listen, peer_listen, admin, peers, config, rules, drills, insecure } => {
+        Command::Node { id, data, listen, peer_listen, admin, peers, join, config, rules, drills, insecure } => {
             let base = match config.map_or(Ok(Config::default()), |path| Config::from_file(&path)) {
                 Ok(base) => base,
                 Err(error) => return fail(2, &error),
             };
             let known = base.member.as_ref();
-            let member = (
-                id.or(known.map(|member| member.id)),
-                peer_listen.or(known.map(|member| member.peer_listen)),
-                peers.or(known.map(|member| member.peers.clone())),
-            );
-            let (Some(id), Some(peer_listen), Some(peers)) = member else {
+            let member = (id.or(known.map(|member| member.id)), peer_listen.or(known.map(|member| member.peer_listen)));
+            let makes_or_joins = match (peers, join) {
+                (None, None) => known.map(|member| (member.peers.clone(), member.join.clone())),
+                (peers, join) => Some((peers.unwrap_or_default(), join)),
+            };
+            let ((Some(id), Some(peer_listen)), Some((peers, join))) = (member, makes_or_joins) else {
                 return fail(2, &MissingMember);
             };
             let config = Config {
                 data: data.unwrap_or(base.data),
                 listen: listen.unwrap_or(base.listen),
                 admin: admin.unwrap_or(base.admin),
-                member: Some(Member { id, peer_listen, peers }),
+                member: Some(Member { id, peer_listen, peers, join }),
                 rules: rules.or(base.rules),
                 drills: drills || base.drills,
                 insecure: insecure || base.insecure,
@@ -184,6 +224,9 @@ fn main() -> ExitCode {
             return serve(config);
         }
         Command::Status { admin, json } => status(&admin, json).map_err(|e| Box::new(e) as _),
+        Command::Member { command: MemberCommand::Add { node, admin } } => wish(&admin, Wish::AddMember(node)),
+        Command::Member { command: MemberCommand::Remove { node, admin } } => wish(&admin, Wish::RemoveMember(node)),
+        Command::TransferLeader { node, admin } => wish(&admin, Wish::TransferLeader(node)),
         Command::Check { data } => node::check(&data).map(ExitCode::from).map_err(|e| Box::new(e) as _),
         Command::Rules { command: RulesCommand::Check { rules, schema } } => {
             match node::rules::check_rules(&rules, schema.as_deref()) {
@@ -210,7 +253,7 @@ fn main() -> ExitCode {
 
 /// What `evesql node` cannot do without.
 #[derive(Debug, thiserror::Error)]
-#[error("a node needs --id, --peer-listen and --peers (or [member] in its configuration file)")]
+#[error("a node needs --id, --peer-listen and --peers or --join (or [member] in its configuration file)")]
 struct MissingMember;
 
 /// Runs the nodes of this process until they are told to stop.
@@ -236,6 +279,13 @@ fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("EVESQL_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,openraft=error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// Has a running node fulfil a wish.
+fn wish(address: &str, wish: Wish) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let done = admin::ask(address, wish)??;
+    println!("{done}");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn status(address: &str, json: bool) -> Result<ExitCode, admin::AdminError> {

@@ -5,7 +5,7 @@ use evesql::config::Config;
 use evesql::node::core::{Drill, Input};
 use evesql::node::message::NodeMessage;
 use evesql::node::rules::SharedRules;
-use evesql::node::{ConsensusThread, RunningNode, Surroundings, Waiters, no_checkpoints};
+use evesql::node::{ConsensusThread, MembersView, RunningNode, Surroundings, Waiters, no_checkpoints};
 use evesql::peer::InProcess;
 use evesql::seam::{RealDisk, SystemClock};
 use evesql::token::NodeId;
@@ -37,7 +37,7 @@ impl Apart {
             let around = Surroundings {
                 config: Config { data: directory.path().into(), ..Config::default() },
                 rules: SharedRules::default(),
-                voters: NODES.into(),
+                members: Arc::new(MembersView::new(NODES.map(|node| (node, String::new())))),
                 network: network.clone(),
                 door: None,
                 neighbours: Arc::default(),

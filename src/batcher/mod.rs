@@ -115,6 +115,16 @@ impl Batcher {
             return None;
         }
         self.lingers_since_us = None;
+        Some(self.next_batch(heading))
+    }
+
+    /// A batch of nothing: for those that are to show what they compute while nobody writes. If the pipeline has room.
+    pub fn close_empty(&mut self, heading: Heading) -> Option<Batch> {
+        let idle = self.waiting.is_empty() && self.in_flight == 0;
+        idle.then(|| self.next_batch(heading))
+    }
+
+    fn next_batch(&mut self, heading: Heading) -> Batch {
         let mut transactions = Vec::new();
         let mut bytes = 0;
         while let Some((_, size)) = self.waiting.front() {
@@ -128,14 +138,14 @@ impl Batcher {
         }
         self.in_flight += 1;
         self.newest_timestamp_us = heading.now_us.max(self.newest_timestamp_us.saturating_add(1));
-        Some(Batch {
+        Batch {
             timestamp_us: self.newest_timestamp_us,
             seed: heading.seed,
             engine: heading.engine,
             accepted: heading.accepted,
             transactions,
             plan: Plan::default(),
-        })
+        }
     }
 
     /// Whether most of those who have just been committing are still to come.

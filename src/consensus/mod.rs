@@ -35,13 +35,13 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use network::Network;
 use openraft::rt::WatchReceiver;
-use openraft::{BasicNode, Raft, ReadPolicy};
+use openraft::{BasicNode, ChangeMembers, Raft, ReadPolicy};
 use parking_lot::Mutex;
 use read_index::Rounds;
 use runtime::Runtime;
 use state_machine::StateMachine;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use storage::Storage;
 use tokio::runtime::Handle;
@@ -101,11 +101,20 @@ pub trait SnapshotInstaller: Send + Sync + 'static {
     fn install(&self, leader: NodeId, checkpoint: Checkpoint) -> BoxFuture<'static, Result<(), String>>;
 }
 
+/// Offers this node's accepted state to a follower whose entries are purged.
+pub trait SnapshotSource: Send + Sync + 'static {
+    /// The newest accepted state, which is then held for a while: its place in the log, and what the receiver's
+    /// [`SnapshotInstaller`] needs to fetch it. Nothing if there is none to offer now.
+    fn offer(&self) -> BoxFuture<'static, Option<(LogId, Bytes)>>;
+}
+
 /// What the parts of this module share.
 pub(crate) struct Shared {
     sink: Arc<dyn Sink>,
     pub(crate) decided: watch::Sender<Option<LogId>>,
     pub(crate) checkpoint: Mutex<Option<Checkpoint>>,
+    /// Where newer states than the checkpoint's come from.
+    source: OnceLock<Arc<dyn SnapshotSource>>,
     /// A state that is being installed: the log may be purged to it before the state machine hears of it.
     installing: Mutex<Option<Checkpoint>>,
 }
@@ -184,6 +193,7 @@ impl Consensus {
             sink,
             decided: watch::Sender::new(checkpoint.as_ref().map(|checkpoint| checkpoint.log_id)),
             checkpoint: Mutex::new(checkpoint),
+            source: OnceLock::new(),
             installing: Mutex::new(None),
         });
         let mut tasks = Vec::new();
@@ -195,7 +205,7 @@ impl Consensus {
             snapshot_timeout: config.snapshot_timeout,
         };
         let storage = Storage::new(log.clone(), shared.clone());
-        let state_machine = StateMachine::new(shared.clone());
+        let state_machine = StateMachine::new(shared.clone(), log.clone());
         let start = Raft::new(config.node, Arc::new(raft_config), network, storage, state_machine);
         let raft = Runtime::scope(config.seed, start).await.map_err(stopped)?;
         let (leader, follow) = follow_leader(&raft, &shared);
@@ -331,6 +341,12 @@ impl Consensus {
         }
     }
 
+    /// Followers that lag beyond the log are offered what `source` has. Without it they are offered the newest
+    /// checkpoint.
+    pub fn offer_from(&self, source: Arc<dyn SnapshotSource>) {
+        self.0.shared.source.set(source).unwrap_or_else(|_| tracing::error!("states are offered by somebody already"));
+    }
+
     /// Adds a learner, which gets the log but has no vote.
     pub async fn add_learner(&self, node: NodeId, address: &str) -> Result<(), ConsensusError> {
         let added = self.0.raft.add_learner(node, BasicNode::new(address), false).await;
@@ -341,6 +357,25 @@ impl Consensus {
     pub async fn change_voters(&self, voters: impl IntoIterator<Item = NodeId>) -> Result<(), ConsensusError> {
         let voters: std::collections::BTreeSet<NodeId> = voters.into_iter().collect();
         let changed = self.0.raft.change_membership(voters, false).await;
+        changed.map(|_| ()).map_err(|error| ConsensusError::Refused(error.to_string()))
+    }
+
+    /// Makes a learner a voter, and waits until that is decided.
+    pub async fn add_voter(&self, node: NodeId) -> Result<(), ConsensusError> {
+        self.change(ChangeMembers::AddVoterIds([node].into())).await
+    }
+
+    /// Takes a node out, voter or learner, and waits until that is decided.
+    pub async fn remove(&self, node: NodeId) -> Result<(), ConsensusError> {
+        if self.metrics().voters.contains(&node) {
+            self.change(ChangeMembers::RemoveVoters([node].into())).await?;
+        }
+        self.change(ChangeMembers::RemoveNodes([node].into())).await
+    }
+
+    /// Other learners stay what they are.
+    async fn change(&self, change: ChangeMembers<u64, BasicNode>) -> Result<(), ConsensusError> {
+        let changed = self.0.raft.change_membership(change, true).await;
         changed.map(|_| ()).map_err(|error| ConsensusError::Refused(error.to_string()))
     }
 

@@ -6,6 +6,7 @@ use super::Shared;
 use super::event::{Checkpoint, Event};
 use super::types::{Proposed, TypeConfig, log_id_from_raft, log_id_to_raft, stored_from_raft, stored_to_raft};
 use crate::batch::Command;
+use crate::log_store::Log;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use openraft::alias::{LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf};
@@ -18,20 +19,33 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(crate) struct StateMachine {
     shared: Arc<Shared>,
+    log: Arc<Log>,
 }
 
 impl StateMachine {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        StateMachine { shared }
+    pub(crate) fn new(shared: Arc<Shared>, log: Arc<Log>) -> Self {
+        StateMachine { shared, log }
+    }
+
+    /// The newest accepted state, not the newest checkpoint: its pages are at hand, and the less log is behind it.
+    async fn offered(&self) -> Option<Checkpoint> {
+        let source = self.shared.source.get()?.clone();
+        let (log_id, manifest) = source.offer().await?;
+        let older = self.shared.checkpoint.lock().as_ref().is_some_and(|checkpoint| log_id < checkpoint.log_id);
+        let membership = self.log.membership_at(log_id.index).ok().filter(|_| !older)?;
+        Some(Checkpoint { log_id, membership, manifest })
     }
 
     fn snapshot(&self) -> Option<SnapshotOf<TypeConfig, Bytes>> {
-        let checkpoint = self.shared.checkpoint.lock().clone()?;
+        self.shared.checkpoint.lock().clone().map(StateMachine::to_raft)
+    }
+
+    fn to_raft(checkpoint: Checkpoint) -> SnapshotOf<TypeConfig, Bytes> {
         let meta = SnapshotMeta {
             last_log_id: Some(log_id_to_raft(checkpoint.log_id)),
             last_membership: stored_to_raft(checkpoint.membership.as_ref()),
         };
-        Some(Snapshot { meta, snapshot: checkpoint.manifest })
+        Snapshot { meta, snapshot: checkpoint.manifest }
     }
 }
 
@@ -104,6 +118,6 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<SnapshotOf<TypeConfig, Bytes>>, io::Error> {
-        Ok(self.snapshot())
+        Ok(self.offered().await.map(StateMachine::to_raft).or_else(|| self.snapshot()))
     }
 }

@@ -128,7 +128,9 @@ impl RaftLogStorage<TypeConfig> for Storage {
     async fn truncate_after(&mut self, last: Option<LogIdOf<TypeConfig>>) -> Result<(), io::Error> {
         let after = last.map(|log_id| log_id.index);
         self.log.truncate(after, nobody_waits()).map_err(other)?;
-        self.shared.emit(Event::Truncated { after });
+        // Entries under a state that was just installed are of no interest to its owner.
+        let installed = self.shared.installing.lock().as_ref().map(|checkpoint| checkpoint.log_id.index);
+        self.shared.emit(Event::Truncated { after: after.max(installed) });
         Ok(())
     }
 

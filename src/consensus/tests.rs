@@ -292,6 +292,7 @@ impl Tee {
             sink: Arc::new(move |event| noted.lock().push(event)),
             decided: watch::Sender::new(None),
             checkpoint: Mutex::default(),
+            source: OnceLock::new(),
             installing: Mutex::default(),
         };
         Tee { storage: Storage::new(log.clone(), Arc::new(shared)), log, events }

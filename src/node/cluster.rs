@@ -8,6 +8,8 @@ use super::NodeError;
 use super::auditor::AuditRecord;
 use super::core::{Drill, Input};
 use super::door::Door;
+use super::join::join;
+use super::members::MembersView;
 use super::mending::{Mending, Outage};
 use super::message::NodeMessage;
 use super::proposer::NotTaken;
@@ -103,18 +105,26 @@ impl Cluster {
     pub fn start_on(config: Config, rules: SharedRules, disk: Arc<dyn Disk>) -> Result<Arc<Cluster>, NodeError> {
         let (voters, hosted) = (config.voters(), config.hosted());
         disk.create_directory(&config.data).map_err(|e| NodeError::directory(&config.data, e))?;
-        let (network, door) = match &config.member {
-            Some(member) => join_by_tcp(&config, member, disk.clone())?,
+        let members = Arc::new(MembersView::new(founders(&config)));
+        let (tcp, door) = match &config.member {
+            Some(member) => {
+                let (tcp, door) = listen_to_peers(&config, member, members.clone(), disk.clone())?;
+                (Some(tcp), Some(door))
+            }
             None => {
                 refuse_missing_nodes(&config, &voters, &*disk)?;
-                (Arc::new(InProcess::direct(random_u64())) as Arc<dyn Network>, None)
+                (None, None)
             }
         };
-        let acknowledged = if hosted == voters { Acknowledged::default() } else { Acknowledged::among_others() };
+        let network: Arc<dyn Network> = match &tcp {
+            Some(tcp) => Arc::new(tcp.clone()),
+            None => Arc::new(InProcess::direct(random_u64())),
+        };
+        let acknowledged = if door.is_none() { Acknowledged::default() } else { Acknowledged::among_others() };
         let mut around = Surroundings {
+            members,
             config,
             rules,
-            voters: voters.clone(),
             network,
             door,
             neighbours: Arc::default(),
@@ -160,6 +170,9 @@ impl Cluster {
             outage: Mutex::default(),
             consensus,
         });
+        if let Some(tcp) = tcp {
+            cluster.ask_to_join(tcp);
+        }
         let resubmitting = Arc::downgrade(&cluster);
         std::thread::Builder::new()
             .name("resubmit".into())
@@ -174,6 +187,19 @@ impl Cluster {
             })
             .map_err(|e| NodeError::Thread(e.to_string()))?;
         Ok(cluster)
+    }
+
+    /// A node whose log says nothing of a cluster asks the one that it was told of.
+    fn ask_to_join(&self, tcp: Tcp) {
+        let Some(Member { id, peer_listen, join: Some(at), .. }) = self.around.config.member.clone() else { return };
+        let Some(node) = self.node(id).filter(|_| self.around.members.ids().is_empty()) else { return };
+        let own = tcp.local_address().unwrap_or(peer_listen).to_string();
+        self.runtime().spawn(join(tcp, node.transport.clone(), id, own, at));
+    }
+
+    /// Where consensus and the connections to peers run.
+    pub(super) fn runtime(&self) -> &tokio::runtime::Handle {
+        self.consensus.handle()
     }
 
     /// What the nodes share.
@@ -421,14 +447,14 @@ impl Cluster {
             connections,
             transactions: count(|node| node.shared.counters.transactions(), past.0),
             batches: count(|node| node.shared.counters.batches(), past.1),
-            nodes: self.around.voters.iter().map(|id| self.node_status(*id, nodes.get(id))).collect(),
+            nodes: self.around.members.ids().into_iter().map(|id| self.node_status(id, nodes.get(&id))).collect(),
             divergences: self.divergences().iter().map(divergence_status).collect(),
         }
     }
 
     fn node_status(&self, id: NodeId, hosted: Option<&Option<Arc<RunningNode>>>) -> NodeStatus {
         match hosted {
-            Some(Some(node)) => status(&node.shared, &node.consensus),
+            Some(Some(node)) => status(&node.shared, &node.consensus, &self.around.members),
             Some(None) => {
                 let reason = self.refusals.lock().get(&id).cloned();
                 NodeStatus { id, role: "down".into(), state: "down".into(), reason, ..NodeStatus::default() }
@@ -444,7 +470,7 @@ impl Cluster {
             return Vec::new();
         }
         let hosted = self.around.config.hosted();
-        let others = self.around.voters.iter().copied().filter(|node| !hosted.contains(node));
+        let others = self.around.members.voters().into_iter().filter(|node| !hosted.contains(node));
         others.filter(|peer| nodes.iter().all(|node| !node.shared.hears(*peer))).collect()
     }
 
@@ -536,23 +562,33 @@ fn refuse_missing_nodes(config: &Config, voters: &[NodeId], disk: &dyn Disk) -> 
     }
 }
 
-/// Joins nodes of other processes.
-fn join_by_tcp(
+/// The way to nodes of other processes, and the door for them.
+fn listen_to_peers(
     config: &Config,
     member: &Member,
+    members: Arc<MembersView>,
     disk: Arc<dyn Disk>,
-) -> Result<(Arc<dyn Network>, Option<Arc<Door>>), NodeError> {
+) -> Result<(Tcp, Arc<Door>), NodeError> {
     let home = directory(config, member.id);
-    let door = Door::open(disk, &home, member.id, &member.peers, fingerprint(), random_u64())?;
+    let made_by = member.join.is_none().then_some(&member.peers);
+    let door = Door::open(disk, &home, member.id, made_by, members, fingerprint(), random_u64())?;
     let options = TcpOptions { node: member.id, door: door.clone(), waiting_bytes_max: PEER_WAITING_BYTES_MAX };
     let tcp = Tcp::bind(member.peer_listen, member.peers.0.clone(), options)
         .map_err(|error| NodeError::ListenPeers { address: member.peer_listen, reason: error.to_string() })?;
-    Ok((Arc::new(tcp), Some(door)))
+    Ok((tcp, door))
+}
+
+/// The nodes that make a new cluster, with the addresses that peers dial.
+fn founders(config: &Config) -> Vec<(NodeId, String)> {
+    match &config.member {
+        Some(member) => member.peers.0.iter().map(|(node, address)| (*node, address.clone())).collect(),
+        None => config.voters().into_iter().map(|node| (node, String::new())).collect(),
+    }
 }
 
 /// How many nodes of this process may be missing.
 pub(super) fn spare(around: &Surroundings) -> usize {
-    minority(around.voters.len()).min(around.config.hosted().len().saturating_sub(1))
+    minority(around.members.voters().len()).min(around.config.hosted().len().saturating_sub(1))
 }
 
 /// How many of so many voters may be missing.

@@ -16,13 +16,16 @@ use super::lending::Lending;
 use super::message::NodeMessage;
 use super::repair::Repair;
 use super::shared::NodeShared;
+use super::storage::Capture;
 use crate::batch::{Batch, Command};
 use crate::entry::{EncodedCommand, Entry as LogEntry, Payload};
 use crate::replica::{self, Replaced, Replica};
 use crate::state_transfer::{Reply, Request};
 use crate::token::{Accepted, Ballot, BallotKey, LogId, Mode, NodeId, Verdict};
 use crate::transaction::{Operation, Outcome, Transaction};
-use crate::verifier::{Action, Divergence, Entry, Event, LocalFailure, Members, Peer, Reason, Recipients, Verifier};
+use crate::verifier::{
+    Action, Divergence, Entry, Event, LocalFailure, Mark, Members, Peer, Reason, Recipients, Verifier,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -51,6 +54,8 @@ pub trait Outside {
     fn saw_batch(&mut self, batch: &Batch);
     /// These batches are accepted: the pipeline has room.
     fn accepted(&mut self, batches: &[LogId], accepted: &Accepted);
+    /// A membership entry came into the log, or was cut off it: all nodes of the newest one.
+    fn members_changed(&mut self) -> Vec<NodeId>;
     /// The verifier allows another batch again.
     fn has_room(&mut self);
     /// Stop this node.
@@ -85,6 +90,16 @@ pub enum Input {
         /// The term that it leads.
         leads: Option<u64>,
     },
+    /// The log that this node needs is gone: a peer lends it the state of a mark. What is to be made durable when that
+    /// is installed goes to `installed`, which is dropped if it never is.
+    Join {
+        /// The state, and what belongs to it.
+        mark: Box<Mark>,
+        /// Told on the executor's thread.
+        installed: Box<dyn FnOnce(Capture) + Send>,
+    },
+    /// A peer is to be offered the newest accepted state.
+    Offer(Box<dyn FnOnce(Option<Mark>) + Send>),
     /// A reader or the scrub met pages that do not match their hashes.
     Damage,
     /// Break something on purpose.
@@ -141,6 +156,8 @@ pub struct NodeCore {
     pinged_us: u64,
     repair: Option<Repair>,
     repairs: u64,
+    /// Who waits for the state that this node joins with.
+    joining: Option<Box<dyn FnOnce(Capture) + Send>>,
     quarantined: bool,
     halted: bool,
 }
@@ -149,13 +166,13 @@ impl NodeCore {
     /// Wires a verifier to a replica that hold the same accepted state.
     pub fn new(
         id: NodeId,
-        members: &Members,
+        members: &[NodeId],
         verifier: Verifier,
         replica: Replica,
         outside: Box<dyn Outside + Send>,
         shared: Arc<NodeShared>,
     ) -> Self {
-        let peers: Vec<NodeId> = members.voters().into_iter().filter(|node| *node != id).collect();
+        let peers: Vec<NodeId> = members.iter().copied().filter(|node| *node != id).collect();
         let peer_states = peers.iter().map(|node| (*node, Peer { alive: false, quarantined: false })).collect();
         let lending = Lending::new(shared.recent_states_max);
         let choice = Choice::new(shared.audits.clone());
@@ -177,6 +194,7 @@ impl NodeCore {
             pinged_us: 0,
             repair: None,
             repairs: 0,
+            joining: None,
             quarantined: false,
             halted: false,
         };
@@ -215,6 +233,7 @@ impl NodeCore {
         let event = match input {
             Input::Appended(entry) => self.appended(entry),
             Input::Truncated { after } => {
+                self.members_changed();
                 self.batches.split_off(&(after + 1));
                 self.shared.watermark.lock().truncated(after);
                 Some(Event::Truncated { after })
@@ -232,6 +251,20 @@ impl NodeCore {
                 self.received(from, message, now_us)
             }
             Input::Role { leads } => Some(Event::Role { leads }),
+            Input::Join { mark, installed } => {
+                if !self.quarantined && mark.accepted.log_id.index <= self.verifier.status().accepted.log_id.index {
+                    // It came so far the last time, and consensus has not heard of it.
+                    installed(Capture::of(self));
+                    return;
+                }
+                self.joining = Some(installed);
+                self.repair = None;
+                Some(Event::Join(mark))
+            }
+            Input::Offer(take) => {
+                take(self.offer(now_us));
+                None
+            }
             // What it is, the replica's stores have recorded.
             Input::Damage => self.found_damage(),
             Input::Drill(drill) => self.drill(drill),
@@ -277,7 +310,10 @@ impl NodeCore {
         let log_id = entry.log_id;
         let seen = match entry.payload {
             Payload::Blank => Entry::Blank,
-            Payload::Membership(_) => Entry::Blank,
+            Payload::Membership(membership) => {
+                self.members_changed();
+                Entry::Members(Members::of_sets(&membership.voters))
+            }
             Payload::Command(command) => match command.command() {
                 Err(error) => {
                     self.halt(&format!("the log entry at index {} does not decode: {error}", log_id.index));
@@ -299,6 +335,17 @@ impl NodeCore {
             },
         };
         Some(Event::Appended { log_id, entry: seen })
+    }
+
+    fn members_changed(&mut self) {
+        let members = self.outside.members_changed();
+        self.peers = members.into_iter().filter(|node| *node != self.id).collect();
+        let gone: Vec<NodeId> = self.peer_states.keys().copied().filter(|node| !self.peers.contains(node)).collect();
+        for node in gone {
+            self.peer_states.remove(&node);
+            self.heard_us.remove(&node);
+            self.shared.set_heard(node, false);
+        }
     }
 
     fn perform(&mut self, action: Action, now_us: u64) -> Option<Event> {
@@ -357,6 +404,9 @@ impl NodeCore {
                 self.shared.healed(self.id);
                 tracing::warn!(node = self.id, "repaired and back in service");
                 self.send(Recipients::All, NodeMessage::State { quarantined: false, asks: false });
+                if let Some(installed) = self.joining.take() {
+                    installed(Capture::of(self));
+                }
                 None
             }
             Action::FetchAnswers { batches, sources } => {
@@ -460,6 +510,12 @@ impl NodeCore {
                 self.shared.waiters.answer(transaction, outcome);
             }
         }
+    }
+
+    /// The newest accepted state, held for a peer that cannot follow the log; nothing from a node in quarantine.
+    fn offer(&mut self, now_us: u64) -> Option<Mark> {
+        let offered = self.lending.offer(now_us).filter(|_| !self.quarantined)?;
+        Some(self.verifier.mark()).filter(|mark| mark.accepted == offered)
     }
 
     fn remember(&mut self, accepted: Accepted) {
@@ -628,7 +684,9 @@ impl NodeCore {
         let repair = self.repair.take()?;
         let target = repair.target();
         let (nodes, pages) = repair.fetched();
-        let complete = match self.replica.install(&target, repair.finish()) {
+        // Of a node that was away, or is new, nobody wants to know each row.
+        let tells = self.joining.is_none();
+        let complete = match self.replica.install(&target, repair.finish(), tells) {
             Ok(replaced) => {
                 let (index, Replaced { tables, rows, .. }) = (target.log_id.index, &replaced);
                 tracing::warn!(node = self.id, index, nodes, pages, ?tables, ?rows, "repaired by page transfer");

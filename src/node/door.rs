@@ -11,9 +11,10 @@
 //! ```
 
 use super::NodeError;
+use super::members::MembersView;
 use crate::config::Peers;
 use crate::page::Hash;
-use crate::peer::Doorkeeper;
+use crate::peer::{Doorkeeper, Refusal};
 use crate::seam::Disk;
 use crate::token::{LogId, NodeId};
 use bytes::Bytes;
@@ -33,7 +34,7 @@ const WITNESSED_MAX: usize = 1_000;
 /// What is written in a node's directory about itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Identity {
-    /// Of the list of nodes that made the cluster.
+    /// Of the list of nodes that made the cluster; empty until a node that joins knows it.
     cluster: String,
     node: NodeId,
     /// Starts before those that are kept.
@@ -56,6 +57,8 @@ struct Remembered {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Passport {
     cluster: String,
+    /// It is no member yet, as far as it knows.
+    joins: bool,
     engine: Hash,
     forgotten: u64,
     starts: Vec<u64>,
@@ -65,7 +68,9 @@ struct Passport {
 
 /// The door of one node.
 pub struct Door {
-    identity: Identity,
+    identity: Mutex<Identity>,
+    node: NodeId,
+    members: Arc<MembersView>,
     engine: Hash,
     disk: Arc<dyn Disk>,
     home: PathBuf,
@@ -78,18 +83,19 @@ pub struct Door {
 
 impl Door {
     /// Opens a node's directory, or makes it, and counts one start more; `start` is drawn at random. `made_by` are the
-    /// nodes that made the cluster.
+    /// nodes that make the cluster; without it this one joins a cluster that exists.
     pub fn open(
         disk: Arc<dyn Disk>,
         home: &Path,
         node: NodeId,
-        made_by: &Peers,
+        made_by: Option<&Peers>,
+        members: Arc<MembersView>,
         engine: Hash,
         start: u64,
     ) -> Result<Arc<Door>, NodeError> {
         let failed = |error| NodeError::directory(home, error);
         disk.create_directory(home).map_err(failed)?;
-        let cluster = Hash::of(made_by.to_string().as_bytes()).to_string();
+        let cluster = made_by.map_or(String::new(), |peers| Hash::of(peers.to_string().as_bytes()).to_string());
         let known: Option<Identity> = read(&*disk, &home.join("identity")).map_err(failed)?;
         // Addresses may change later; which cluster it is does not.
         let mut identity = known.unwrap_or_else(|| Identity { cluster, node, forgotten: 0, starts: Vec::new() });
@@ -103,7 +109,9 @@ impl Door {
         write(&*disk, home, "identity", &identity).map_err(failed)?;
         let peers = read(&*disk, &home.join("peers")).map_err(failed)?.unwrap_or_default();
         Ok(Arc::new(Door {
-            identity,
+            identity: Mutex::new(identity),
+            node,
+            members,
             engine,
             disk,
             home: home.into(),
@@ -158,9 +166,34 @@ impl Door {
         }
     }
 
+    /// This node is no member yet, as far as it knows.
+    fn joins(&self) -> bool {
+        !self.members.ids().contains(&self.node)
+    }
+
+    /// Whether this node has still to be told what cluster it belongs to.
+    fn is_new(&self) -> bool {
+        self.identity.lock().cluster.is_empty()
+    }
+
+    /// Belongs to the peer's cluster from now on.
+    fn adopt(&self, cluster: &str) -> Result<(), String> {
+        let mut identity = self.identity.lock();
+        identity.cluster = cluster.to_string();
+        write(&*self.disk, &self.home, "identity", &*identity).map_err(|error| error.to_string())
+    }
+
     fn judge(&self, peer: NodeId, passport: &Passport) -> Result<Remembered, String> {
-        let this = self.identity.node;
-        if passport.cluster != self.identity.cluster {
+        let this = self.node;
+        let known = self.peers.lock().get(&peer).copied().unwrap_or_default();
+        if passport.joins && known.starts > 0 && !passport.starts.contains(&known.start) {
+            return Err(format!("there was a node {peer} before; start the new one with another --id"));
+        }
+        if self.is_new() && !passport.cluster.is_empty() {
+            self.adopt(&passport.cluster)?;
+        }
+        let knows = !passport.joins || !passport.cluster.is_empty();
+        if knows && passport.cluster != self.identity.lock().cluster {
             return Err(format!(
                 "node {peer} belongs to another cluster than node {this}: it was made with other --peers"
             ));
@@ -170,7 +203,6 @@ impl Door {
                 "node {peer} runs another engine than node {this}; run the same version of evesql on all nodes: stop all, replace the program, start all"
             ));
         }
-        let known = self.peers.lock().get(&peer).copied().unwrap_or_default();
         let starts = passport.forgotten + passport.starts.len() as u64;
         let forgets = known.starts > 0 && !passport.starts.contains(&known.start) && passport.forgotten < known.starts;
         if forgets || passport.last_index < known.index {
@@ -186,21 +218,30 @@ impl Door {
 
 impl Doorkeeper for Door {
     fn credentials(&self) -> Bytes {
+        let identity = self.identity.lock().clone();
         let passport = Passport {
-            cluster: self.identity.cluster.clone(),
+            cluster: identity.cluster,
+            joins: self.joins(),
             engine: self.engine,
-            forgotten: self.identity.forgotten,
-            starts: self.identity.starts.clone(),
+            forgotten: identity.forgotten,
+            starts: identity.starts,
             last_index: self.last_index.lock()(),
         };
         // Plain values into a growing buffer: postcard has nothing that can fail here.
         Bytes::from(postcard::to_stdvec(&passport).expect("a passport of plain values encodes"))
     }
 
-    fn admit(&self, peer: NodeId, credentials: &[u8]) -> Result<(), String> {
-        let passport =
-            postcard::from_bytes(credentials).map_err(|error| format!("a passport does not decode: {error}"))?;
-        let remembered = self.judge(peer, &passport)?;
+    fn admit(&self, peer: NodeId, credentials: &[u8]) -> Result<(), Refusal> {
+        let passport: Passport = postcard::from_bytes(credentials).map_err(|error| Refusal {
+            reason: format!("a passport does not decode: {error}; run the same program on all nodes"),
+            is_final: false,
+        })?;
+        let is_stranger = !passport.joins && !self.joins() && !self.members.ids().contains(&peer);
+        if is_stranger {
+            let reason = format!("node {peer} is no member as far as node {} knows", self.node);
+            return Err(Refusal { reason, is_final: false });
+        }
+        let remembered = self.judge(peer, &passport).map_err(|reason| Refusal { reason, is_final: true })?;
         let before = self.peers.lock().insert(peer, remembered);
         if before.is_none_or(|before| before.start != remembered.start) {
             self.save();
@@ -208,8 +249,10 @@ impl Doorkeeper for Door {
         Ok(())
     }
 
-    fn refused(&self, _by: NodeId, reason: &str) {
-        self.refusal.lock().get_or_insert_with(|| reason.to_string());
+    fn refused(&self, _by: NodeId, refusal: &Refusal) {
+        if refusal.is_final {
+            self.refusal.lock().get_or_insert_with(|| refusal.reason.clone());
+        }
     }
 }
 
@@ -246,8 +289,13 @@ mod tests {
         "1=a:1,2=b:1,3=c:1".parse().unwrap()
     }
 
+    fn members() -> Arc<MembersView> {
+        Arc::new(MembersView::new(peers().0))
+    }
+
     fn open(home: &Path, node: NodeId, start: u64) -> Arc<Door> {
-        Door::open(Arc::new(RealDisk), &home.join(node.to_string()), node, &peers(), Hash(7), start).unwrap()
+        Door::open(Arc::new(RealDisk), &home.join(node.to_string()), node, Some(&peers()), members(), Hash(7), start)
+            .unwrap()
     }
 
     fn with_log(door: Arc<Door>, last: u64) -> Arc<Door> {
@@ -272,9 +320,9 @@ mod tests {
         one.admit(2, &two.credentials()).unwrap();
         // Node 1 remembers over its own restart.
         let one = open(home.path(), 1, 101);
-        let old = Door::open(Arc::new(RealDisk), &copy, 2, &peers(), Hash(7), 202).unwrap();
-        let reason = one.admit(2, &with_log(old, 10).credentials()).unwrap_err();
-        assert!(reason.contains("old copy or an empty one"), "{reason}");
+        let old = Door::open(Arc::new(RealDisk), &copy, 2, Some(&peers()), members(), Hash(7), 202).unwrap();
+        let Refusal { reason, is_final } = one.admit(2, &with_log(old, 10).credentials()).unwrap_err();
+        assert!(is_final && reason.contains("old copy or an empty one"), "{reason}");
         one.admit(2, &two.credentials()).unwrap();
         let empty = with_log(open(&home.path().join("empty"), 2, 203), 0);
         assert!(one.admit(2, &empty.credentials()).is_err());
@@ -310,16 +358,56 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let one = open(home.path(), 1, 100);
         let other = |peers: &str, engine, name: &str| {
-            Door::open(Arc::new(RealDisk), &home.path().join(name), 2, &peers.parse().unwrap(), engine, 5).unwrap()
+            Door::open(
+                Arc::new(RealDisk),
+                &home.path().join(name),
+                2,
+                Some(&peers.parse().unwrap()),
+                members(),
+                engine,
+                5,
+            )
+            .unwrap()
         };
-        let reason = one.admit(2, &other("1=a:1,2=b:2", Hash(7), "x").credentials()).unwrap_err();
-        assert!(reason.contains("another cluster"), "{reason}");
-        let reason = one.admit(2, &other("1=a:1,2=b:1,3=c:1", Hash(8), "y").credentials()).unwrap_err();
-        assert!(reason.contains("another engine"), "{reason}");
-        let again = Door::open(Arc::new(RealDisk), &home.path().join("x"), 2, &peers(), Hash(7), 6);
+        let Refusal { reason, is_final } = one.admit(2, &other("1=a:1,2=b:2", Hash(7), "x").credentials()).unwrap_err();
+        assert!(is_final && reason.contains("another cluster"), "{reason}");
+        let Refusal { reason, is_final } =
+            one.admit(2, &other("1=a:1,2=b:1,3=c:1", Hash(8), "y").credentials()).unwrap_err();
+        assert!(is_final && reason.contains("another engine"), "{reason}");
+        let again = Door::open(Arc::new(RealDisk), &home.path().join("x"), 2, Some(&peers()), members(), Hash(7), 6);
         assert!(again.is_ok(), "the list may change, as addresses do");
         assert!(one.admit(2, b"nonsense").is_err());
-        let wrong = Door::open(Arc::new(RealDisk), &home.path().join("x"), 3, &peers(), Hash(7), 6);
+        let wrong = Door::open(Arc::new(RealDisk), &home.path().join("x"), 3, Some(&peers()), members(), Hash(7), 6);
         assert!(matches!(wrong, Err(NodeError::OtherNode { node: 2, .. })));
+    }
+
+    #[test]
+    fn a_new_node_takes_over_the_cluster_of_whoever_lets_it_in_and_is_a_stranger_until_it_is_a_member() {
+        let home = tempfile::tempdir().unwrap();
+        let one = open(home.path(), 1, 100);
+        let join = |start| {
+            let alone = Arc::new(MembersView::new([]));
+            Door::open(Arc::new(RealDisk), &home.path().join("four"), 4, None, alone, Hash(7), start).unwrap()
+        };
+        let four = join(400);
+        assert!(four.is_new());
+        one.admit(4, &four.credentials()).unwrap();
+        four.admit(1, &one.credentials()).unwrap();
+        assert!(!four.is_new());
+        one.admit(4, &four.credentials()).expect("it still joins");
+        let all = crate::entry::Membership {
+            voters: vec![vec![1, 2, 3]],
+            nodes: (1..=4).map(|node| (node, String::new())).collect(),
+        };
+        four.members.set(all.clone());
+        let refusal = one.admit(4, &four.credentials()).unwrap_err();
+        assert!(!refusal.is_final && refusal.reason.contains("no member"), "{refusal:?}");
+        one.members.set(all);
+        one.admit(4, &four.credentials()).unwrap();
+        one.admit(4, &join(401).credentials()).unwrap();
+        let alone = Arc::new(MembersView::new([]));
+        let other = Door::open(Arc::new(RealDisk), &home.path().join("x"), 4, None, alone, Hash(7), 5).unwrap();
+        let refusal = one.admit(4, &other.credentials()).unwrap_err();
+        assert!(refusal.is_final && refusal.reason.contains("another --id"), "{refusal:?}");
     }
 }

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// A state that was lent is kept so long after it was asked for.
 const LENT_US: u64 = 5_000_000;
+/// A state that was offered is kept so long for whoever shall take it.
+const OFFERED_US: u64 = 30_000_000;
 
 /// All databases at one acceptance.
 type State = Vec<(String, Snapshot)>;
@@ -25,13 +27,15 @@ pub struct Lending {
     /// Newest last.
     recent: VecDeque<(Accepted, State)>,
     recent_max: usize,
+    /// What peers that cannot follow the log were told to take, and when.
+    offered: VecDeque<(Accepted, State, u64)>,
     lent: BTreeMap<NodeId, Lent>,
 }
 
 impl Lending {
     /// Keeps this many of the newest states for repairs to begin with.
     pub fn new(recent_max: usize) -> Self {
-        Lending { recent: VecDeque::new(), recent_max, lent: BTreeMap::new() }
+        Lending { recent: VecDeque::new(), recent_max, offered: VecDeque::new(), lent: BTreeMap::new() }
     }
 
     /// The newest accepted state.
@@ -42,10 +46,20 @@ impl Lending {
         }
     }
 
+    /// Keeps the newest state for a peer that is about to be told of it.
+    pub fn offer(&mut self, now_us: u64) -> Option<Accepted> {
+        let (accepted, databases) = self.recent.back().cloned()?;
+        self.offered.retain(|(offered, ..)| *offered != accepted);
+        self.offered.push_back((accepted, databases, now_us));
+        Some(accepted)
+    }
+
     /// Answers a peer's question from the state that it names.
     pub fn serve(&mut self, from: NodeId, request: &Request, now_us: u64) -> Reply {
         let begins = |accepted: &Accepted| matches!(request, Request::State(target) if target == accepted);
-        if let Some((accepted, databases)) = self.recent.iter().rev().find(|(accepted, _)| begins(accepted)) {
+        let offered = self.offered.iter().map(|(accepted, databases, _)| (accepted, databases));
+        let recent = self.recent.iter().rev().map(|(accepted, databases)| (accepted, databases));
+        if let Some((accepted, databases)) = recent.chain(offered).find(|(accepted, _)| begins(accepted)) {
             self.lent.insert(from, Lent { accepted: *accepted, databases: databases.clone(), asked_us: now_us });
         }
         let goes_on = |accepted: &Accepted| match request {
@@ -65,6 +79,7 @@ impl Lending {
     /// Time has passed: what nobody asks for any more is given up.
     pub fn tick(&mut self, now_us: u64) {
         self.lent.retain(|_, lent| now_us.saturating_sub(lent.asked_us) < LENT_US);
+        self.offered.retain(|(.., at_us)| now_us.saturating_sub(*at_us) < OFFERED_US);
     }
 }
 
@@ -90,5 +105,18 @@ mod tests {
         assert_eq!(lending.serve(3, &pages(2), LENT_US - 1), Reply::NotHeld, "nor go on with another one");
         lending.tick(2 * LENT_US);
         assert_eq!(lending.serve(3, &Request::State(at(1)), 2 * LENT_US), Reply::NotHeld);
+    }
+
+    #[test]
+    fn what_was_offered_is_held_until_it_is_taken_or_too_old() {
+        let mut lending = Lending::new(1);
+        assert_eq!(lending.offer(0), None);
+        lending.remember(at(1), Vec::new());
+        assert_eq!(lending.offer(0), Some(at(1)));
+        lending.remember(at(2), Vec::new());
+        lending.tick(OFFERED_US - 1);
+        assert_eq!(lending.serve(3, &Request::State(at(1)), OFFERED_US - 1), Reply::State(Vec::new()));
+        lending.tick(OFFERED_US);
+        assert_eq!(lending.serve(4, &Request::State(at(1)), OFFERED_US), Reply::NotHeld);
     }
 }

@@ -115,7 +115,7 @@ impl Cluster {
         for node in self.unreachable() {
             reasons.insert(node, "it cannot be reached".into());
         }
-        let is_outage = reasons.len() > minority(self.around.voters.len());
+        let is_outage = reasons.len() > minority(self.around.members.voters().len());
         is_outage.then(|| Outage { reasons: Arc::new(reasons), is_out_of_room })
     }
 

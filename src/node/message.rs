@@ -1,6 +1,6 @@
 //! What nodes say to each other beside consensus. Encoded with postcard inside `PeerMessage::Other`.
 
-use crate::admin::NodeStatus;
+use super::membership::Change;
 use crate::state_transfer::{Reply, Request};
 use crate::token::Ballot;
 use crate::transaction::{Outcome, Transaction, TransactionId};
@@ -60,8 +60,10 @@ pub enum NodeMessage {
 /// `PeerMessage::Question`, the answer inside `PeerReply::Bytes`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Question {
-    /// How are you? Answered with a [`NodeStatus`].
+    /// How are you? Answered with a [`crate::admin::NodeStatus`].
     Status,
+    /// Change who belongs to the cluster, if you lead. Answered with a [`super::membership::Changed`].
+    Change(Change),
 }
 
 impl Question {
@@ -72,10 +74,10 @@ impl Question {
     }
 }
 
-/// A node's answer to [`Question::Status`].
-pub fn encode_status(status: &NodeStatus) -> Bytes {
+/// A node's answer to a question.
+pub fn encode_answer<T: Serialize>(answer: &T) -> Bytes {
     // As above.
-    Bytes::from(postcard::to_stdvec(status).expect("a status of plain values encodes"))
+    Bytes::from(postcard::to_stdvec(answer).expect("an answer of plain values encodes"))
 }
 
 impl NodeMessage {

@@ -3,7 +3,7 @@
 //! - `core`: a node without threads; `wiring`: its parts joined; `executor`, `running`: its threads; `inline`: it
 //!   without any, on simulated time; `storage`: its files; `lending`: what it holds for peers;
 //!   `auditor`: accepted batches that it runs again;
-//! - `door`: whom a node lets in; `neighbours`: how nodes of other processes are;
+//! - `members`, `membership`: who belongs to the cluster, and changes of it; `join`: how a node comes in; `door`: whom a node lets in; `neighbours`: how nodes of other processes are;
 //! - `proposer`: the leader's way to consensus; `gateway`: what sessions see; `cluster`: nodes of one process,
 //!   and `mending`: those of them whose disk is full or failed;
 //! - `serve`, `check`, `rules`: the programs.
@@ -17,7 +17,10 @@ mod executor;
 mod gateway;
 mod hints;
 mod inline;
+mod join;
 mod lending;
+mod members;
+mod membership;
 mod mending;
 pub mod message;
 mod neighbours;
@@ -38,6 +41,8 @@ pub use check::check;
 pub use cluster::Cluster;
 pub use gateway::ClusterGateway;
 pub use inline::InlineNode;
+pub use members::MembersView;
+pub use membership::Change;
 pub use neighbours::Neighbours;
 pub use running::{ConsensusThread, RunningNode};
 pub use serve::{Server, serve};

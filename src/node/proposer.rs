@@ -55,6 +55,21 @@ struct State {
     leading: Option<Leadership>,
     /// A task will look at the batch that lingers.
     has_alarm: bool,
+    /// How many want that no batch is proposed.
+    holds: usize,
+}
+
+/// While this lives no batch is proposed.
+pub struct Hold(Arc<Proposer>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.holds -= 1;
+        if let Some(leading) = state.leading {
+            self.0.pump(&mut state, leading);
+        }
+    }
 }
 
 impl Proposer {
@@ -68,7 +83,8 @@ impl Proposer {
         seed: u64,
     ) -> (Arc<Self>, Queue) {
         let (queue, receiver) = unbounded_channel();
-        let state = Mutex::new(State { batcher: Batcher::new(limits), planner, leading: None, has_alarm: false });
+        let state =
+            Mutex::new(State { batcher: Batcher::new(limits), planner, leading: None, has_alarm: false, holds: 0 });
         let proposer = Proposer { shared, clock, engine, seed, batches: AtomicU64::new(0), state, queue };
         (Arc::new(proposer), receiver)
     }
@@ -89,6 +105,22 @@ impl Proposer {
         if state.leading != leading {
             state.batcher.abdicate();
             state.leading = leading;
+        }
+    }
+
+    /// Keeps batches back.
+    pub fn hold(self: &Arc<Self>) -> Hold {
+        self.state.lock().holds += 1;
+        Hold(self.clone())
+    }
+
+    /// Proposes a batch of nothing, if this node leads and nothing else is on its way.
+    pub fn propose_nothing(&self) {
+        let mut state = self.state.lock();
+        let Some(leading) = state.leading.filter(|_| state.holds == 0 && self.shared.has_room()) else { return };
+        let heading = self.heading();
+        if let Some(batch) = state.batcher.close_empty(heading) {
+            self.queue_batch(batch, leading);
         }
     }
 
@@ -116,20 +148,27 @@ impl Proposer {
         }
     }
 
+    fn heading(&self) -> Heading {
+        let number = self.batches.load(Ordering::Relaxed);
+        Heading {
+            now_us: self.clock.now_us(),
+            seed: Hash::of(&[self.seed.to_le_bytes(), number.to_le_bytes()].concat()).0 as u64,
+            engine: self.engine,
+            accepted: self.shared.header(),
+        }
+    }
+
+    /// Under the lock: the queue's order is the batches' order.
+    fn queue_batch(&self, batch: Batch, leading: Leadership) {
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        let _ = self.queue.send(Queued::Command(EncodedCommand::new(Command::Batch(batch)), leading, true));
+    }
+
     fn pump(&self, state: &mut State, leading: Leadership) {
-        while self.shared.has_room() {
-            let number = self.batches.load(Ordering::Relaxed);
-            let heading = Heading {
-                now_us: self.clock.now_us(),
-                seed: Hash::of(&[self.seed.to_le_bytes(), number.to_le_bytes()].concat()).0 as u64,
-                engine: self.engine,
-                accepted: self.shared.header(),
-            };
-            let Some(mut batch) = state.batcher.close(heading) else { break };
+        while state.holds == 0 && self.shared.has_room() {
+            let Some(mut batch) = state.batcher.close(self.heading()) else { break };
             batch.plan = state.planner.plan(&batch.transactions);
-            self.batches.fetch_add(1, Ordering::Relaxed);
-            // Under the lock: the queue's order is the batches' order.
-            let _ = self.queue.send(Queued::Command(EncodedCommand::new(Command::Batch(batch)), leading, true));
+            self.queue_batch(batch, leading);
         }
         if state.batcher.is_lingering() && !std::mem::replace(&mut state.has_alarm, true) {
             let _ = self.queue.send(Queued::Lingering);

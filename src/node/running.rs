@@ -3,6 +3,7 @@
 use super::NodeError;
 use super::auditor::Auditor;
 use super::executor::{self, Inbox};
+use super::membership::Registry;
 use super::proposer::Proposer;
 use super::shared::NodeShared;
 use super::storage::{self, Capture};
@@ -64,6 +65,8 @@ pub struct RunningNode {
     pub consensus: Consensus,
     /// Its way to its peers.
     pub transport: Arc<dyn Transport>,
+    /// Changes of who belongs to the cluster.
+    pub(super) registry: Arc<Registry>,
     network: Arc<dyn Network>,
     log: Arc<Log>,
     runtime: Handle,
@@ -151,7 +154,7 @@ impl RunningNode {
         let begun = beginning.recv().map_err(|_| NodeError::Panicked { node, part: "consensus" });
         let begun = begun.and_then(|begun| begun.map_err(|reason| NodeError::Consensus { node, reason }));
         // The process may go on without this node.
-        let Begun { consensus, transport, tasks } = begun.inspect_err(|_| inbox.stop(true))?;
+        let Begun { consensus, transport, registry, tasks } = begun.inspect_err(|_| inbox.stop(true))?;
         // Not before the executor has the recovered suffix: its ballots must not contradict its record.
         let (caught_up, waiting) = mpsc::channel();
         inbox.call(move |_| {
@@ -170,6 +173,7 @@ impl RunningNode {
             proposer,
             consensus,
             transport,
+            registry,
             network: around.network.clone(),
             log,
             runtime: runtime.clone(),

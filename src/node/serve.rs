@@ -3,8 +3,9 @@
 use super::NodeError;
 use super::cluster::Cluster;
 use super::gateway::ClusterGateway;
+use super::membership::Change;
 use super::rules::{SharedRules, WatchedRules};
-use crate::admin::AdminServer;
+use crate::admin::{AdminServer, Wish};
 use crate::config::Config;
 use crate::seam::{Disk, RealDisk};
 use crate::session::SessionService;
@@ -56,9 +57,19 @@ impl Server {
         let shared_rules = rules.as_ref().map(WatchedRules::rules).unwrap_or_default();
         let cluster = Cluster::start_on(config.clone(), shared_rules, disk)?;
         let shown = Arc::downgrade(&cluster);
-        let admin = AdminServer::start(admin_address, move || {
-            shown.upgrade().map(|cluster| cluster.status(0)).unwrap_or_default()
-        })?;
+        let changed = shown.clone();
+        let admin = AdminServer::start(
+            admin_address,
+            move || shown.upgrade().map(|cluster| cluster.status(0)).unwrap_or_default(),
+            move |wish| match changed.upgrade() {
+                Some(cluster) => cluster.change(match wish {
+                    Wish::AddMember(node) => Change::Promote(node),
+                    Wish::RemoveMember(node) => Change::Remove(node),
+                    Wish::TransferLeader(node) => Change::Lead(node),
+                }),
+                None => Err("this node is stopping".into()),
+            },
+        )?;
         match (
             cluster.wait_for_leader(if config.member.is_some() { LEADER_WAIT } else { START_TIMEOUT }),
             &config.member,

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 /// Divergences kept for `evesql_divergences` and `status`.
@@ -114,6 +115,8 @@ pub struct NodeShared {
     accepted: RwLock<(Arc<AcceptedState>, Accepted, Instant)>,
     stopping: AtomicBool,
     last_capture: Mutex<Option<Capture>>,
+    /// A state that somebody waits to see on the disk.
+    wanted: Mutex<Option<(Capture, oneshot::Sender<bool>)>>,
     status: Mutex<Option<verifier::Status>>,
     header: Mutex<Accepted>,
     room: AtomicUsize,
@@ -152,6 +155,7 @@ impl NodeShared {
             accepted: RwLock::new((state, accepted, Instant::now())),
             stopping: AtomicBool::new(false),
             last_capture: Mutex::new(None),
+            wanted: Mutex::new(None),
             status: Mutex::new(None),
             header: Mutex::new(accepted),
             room: AtomicUsize::new(0),
@@ -192,6 +196,14 @@ impl NodeShared {
     }
     pub(super) fn take_last_capture(&self) -> Option<Capture> {
         self.last_capture.lock().take()
+    }
+
+    /// Asks the background thread for a checkpoint of this state; `durable` is told whether it succeeded.
+    pub(super) fn want_checkpoint(&self, capture: Capture, durable: oneshot::Sender<bool>) {
+        *self.wanted.lock() = Some((capture, durable));
+    }
+    pub(super) fn take_wanted(&self) -> Option<(Capture, oneshot::Sender<bool>)> {
+        self.wanted.lock().take()
     }
 
     /// This node's checkpoint is durable at this index.

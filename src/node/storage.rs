@@ -230,6 +230,7 @@ impl Background {
                 return;
             }
             self.keeper.free();
+            self.keeper.checkpoint_wanted(&shared);
             if self.keeper.is_due(&shared) {
                 self.checkpoint(&shared);
             }
@@ -246,7 +247,12 @@ impl Background {
         self.inbox.call(move |core| drop(sender.send(Capture::of_healthy(core))));
         let Ok(Some(capture)) = receiver.recv() else { return };
         let Some(log_id) = self.keeper.checkpoint(shared, &capture) else { return };
-        if let Err(error) = self.runtime.block_on(checkpointed(&self.consensus, log_id, shared.purge_floor())) {
+        if let Err(error) = self.runtime.block_on(checkpointed(
+            &self.consensus,
+            log_id,
+            shared.purge_floor(),
+            self.keeper.keep_entries(),
+        )) {
             tracing::warn!(node = shared.id, error, "the log could not be purged");
         }
     }
@@ -263,9 +269,10 @@ pub async fn run_inline(
     loop {
         time::sleep(PAUSE).await;
         keeper.free();
+        keeper.checkpoint_wanted(&shared);
         let capture = if keeper.is_due(&shared) { Capture::of_healthy(&core.borrow()) } else { None };
         if let Some(log_id) = capture.and_then(|capture| keeper.checkpoint(&shared, &capture))
-            && let Err(error) = checkpointed(&consensus, log_id, shared.purge_floor()).await
+            && let Err(error) = checkpointed(&consensus, log_id, shared.purge_floor(), keeper.keep_entries()).await
         {
             tracing::warn!(node = shared.id, error, "the log could not be purged");
         }
@@ -330,6 +337,21 @@ impl Keeper {
             || self.storage.memory_bytes() > (self.config.memory_mib << 20) / 2
                 && self.checkpointed_at.elapsed() > Duration::from_millis(500);
         shared.serves() && !shared.is_down() && patience && new > 0 && (much || self.checkpointed_at.elapsed() > QUIET)
+    }
+
+    /// Entries of the log that are kept for nodes that do not have them. Nodes of one process all purge behind the oldest
+    /// checkpoint of them.
+    fn keep_entries(&self) -> u64 {
+        if self.config.member.is_some() { self.config.log_keep_entries } else { u64::MAX }
+    }
+
+    /// A node that joined by pages must have them on its disk before it follows the log.
+    fn checkpoint_wanted(&mut self, shared: &NodeShared) {
+        if let Some((capture, durable)) = shared.take_wanted() {
+            let done = self.checkpoint(shared, &capture).is_some();
+            // Whoever waited may have given up.
+            let _ = durable.send(done);
+        }
     }
 
     /// Where the node's checkpoint stands now, unless it failed.

@@ -5,7 +5,9 @@ use super::NodeError;
 use super::core::{Input, NodeCore, Outside};
 use super::door::Door;
 use super::executor::Inbox;
-use super::message::{NodeMessage, Question, encode_status};
+use super::members::MembersView;
+use super::membership::Registry;
+use super::message::{NodeMessage, Question, encode_answer};
 use super::neighbours::Neighbours;
 use super::planner::Planner;
 use super::proposer::{Proposer, Queue};
@@ -17,15 +19,17 @@ use crate::admin::NodeStatus;
 use crate::batch::Batch;
 use crate::batcher::Limits;
 use crate::config::Config;
-use crate::consensus::{Checkpoint, Consensus, ConsensusConfig, Event, Leadership, SnapshotInstaller};
+use crate::consensus::{Checkpoint, Consensus, ConsensusConfig, Event, Leadership, SnapshotInstaller, SnapshotSource};
 use crate::engine::fingerprint;
-use crate::log_store::{Log, LogOptions, Mode};
+use crate::entry::Membership;
+use crate::log_store::{Log, LogError, LogOptions, Mode};
 use crate::page::Hash;
 use crate::peer::{Handler, Network, PeerMessage, PeerReply, Transport};
 use crate::seam::{Clock, Disk};
 use crate::token::{Accepted, Ballot, LogId, NodeId, Verdict};
 use crate::transaction::Transaction;
 use crate::verifier::{self, CrashMark, Members, Verifier};
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -33,7 +37,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// What the nodes of one process share.
@@ -43,8 +47,8 @@ pub struct Surroundings {
     pub config: Config,
     /// The mixer's rules in force.
     pub rules: SharedRules,
-    /// All voters.
-    pub voters: Vec<NodeId>,
+    /// Who belongs to the cluster.
+    pub members: Arc<MembersView>,
     /// Carries messages between the nodes.
     pub network: Arc<dyn Network>,
     /// Of nodes in processes of their own: whom this one lets in.
@@ -96,8 +100,20 @@ pub(super) fn open_log(node: NodeId, around: &Surroundings, seed: u64, mode: Mod
     let home = directory(&around.config, node);
     let options = LogOptions { segment_bytes: around.log_segment_bytes, ..LogOptions::new(node, seed) };
     around.disk.create_directory(&home.join("log")).map_err(|e| NodeError::directory(&home, e))?;
-    Log::open(around.disk.clone(), &home.join("log"), options, mode)
-        .map_err(|error| NodeError::Log { node, reason: error.to_string() })
+    Log::open(around.disk.clone(), &home.join("log"), options, mode).map_err(|error| log_error(node, error))
+}
+
+fn log_error(node: NodeId, error: LogError) -> NodeError {
+    NodeError::Log { node, reason: error.to_string() }
+}
+
+/// The log names the members, and where they are; where this process was told other addresses, those count.
+fn take_membership(around: &Surroundings, membership: Membership) {
+    let told = |node: &NodeId| around.config.member.as_ref().is_some_and(|member| member.peers.0.contains_key(node));
+    for (node, address) in membership.nodes.iter().filter(|(node, _)| !told(node)) {
+        around.network.set_address(*node, address);
+    }
+    around.members.set(membership);
 }
 
 /// The execution that the process before did not survive, as far as a log tells.
@@ -130,6 +146,7 @@ pub(super) struct Late {
 pub(super) struct Begun {
     pub consensus: Consensus,
     pub transport: Arc<dyn Transport>,
+    pub registry: Arc<Registry>,
     /// They go on until they are aborted.
     pub tasks: Vec<JoinHandle<()>>,
 }
@@ -145,7 +162,10 @@ pub(super) fn build(
     inbox: Inbox,
     late: Arc<Late>,
 ) -> Result<Built, NodeError> {
-    let members = Members::new(around.voters.iter().copied());
+    if let Some((_, membership)) = log.membership_at(u64::MAX).map_err(|error| log_error(node, error))? {
+        take_membership(around, membership);
+    }
+    let members = Members::new(around.members.voters());
     let (storage, replica, mark) = storage::open(node, around)?;
     let mark = mark.unwrap_or_else(|| verifier::Mark {
         accepted: Accepted { root: replica.newest().root, ..Accepted::default() },
@@ -169,10 +189,10 @@ pub(super) fn build(
         has_met_unended: false,
         inbox,
         late,
-        door: around.door.clone(),
+        around: around.clone(),
     };
     let checkpoint = (mark.accepted.log_id != LogId::default()).then_some(mark.accepted.log_id);
-    let mut core = NodeCore::new(node, &members, verifier, replica, Box::new(outside), shared);
+    let mut core = NodeCore::new(node, &around.members.ids(), verifier, replica, Box::new(outside), shared);
     // Before any batch: what was met while the databases were opened.
     core.handle(Input::Damage, 0);
     Ok((core, storage, checkpoint))
@@ -197,6 +217,8 @@ impl ConsensusParts {
         let transport = self.around.network.transport(self.node);
         late.transport.set(transport.clone()).unwrap_or_default();
         let consensus = self.start(transport.clone()).await?;
+        let (inbox, members) = (self.inbox.clone(), self.around.members.clone());
+        let registry = Registry::new(self.node, consensus.clone(), self.proposer.clone(), inbox, members);
         let handler = NodeHandler {
             consensus: consensus.clone(),
             inbox: self.inbox.clone(),
@@ -204,15 +226,13 @@ impl ConsensusParts {
             shared: self.shared.clone(),
             transport: transport.clone(),
             door: self.around.door.clone(),
+            registry: registry.clone(),
+            members: self.around.members.clone(),
         };
         let delivery = self.around.network.attach(self.node, Arc::new(handler));
-        if self.is_new {
-            let address = |node| match &self.around.config.member {
-                Some(member) => member.peers.0.get(node).cloned().unwrap_or_default(),
-                None => String::new(),
-            };
-            let voters: Vec<_> = self.around.voters.iter().map(|node| (*node, address(node))).collect();
-            if let Err(error) = consensus.bootstrap(&voters).await {
+        // A node that joins hears from the leader who belongs to the cluster.
+        if self.is_new && !self.around.members.nodes().is_empty() {
+            if let Err(error) = consensus.bootstrap(&self.around.members.nodes()).await {
                 // Nobody else knows of this attempt, and another one must find the place free.
                 self.around.network.detach(self.node);
                 delivery.abort();
@@ -223,13 +243,12 @@ impl ConsensusParts {
         let proposing = tokio::spawn(self.proposer.clone().run(consensus.clone(), queue));
         let following = tokio::spawn(follow_leader(self.node, consensus.leader(), self.inbox, self.proposer));
         let mut tasks = vec![delivery, proposing, following];
-        let hosted = self.around.config.hosted();
-        let others: Vec<NodeId> = self.around.voters.iter().copied().filter(|node| !hosted.contains(node)).collect();
-        if !others.is_empty() {
-            let watched = self.around.neighbours.clone().watch(transport.clone(), move || others.clone());
-            tasks.push(tokio::spawn(watched));
+        if self.around.door.is_some() {
+            let (members, this) = (self.around.members.clone(), self.node);
+            let others = move || members.ids().into_iter().filter(|node| *node != this).collect();
+            tasks.push(tokio::spawn(self.around.neighbours.clone().watch(transport.clone(), others)));
         }
-        Ok(Begun { consensus, transport, tasks })
+        Ok(Begun { consensus, transport, registry, tasks })
     }
 
     async fn start(&self, transport: Arc<dyn Transport>) -> Result<Consensus, String> {
@@ -244,9 +263,10 @@ impl ConsensusParts {
             Event::Appended(entry) => inbox.put(Input::Appended(entry)),
             Event::Truncated { after } => inbox.put(Input::Truncated { after: after.unwrap_or(0) }),
             Event::Decided { log_id, .. } => inbox.put(Input::Decided { index: log_id.index }),
-            // Refused by the installer below.
-            Event::Installed(_) => {}
+            // The installer below has seen to the state itself.
+            Event::Installed(checkpoint) => inbox.put(Input::Decided { index: checkpoint.log_id.index }),
         };
+        let installer = Joiner { inbox: self.inbox.clone(), shared: self.shared.clone() };
         let checkpoint = match &self.checkpoint {
             Some(log_id) => Some(Checkpoint {
                 log_id: *log_id,
@@ -255,18 +275,62 @@ impl ConsensusParts {
             }),
             None => None,
         };
-        Consensus::start(config, self.log.clone(), transport, Arc::new(sink), Arc::new(NoInstaller), checkpoint)
-            .await
-            .map_err(|error| error.to_string())
+        let consensus =
+            Consensus::start(config, self.log.clone(), transport, Arc::new(sink), Arc::new(installer), checkpoint)
+                .await
+                .map_err(|error| error.to_string())?;
+        consensus.offer_from(Arc::new(Lender { inbox: self.inbox.clone() }));
+        Ok(consensus)
     }
 }
 
-/// Nodes of one process never lag beyond the log: it is purged only behind every node's checkpoint.
-struct NoInstaller;
+/// Takes over a peer's state when the log that this node needs is gone: pages that differ are fetched, as in a repair,
+/// and a checkpoint of the whole is durable before consensus hears of it.
+struct Joiner {
+    inbox: Inbox,
+    shared: Arc<NodeShared>,
+}
 
-impl SnapshotInstaller for NoInstaller {
-    fn install(&self, _leader: NodeId, _checkpoint: Checkpoint) -> BoxFuture<'static, Result<(), String>> {
-        async { Err("this node cannot join by state transfer".to_string()) }.boxed()
+impl SnapshotInstaller for Joiner {
+    fn install(&self, leader: NodeId, checkpoint: Checkpoint) -> BoxFuture<'static, Result<(), String>> {
+        let (inbox, shared) = (self.inbox.clone(), self.shared.clone());
+        async move {
+            let mark: verifier::Mark = postcard::from_bytes(&checkpoint.manifest)
+                .map_err(|error| format!("node {leader} offers a state whose mark does not decode: {error}"))?;
+            if mark.accepted.log_id != checkpoint.log_id {
+                return Err(format!("node {leader} offers a state of another position than its log's"));
+            }
+            tracing::warn!(node = shared.id, leader, index = checkpoint.log_id.index, "joining by pages");
+            let (sender, durable) = oneshot::channel();
+            let keep = shared.clone();
+            let installed = Box::new(move |capture| keep.want_checkpoint(capture, sender));
+            inbox.put(Input::Join { mark: Box::new(mark), installed });
+            match durable.await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err("the state could not be written to disk".into()),
+                Err(_) => Err("the pages could not be fetched".into()),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Offers the newest accepted state to peers that cannot follow the log.
+struct Lender {
+    inbox: Inbox,
+}
+
+impl SnapshotSource for Lender {
+    fn offer(&self) -> BoxFuture<'static, Option<(LogId, Bytes)>> {
+        let (sender, offered) = oneshot::channel();
+        self.inbox.put(Input::Offer(Box::new(move |mark| drop(sender.send(mark)))));
+        async move {
+            let mark: verifier::Mark = offered.await.ok()??;
+            // Plain values into a growing buffer: postcard has nothing that can fail here.
+            let bytes = postcard::to_stdvec(&mark).expect("a mark of plain values encodes");
+            Some((mark.accepted.log_id, bytes.into()))
+        }
+        .boxed()
     }
 }
 
@@ -278,13 +342,15 @@ struct NodeHandler {
     shared: Arc<NodeShared>,
     transport: Arc<dyn Transport>,
     door: Option<Arc<Door>>,
+    registry: Arc<Registry>,
+    members: Arc<MembersView>,
 }
 
 impl Handler for NodeHandler {
     fn handle(&self, from: NodeId, message: PeerMessage) -> BoxFuture<'static, PeerReply> {
         match self.take(from, message) {
             None => futures::future::ready(PeerReply::None).boxed(),
-            Some(PeerMessage::Question(bytes)) => futures::future::ready(self.answer(from, &bytes)).boxed(),
+            Some(PeerMessage::Question(bytes)) => self.answer(from, &bytes),
             Some(message) => self.consensus.handle(from, message),
         }
     }
@@ -319,19 +385,26 @@ impl NodeHandler {
         }
     }
 
-    fn answer(&self, from: NodeId, question: &[u8]) -> PeerReply {
+    fn answer(&self, from: NodeId, question: &[u8]) -> BoxFuture<'static, PeerReply> {
         match postcard::from_bytes(question) {
-            Ok(Question::Status) => PeerReply::Bytes(encode_status(&status(&self.shared, &self.consensus))),
+            Ok(Question::Status) => {
+                let status = encode_answer(&status(&self.shared, &self.consensus, &self.members));
+                futures::future::ready(PeerReply::Bytes(status)).boxed()
+            }
+            Ok(Question::Change(change)) => {
+                let registry = self.registry.clone();
+                async move { PeerReply::Bytes(encode_answer(&registry.change(change).await)) }.boxed()
+            }
             Err(error) => {
                 tracing::error!(from, %error, "a peer's question does not decode");
-                PeerReply::None
+                futures::future::ready(PeerReply::None).boxed()
             }
         }
     }
 }
 
 /// How a node is.
-pub(super) fn status(shared: &NodeShared, consensus: &Consensus) -> NodeStatus {
+pub(super) fn status(shared: &NodeShared, consensus: &Consensus, members: &MembersView) -> NodeStatus {
     let accepted = shared.accepted();
     let leads = consensus.leader().borrow().is_some_and(|leading| leading.node == shared.id);
     NodeStatus {
@@ -339,7 +412,8 @@ pub(super) fn status(shared: &NodeShared, consensus: &Consensus) -> NodeStatus {
         role: match (shared.is_down(), leads) {
             (true, _) => "down".into(),
             (false, true) => "leader".into(),
-            (false, false) => "follower".into(),
+            (false, false) if members.is_voter(shared.id) => "follower".into(),
+            (false, false) => "learner".into(),
         },
         state: shared.state().into(),
         term: consensus.metrics().term,
@@ -381,7 +455,7 @@ struct RealOutside {
     has_met_unended: bool,
     inbox: Inbox,
     late: Arc<Late>,
-    door: Option<Arc<Door>>,
+    around: Surroundings,
 }
 
 impl RealOutside {
@@ -441,7 +515,7 @@ impl Outside for RealOutside {
         if let Some(proposer) = self.late.proposer.get() {
             proposer.accepted(batches);
         }
-        if let Some(door) = &self.door {
+        if let Some(door) = &self.around.door {
             door.accepted(batches);
         }
     }
@@ -450,17 +524,31 @@ impl Outside for RealOutside {
             proposer.accepted(&[]);
         }
     }
+    fn members_changed(&mut self) -> Vec<NodeId> {
+        match self.log.membership_at(u64::MAX) {
+            Ok(Some((_, membership))) => take_membership(&self.around, membership),
+            Ok(None) => {}
+            Err(error) => tracing::error!(node = self.node, %error, "the log does not say who belongs to the cluster"),
+        }
+        self.around.members.ids()
+    }
     fn halt(&mut self, reason: &str) {
         tracing::error!(node = self.node, reason, "the node has stopped");
     }
 }
 
-/// Notes a durable checkpoint, and purges the log behind `purge_floor`: in one process a node must always be able
-/// to catch up from the others' logs. A leader keeps what it does not know a follower to have: it would have to
-/// send a state instead, and a node behind a broken link may be further on than its leader knows.
-pub async fn checkpointed(consensus: &Consensus, log_id: LogId, purge_floor: u64) -> Result<(), String> {
-    let checkpoint = consensus.checkpoint_at(log_id, bytes::Bytes::new()).map_err(|e| e.to_string())?;
+/// Notes a durable checkpoint, and purges the log behind `purge_floor`. A leader keeps what it does not know a follower
+/// to have, as it would have to send pages instead, and a node behind a broken link may be further on than its leader
+/// knows; but no more than `keep_entries`: a node that is gone must not fill the others' disks.
+pub async fn checkpointed(
+    consensus: &Consensus,
+    log_id: LogId,
+    purge_floor: u64,
+    keep_entries: u64,
+) -> Result<(), String> {
+    let checkpoint = consensus.checkpoint_at(log_id, Bytes::new()).map_err(|e| e.to_string())?;
     let replicated = consensus.metrics().replicated.into_values().map(|index| index.unwrap_or(0)).min();
-    let purge_floor = purge_floor.min(replicated.unwrap_or(u64::MAX)).min(log_id.index);
+    let kept_for_others = replicated.unwrap_or(u64::MAX).max(log_id.index.saturating_sub(keep_entries));
+    let purge_floor = purge_floor.min(kept_for_others).min(log_id.index);
     consensus.checkpointed(checkpoint, log_id.index - purge_floor).await.map_err(|e| e.to_string())
 }

@@ -12,7 +12,7 @@ pub use in_process::{Faults, InProcess, InProcessTransport};
 pub use message::{
     AppendReply, AppendRequest, PeerMessage, PeerReply, SnapshotRequest, TransferRequest, VoteReply, VoteRequest,
 };
-pub use tcp::{Doorkeeper, PROTOCOL_VERSION, Tcp, TcpOptions};
+pub use tcp::{Doorkeeper, GreetingError, PROTOCOL_VERSION, Refusal, Tcp, TcpOptions};
 
 use crate::token::NodeId;
 use futures::future::BoxFuture;
@@ -69,6 +69,8 @@ pub trait Network: Send + Sync + 'static {
     /// Delivers a node's messages to `handler`, on the runtime that this is called on. Aborting the task takes the
     /// node off the network.
     fn attach(&self, node: NodeId, handler: Arc<dyn Handler>) -> JoinHandle<()>;
+    /// Tells a node's address, or a new one; of no meaning where nodes have none.
+    fn set_address(&self, _node: NodeId, _address: &str) {}
     /// Takes a node off the network: messages to it and from it are lost.
     fn detach(&self, node: NodeId);
 }

@@ -25,12 +25,17 @@ const ROWS_NAMED_MAX: usize = 100;
 
 impl Replica {
     /// Becomes the accepted state: databases in `to` are made or get the replaced pages, others go. All
-    /// versions are gone afterwards but this one.
+    /// versions are gone afterwards but this one. Unless `tells`, the tables and rows of the pages are not looked for.
     ///
     /// # Errors
     /// [`LocalError`] if the roots are not those of the accepted state (nothing is changed then), or a
     /// database's pages do not give its root (the repair must be tried again).
-    pub fn install(&mut self, accepted: &Accepted, to: BTreeMap<String, Replacement>) -> Result<Replaced, LocalError> {
+    pub fn install(
+        &mut self,
+        accepted: &Accepted,
+        to: BTreeMap<String, Replacement>,
+        tells: bool,
+    ) -> Result<Replaced, LocalError> {
         let root = state_root(to.iter().map(|(name, database)| (name.as_str(), database.root)));
         if root != accepted.root {
             return Err(LocalError::internal(format!("the fetched databases have root {root}, not {}", accepted.root)));
@@ -54,7 +59,7 @@ impl Replica {
         }
         let databases = self.current()?;
         self.begin_at(*accepted, databases);
-        Ok(self.tell(&before, replaced))
+        Ok(if tells { self.tell(&before, replaced) } else { Replaced::default() })
     }
 
     /// What was replaced, in words.

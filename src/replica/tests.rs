@@ -390,7 +390,7 @@ fn a_repair_tells_the_rows_that_differed_and_no_others() {
     // Splits pages: many rows move, and are the same.
     let lengthen = "UPDATE t SET x = x || hex(zeroblob(1500)) WHERE id IN (77, 78)";
     run(&mut wrong, &[lengthen, "INSERT INTO t VALUES (2000, 'wrong')", &long("wrong")]);
-    let replaced = wrong.install(&right.newest(), replacement(&right)).unwrap();
+    let replaced = wrong.install(&right.newest(), replacement(&right), true).unwrap();
     let rows = [2, 77, 78, 150, 1000, 2000, 3000].map(|rowid| format!("evesql.t rowid {rowid}"));
     assert_eq!(replaced.rows, rows);
     let named = |table: &str| replaced.tables.iter().any(|name| name == table);
@@ -416,8 +416,8 @@ fn a_repaired_replica_has_the_accepted_root_and_goes_on() {
     let to = replacement(&right);
     let mut incomplete = to.clone();
     incomplete.remove("other");
-    assert!(wrong.install(&target, incomplete).is_err());
-    let replaced = wrong.install(&target, to).unwrap();
+    assert!(wrong.install(&target, incomplete, true).is_err());
+    let replaced = wrong.install(&target, to, true).unwrap();
     assert!(replaced.tables.contains(&"evesql.t".to_string()), "{replaced:?}");
     assert!(replaced.rows.contains(&"evesql.t rowid 2".to_string()), "{replaced:?}");
     assert_eq!(wrong.newest(), target);

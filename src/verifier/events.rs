@@ -2,6 +2,7 @@
 
 use super::divergence::Divergence;
 use super::members::Members;
+use super::recovery::Mark;
 use crate::page::Hash;
 use crate::token::{Accepted, Ballot, BallotKey, LogId, Mode, NodeId, Verdict};
 
@@ -104,6 +105,8 @@ pub enum Event {
         /// Whether it is the answer to [`Action::Rehash`] (then of that `run`).
         run: Option<u64>,
     },
+    /// The log that this node needs is gone everywhere: a peer lends it the state of this mark.
+    Join(Box<Mark>),
     /// The end of an [`Action::Repair`].
     Repaired {
         /// From the action.

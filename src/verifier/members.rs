@@ -15,6 +15,10 @@ impl Members {
     pub fn new(voters: impl IntoIterator<Item = NodeId>) -> Self {
         Members { sets: vec![sorted(voters)] }
     }
+    /// One set, or two while a change is joint, as a log entry has them.
+    pub fn of_sets(sets: &[Vec<NodeId>]) -> Self {
+        Members { sets: sets.iter().map(|set| sorted(set.iter().copied())).collect() }
+    }
     /// Two sets, while the change from one to the other is joint.
     pub fn joint(old: impl IntoIterator<Item = NodeId>, new: impl IntoIterator<Item = NodeId>) -> Self {
         Members { sets: vec![sorted(old), sorted(new)] }

@@ -22,13 +22,13 @@ use super::execution::Slot;
 use super::leader::Leader;
 use super::ledger::{Effect, Ledger, Stage};
 use super::members::Members;
-use super::recovery::CrashMark;
+use super::recovery::{CrashMark, Mark};
 use super::rules::Rules;
 use super::tokens::{Ballots, Received};
 use super::verdict::{Judgement, judge};
 use crate::page::Hash;
 use crate::token::{Accepted, Ballot, BallotKey, LogId, Mode, NodeId, Token};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Settings of a verifier.
 #[derive(Clone, Debug)]
@@ -88,6 +88,27 @@ pub(super) enum Healing {
     Rehashing(Accepted),
 }
 
+/// Acceptances that late tokens are compared with.
+const PAST_KEPT: usize = 64;
+
+/// How often in a row a node's token was what was accepted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Matches {
+    count: u64,
+    /// Of the newest token that was compared.
+    index: u64,
+}
+
+impl Matches {
+    /// Each batch counts once, however often its token comes.
+    fn note(&mut self, index: u64, matches: bool) {
+        if index > self.index {
+            self.index = index;
+            self.count = if matches { self.count + 1 } else { 0 };
+        }
+    }
+}
+
 /// For `status` and the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Status {
@@ -134,7 +155,11 @@ pub struct Verifier {
     /// When a repair was last begun.
     pub(super) repair_us: u64,
     /// Consecutive matching tokens of each node (rule 22).
-    pub(super) matches: BTreeMap<NodeId, u64>,
+    pub(super) matches: BTreeMap<NodeId, Matches>,
+    /// The newest acceptances: the tokens of those who do not vote may come behind them.
+    pub(super) past: VecDeque<Accepted>,
+    /// Where a node goes on that could not follow the log.
+    pub(super) joining: Option<Mark>,
 }
 
 impl Verifier {
@@ -156,6 +181,7 @@ impl Verifier {
             Event::Role { leads } => self.leader.role(leads),
             Event::Tick => self.tick(now_us, out),
             Event::Rehashed { damaged, run } => self.rehashed(damaged, run, now_us, out),
+            Event::Join(mark) => self.join(*mark, out),
             Event::Repaired { target, complete } => self.repaired(target, complete, now_us, out),
         }
         self.advance(now_us, out);
@@ -284,6 +310,10 @@ impl Verifier {
         assert!(index >= self.accepted.log_id.index, "V4: accepted goes forward only");
         self.members = self.members_at(index);
         self.accepted = accepted;
+        self.past.push_back(accepted);
+        if self.past.len() > PAST_KEPT {
+            self.past.pop_front();
+        }
         self.log = self.log.split_off(&(index + 1));
         self.milestones = self.milestones.split_off(&(index + 1));
         self.ledger.forget_to(&accepted);
@@ -309,7 +339,7 @@ impl Verifier {
     pub(super) fn count(&mut self, from: NodeId, ballot: Ballot, now_us: u64, out: &mut Vec<Action>) {
         let key = ballot.key();
         if key.log_id.index <= self.accepted.log_id.index {
-            return;
+            return self.match_late(from, &ballot);
         }
         match self.ballots.insert(from, ballot) {
             Received::New => self.leader.note_ballot(&self.options, from, &key, now_us),
@@ -318,6 +348,16 @@ impl Verifier {
                 out.push(Action::Contradicted { node: from, key });
             }
             Received::Contradiction => self.ballots.replace(from, ballot),
+        }
+    }
+
+    /// A token on a batch that is accepted already: a learner's count for nothing but its promotion.
+    fn match_late(&mut self, from: NodeId, ballot: &Ballot) {
+        let Some(token) = ballot.token() else { return };
+        let past = self.past.iter().find(|accepted| accepted.log_id == token.log_id);
+        if let Some(accepted) = past.filter(|accepted| accepted.attempt == token.attempt) {
+            let matches = token.hash() == accepted.token;
+            self.matches.entry(from).or_default().note(token.log_id.index, matches);
         }
     }
 
@@ -387,10 +427,12 @@ impl Verifier {
         let mut minority = Vec::new();
         for (node, ballot) in &said {
             match ballot {
-                Ballot::Token(token) if *token == agreed => *self.matches.entry(*node).or_insert(0) += 1,
                 Ballot::Token(token) => {
-                    self.matches.insert(*node, 0);
-                    minority.push((*node, *token));
+                    let index = accepted.log_id.index;
+                    self.matches.entry(*node).or_default().note(index, *token == agreed);
+                    if *token != agreed {
+                        minority.push((*node, *token));
+                    }
                 }
                 Ballot::Failed(_) => {}
             }
@@ -487,6 +529,6 @@ impl Verifier {
     /// Consecutive tokens of a node that matched what was accepted: a learner is promoted after K of them
     /// (rule 22).
     pub fn matching_tokens(&self, node: NodeId) -> u64 {
-        self.matches.get(&node).copied().unwrap_or(0)
+        self.matches.get(&node).map_or(0, |matches| matches.count)
     }
 }

@@ -20,7 +20,7 @@ use super::node::{Healing, Options, Phase, Verifier};
 use super::tokens::Ballots;
 use crate::token::{Accepted, Ballot, LogId, NodeId};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// What a checkpoint stores beside the root (invariant 6): take it with the accepted snapshot, at the same
 /// moment.
@@ -115,6 +115,8 @@ impl Verifier {
             moved_us: 0,
             repair_us: 0,
             matches: BTreeMap::new(),
+            past: VecDeque::new(),
+            joining: None,
             ledger: mark.ledger,
             options,
         };
@@ -144,13 +146,18 @@ impl Verifier {
         Mark { accepted: self.accepted, ledger: self.ledger.clone(), members: self.members.clone() }
     }
 
-    /// This node has no state to follow the log from (empty, or the log it needs is gone): it answers
-    /// nobody until it has fetched what it knows accepted.
-    pub fn join(&mut self, known: Accepted, out: &mut Vec<Action>) {
+    /// The log that this node needs to follow is gone (it is new, or was away for too long): it answers nobody until
+    /// it has fetched the state that a peer's mark names, and goes on from there with the mark's rulings and voters.
+    pub(super) fn join(&mut self, mark: Mark, out: &mut Vec<Action>) {
+        let known = mark.accepted;
+        if known.log_id.index <= self.accepted.log_id.index {
+            return;
+        }
         if known.log_id.index > self.known.log_id.index {
             self.milestones.insert(known.log_id.index, known);
             self.known = known;
         }
+        self.joining = Some(mark);
         self.quarantine(Reason::Joining, out);
     }
 
@@ -296,6 +303,11 @@ impl Verifier {
             self.known = target;
         }
         self.accept_to(target, now_us);
+        if let Some(mark) = self.joining.take_if(|mark| mark.accepted == target) {
+            // What the log said up to here this node has not read.
+            self.decided = self.decided.max(target.log_id.index);
+            (self.members, self.ledger) = (mark.members, mark.ledger);
+        }
         self.phase = Phase::Following;
         out.push(Action::Accept { batches: Vec::new(), accepted: target });
         out.push(Action::Release);

@@ -100,13 +100,13 @@ async fn isolate(world: &World, node: NodeId) -> &'static str {
     let one_way = world.below(3) == 0;
     for other in NODES.into_iter().filter(|other| *other != node) {
         match one_way {
-            true => world.around.network.set_direction(node, other, false),
-            false => world.around.network.set_link(node, other, false),
+            true => world.network.set_direction(node, other, false),
+            false => world.network.set_link(node, other, false),
         }
     }
     world.sleep_ms(50, 2500).await;
     for other in NODES.into_iter().filter(|other| *other != node) {
-        world.around.network.set_link(node, other, true);
+        world.network.set_link(node, other, true);
     }
     "a partition"
 }
@@ -115,9 +115,9 @@ async fn bad_network(world: &World) -> &'static str {
     world.note("FAULT the network loses and delays");
     let loss = world.below(30) as f64 / 100.0;
     let delay_max = Duration::from_millis(1 + world.below(60));
-    world.around.network.set_faults(Faults { loss, delay_min: Duration::from_micros(100), delay_max });
+    world.network.set_faults(Faults { loss, delay_min: Duration::from_micros(100), delay_max });
     world.sleep_ms(200, 2000).await;
-    world.around.network.set_faults(calm());
+    world.network.set_faults(calm());
     "a bad network"
 }
 

@@ -4,7 +4,7 @@ use crate::generator::Random;
 use crate::trace::{Trace, describe};
 use evesql::config::{Config, RunAhead};
 use evesql::node::rules::SharedRules;
-use evesql::node::{InlineNode, Surroundings, Waiters, no_checkpoints};
+use evesql::node::{InlineNode, MembersView, Surroundings, Waiters, no_checkpoints};
 use evesql::peer::{Faults, InProcess};
 use evesql::replica::Audit;
 use evesql::seam::{Clock, Disk, DiskFile, SimulatedDisk};
@@ -85,6 +85,7 @@ pub struct World {
     pub random: RefCell<Random>,
     pub trace: Rc<RefCell<Trace>>,
     pub around: Surroundings,
+    pub network: Arc<InProcess>,
     machines: RefCell<BTreeMap<NodeId, Machine>>,
     failure: RefCell<Option<String>>,
     /// A bit was flipped under this node and is not known to be mended: what it shows may be wrong.
@@ -119,8 +120,8 @@ impl World {
             crashes: Vec::new(),
             config,
             rules: SharedRules::default(),
-            voters: NODES.into(),
-            network,
+            members: Arc::new(MembersView::new(NODES.map(|node| (node, String::new())))),
+            network: network.clone(),
             door: None,
             neighbours: Arc::default(),
             // Each node gets its own.
@@ -138,6 +139,7 @@ impl World {
             random: RefCell::new(random),
             trace: Rc::new(RefCell::new(Trace::new())),
             around,
+            network,
             machines: RefCell::new(machines),
             failure: RefCell::new(None),
             flipped: Cell::new(None),

@@ -26,20 +26,30 @@ const MAGIC: [u8; 8] = *b"EVESQL\r\n";
 /// Longest greeting, in bytes.
 const GREETING_BYTES_MAX: usize = 64 << 10;
 
+/// Why a peer stays outside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// A sentence that tells the peer.
+    pub reason: String,
+    /// It will never be let in: it must stop.
+    pub is_final: bool,
+}
+
 /// Judges peers before anything that they say counts.
 pub trait Doorkeeper: Send + Sync + 'static {
     /// What this node shows to its peers.
     fn credentials(&self) -> Bytes;
-    /// Whether a peer may talk to this node; if not, a sentence that tells the peer why.
-    fn admit(&self, peer: NodeId, credentials: &[u8]) -> Result<(), String>;
-    /// A peer does not let this node in, and says why.
-    fn refused(&self, by: NodeId, reason: &str);
+    /// Whether a peer may talk to this node.
+    fn admit(&self, peer: NodeId, credentials: &[u8]) -> Result<(), Refusal>;
+    /// A peer does not let this node in.
+    fn refused(&self, by: NodeId, refusal: &Refusal);
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Hello {
     from: NodeId,
-    to: NodeId,
+    /// Nobody in particular: whoever listens there.
+    to: Option<NodeId>,
     #[serde(with = "byte_string")]
     credentials: Bytes,
 }
@@ -47,10 +57,11 @@ struct Hello {
 #[derive(Debug, Serialize, Deserialize)]
 enum Reply {
     Welcome {
+        node: NodeId,
         #[serde(with = "byte_string")]
         credentials: Bytes,
     },
-    Refused(String),
+    Refused(Refusal),
 }
 
 /// Why two nodes do not talk.
@@ -104,20 +115,23 @@ async fn hear<S: AsyncRead + Unpin>(stream: &mut S) -> Result<frame::Frame, Gree
     if frame.kind == Kind::Greeting { Ok(frame) } else { Err(GreetingError::NoNode) }
 }
 
-/// The dialer's side.
+/// The dialer's side: who answers.
 pub async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     from: NodeId,
-    to: NodeId,
+    to: Option<NodeId>,
     door: &dyn Doorkeeper,
-) -> Result<(), GreetingError> {
+) -> Result<NodeId, GreetingError> {
     begin(stream).await?;
     say(stream, &Hello { from, to, credentials: door.credentials() }).await?;
     match hear(stream).await?.decode()? {
-        Reply::Welcome { credentials } => door.admit(to, &credentials).map_err(GreetingError::NotAdmitted),
-        Reply::Refused(reason) => {
-            door.refused(to, &reason);
-            Err(GreetingError::Refused(reason))
+        Reply::Welcome { node, credentials } => match door.admit(node, &credentials) {
+            Ok(()) => Ok(node),
+            Err(refusal) => Err(GreetingError::NotAdmitted(refusal.reason)),
+        },
+        Reply::Refused(refusal) => {
+            door.refused(to.unwrap_or_default(), &refusal);
+            Err(GreetingError::Refused(refusal.reason))
         }
     }
 }
@@ -130,18 +144,21 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<NodeId, GreetingError> {
     begin(stream).await?;
     let hello: Hello = hear(stream).await?.decode()?;
-    let admitted = match hello.to == this {
-        true => door.admit(hello.from, &hello.credentials),
-        false => Err(format!("node {this} listens here, not node {}: look at --peers", hello.to)),
+    let admitted = match hello.to {
+        Some(to) if to != this => {
+            let reason = format!("node {this} listens here, not node {to}: look at --peers");
+            Err(Refusal { reason, is_final: false })
+        }
+        _ => door.admit(hello.from, &hello.credentials),
     };
     match admitted {
         Ok(()) => {
-            say(stream, &Reply::Welcome { credentials: door.credentials() }).await?;
+            say(stream, &Reply::Welcome { node: this, credentials: door.credentials() }).await?;
             Ok(hello.from)
         }
-        Err(reason) => {
-            say(stream, &Reply::Refused(reason.clone())).await?;
-            Err(GreetingError::NotAdmitted(reason))
+        Err(refusal) => {
+            say(stream, &Reply::Refused(refusal.clone())).await?;
+            Err(GreetingError::NotAdmitted(refusal.reason))
         }
     }
 }

@@ -20,7 +20,7 @@ mod link;
 #[cfg(test)]
 mod tests;
 
-pub use greeting::{Doorkeeper, PROTOCOL_VERSION};
+pub use greeting::{Doorkeeper, GreetingError, PROTOCOL_VERSION, Refusal};
 
 use super::{Handler, Network, PeerError, PeerMessage, PeerReply, Transport};
 use crate::token::NodeId;
@@ -40,6 +40,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time;
+
+/// Time for a stranger to say who it is.
+const INTRODUCE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How a node takes part in the network.
 pub struct TcpOptions {
@@ -86,9 +89,17 @@ impl Tcp {
         self.inner.listener.local_addr()
     }
 
-    /// Tells or changes a peer's address.
-    pub fn set_address(&self, peer: NodeId, address: &str) {
-        self.inner.addresses.lock().insert(peer, address.into());
+    /// Asks who listens at an address, and notes it; for a node that knows no more of its cluster.
+    pub async fn introduce(&self, address: &str) -> Result<NodeId, GreetingError> {
+        let greeting = async {
+            let mut stream = self.inner.dial(address).await?;
+            greeting::dial(&mut stream, self.inner.options.node, None, &*self.inner.options.door).await
+        };
+        let node = time::timeout(INTRODUCE_TIMEOUT, greeting)
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        self.set_address(node, address);
+        Ok(node)
     }
 
     /// Whether there is a connection to a peer now.
@@ -117,6 +128,10 @@ impl Network for Tcp {
                 Err(error) => tracing::error!(%error, "this node cannot listen to its peers"),
             }
         })
+    }
+
+    fn set_address(&self, peer: NodeId, address: &str) {
+        self.inner.addresses.lock().insert(peer, address.into());
     }
 
     fn detach(&self, _node: NodeId) {

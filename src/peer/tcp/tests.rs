@@ -12,12 +12,13 @@ impl Doorkeeper for Word {
     fn credentials(&self) -> Bytes {
         Bytes::from_static(self.word.as_bytes())
     }
-    fn admit(&self, peer: NodeId, credentials: &[u8]) -> Result<(), String> {
+    fn admit(&self, peer: NodeId, credentials: &[u8]) -> Result<(), Refusal> {
         let said = String::from_utf8_lossy(credentials);
-        if said == self.word { Ok(()) } else { Err(format!("node {peer} says {said}, not {}", self.word)) }
+        let reason = format!("node {peer} says {said}, not {}", self.word);
+        if said == self.word { Ok(()) } else { Err(Refusal { reason, is_final: true }) }
     }
-    fn refused(&self, _by: NodeId, reason: &str) {
-        assert!(reason.contains("says"), "{reason}");
+    fn refused(&self, _by: NodeId, refusal: &Refusal) {
+        assert!(refusal.is_final && refusal.reason.contains("says"), "{refusal:?}");
         self.was_refused.store(true, Ordering::Release);
     }
 }
@@ -126,6 +127,15 @@ async fn who_is_not_admitted_is_told_and_never_heard() {
     }
     assert_eq!(one.transport.request(2, other("x"), PATIENCE).await, Err(PeerError::Unreachable(2)));
     assert!(keeper.seen.lock().is_empty());
+}
+
+#[tokio::test]
+async fn whoever_listens_says_who_it_is() {
+    let (one, two) = (side(1, "a", 1 << 20), side(2, "a", 1 << 20));
+    let _listening = two.tcp.attach(2, Arc::new(Keeper::default()));
+    let address = two.tcp.local_address().unwrap().to_string();
+    assert_eq!(one.tcp.introduce(&address).await.unwrap(), 2);
+    one.connected(2).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,109 @@
+//! How a new node asks a running cluster to take it in, and how administrators' wishes reach whoever leads.
+
+use super::cluster::Cluster;
+use super::membership::{Change, Changed};
+use super::message::Question;
+use crate::peer::{PeerMessage, PeerReply, Tcp, Transport};
+use crate::token::NodeId;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+use tokio::time;
+
+/// An answer to the wish to join comes within this time.
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
+/// A change takes at most so long: a learner may have to fetch a whole database first.
+const CHANGE_WAIT: Duration = Duration::from_secs(660);
+/// Pause before somebody is asked again.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Leaders that a wish is passed on to before it is given up.
+const LEADERS_MAX: usize = 20;
+
+/// Asks, at the address of any of its nodes, until the cluster has taken this node in.
+pub async fn join(tcp: Tcp, transport: Arc<dyn Transport>, node: NodeId, own_address: String, at: String) {
+    let change = Change::Join { node, address: own_address };
+    let mut said = String::new();
+    loop {
+        let answer = match tcp.introduce(&at).await {
+            Ok(peer) => ask_leader(&tcp, &*transport, peer, &change).await,
+            Err(error) => Err(error.to_string()),
+        };
+        match answer {
+            Ok(done) => {
+                tracing::warn!(node, "{done}");
+                return;
+            }
+            Err(reason) if reason != said => {
+                tracing::error!(node, at, reason, "the cluster has not taken this node in yet; it is asked again");
+                said = reason;
+            }
+            Err(_) => {}
+        }
+        time::sleep(5 * PAUSE).await;
+    }
+}
+
+async fn ask_leader(tcp: &Tcp, transport: &dyn Transport, first: NodeId, change: &Change) -> Result<String, String> {
+    let mut asked = first;
+    for _ in 0..LEADERS_MAX {
+        match ask(transport, asked, change, ANSWER_WAIT).await {
+            Some(Changed::Done(done)) => return Ok(done),
+            Some(Changed::Refused(reason)) => return Err(reason),
+            Some(Changed::NotLeader(Some((leader, address)))) => {
+                crate::peer::Network::set_address(tcp, leader, &address);
+                asked = leader;
+            }
+            // It knows no leader, or there is no connection yet.
+            Some(Changed::NotLeader(None)) | None => {}
+        }
+        time::sleep(PAUSE).await;
+    }
+    Err("no leader answers".into())
+}
+
+async fn ask(transport: &dyn Transport, node: NodeId, change: &Change, wait: Duration) -> Option<Changed> {
+    let question = PeerMessage::Question(Question::Change(change.clone()).encode());
+    match transport.request(node, question, wait).await {
+        Ok(PeerReply::Bytes(bytes)) => postcard::from_bytes(&bytes).ok(),
+        _ => None,
+    }
+}
+
+impl Cluster {
+    /// Has whoever leads change who belongs to the cluster, or who leads it; waits for the end of it. A sentence
+    /// either way.
+    pub fn change(self: &Arc<Self>, change: Change) -> Result<String, String> {
+        let Some(node) = self.leader().or_else(|| self.nodes().into_iter().next()) else {
+            return Err("no node of this process is up".into());
+        };
+        if self.surroundings().door.is_none() && !matches!(change, Change::Lead(_)) {
+            return Err("the nodes of evesql serve are one process; start nodes of a cluster with evesql node".into());
+        }
+        let (sender, changed) = mpsc::channel();
+        self.runtime().spawn(async move {
+            let mut answer = node.registry.change(change.clone()).await;
+            for _ in 0..LEADERS_MAX {
+                let Changed::NotLeader(leader) = &answer else { break };
+                match leader {
+                    Some((leader, _)) if *leader != node.shared.id => {
+                        let asked = ask(&*node.transport, *leader, &change, CHANGE_WAIT).await;
+                        answer = asked.unwrap_or_else(|| {
+                            Changed::Refused(format!("node {leader}, which leads, does not answer"))
+                        });
+                    }
+                    _ => {
+                        time::sleep(PAUSE).await;
+                        answer = node.registry.change(change.clone()).await;
+                    }
+                }
+            }
+            let _ = sender.send(answer);
+        });
+        match changed.recv() {
+            Ok(Changed::Done(done)) => Ok(done),
+            Ok(Changed::Refused(reason)) => Err(reason),
+            Ok(Changed::NotLeader(_)) => Err("no leader is known; is a quorum of the nodes up?".into()),
+            Err(_) => Err("this node is stopping".into()),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Changes of who belongs to the cluster, made by whoever leads, one at a time (rule 22).
+//!
+//! ```text
+//!   learner   gets the log, executes, gives ballots that do not count
+//!      │  K of its tokens in a row match what is accepted
+//!      v
+//!   voter     counts
+//! ```
+//!
+//! A change of the voters is a barrier: no batch is proposed from before it until it is decided, and all that stand
+//! before it are accepted first.
+
+use super::core::NodeCore;
+use super::executor::Inbox;
+use super::members::MembersView;
+use super::proposer::Proposer;
+use crate::consensus::Consensus;
+use crate::token::NodeId;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, oneshot};
+use tokio::time::{self, Instant};
+
+/// K: so many tokens of a learner in a row must match before it counts.
+const MATCHES_MIN: u64 = 8;
+/// Batches before a barrier are accepted within this time, or the change is given up.
+const BARRIER_WAIT: Duration = Duration::from_secs(10);
+/// A learner has so long to catch up and to prove itself.
+const PROOF_WAIT: Duration = Duration::from_secs(600);
+/// A new leader is seen within this time.
+const TRANSFER_WAIT: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(5);
+const PROOF_PAUSE: Duration = Duration::from_millis(50);
+
+/// What is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// A node that is new, and where its peers reach it: it becomes a learner.
+    Join {
+        /// Its number.
+        node: NodeId,
+        /// `HOST:PORT`.
+        address: String,
+    },
+    /// A learner becomes a voter.
+    Promote(NodeId),
+    /// A node is no member any more.
+    Remove(NodeId),
+    /// Another voter shall lead.
+    Lead(NodeId),
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Changed {
+    /// It is decided; a sentence.
+    Done(String),
+    /// This node does not lead: who does, as far as it knows, and where that one is.
+    NotLeader(Option<(NodeId, String)>),
+    /// It is not possible, or did not succeed; a sentence.
+    Refused(String),
+}
+
+/// One node's office for changes.
+pub struct Registry {
+    node: NodeId,
+    consensus: Consensus,
+    proposer: Arc<Proposer>,
+    inbox: Inbox,
+    members: Arc<MembersView>,
+    /// One change at a time.
+    busy: Mutex<()>,
+}
+
+impl Registry {
+    pub(super) fn new(
+        node: NodeId,
+        consensus: Consensus,
+        proposer: Arc<Proposer>,
+        inbox: Inbox,
+        members: Arc<MembersView>,
+    ) -> Arc<Self> {
+        Arc::new(Registry { node, consensus, proposer, inbox, members, busy: Mutex::default() })
+    }
+
+    /// Makes a change, if this node leads.
+    pub async fn change(&self, change: Change) -> Changed {
+        let leading = *self.consensus.leader().borrow();
+        if leading.is_none_or(|leading| leading.node != self.node) {
+            let nodes = self.members.nodes();
+            let leader = leading.and_then(|leading| nodes.into_iter().find(|(node, _)| *node == leading.node));
+            return Changed::NotLeader(leader);
+        }
+        let Ok(_busy) = self.busy.try_lock() else {
+            return Changed::Refused("another change of the members is under way; try again in a moment".into());
+        };
+        let made = match change {
+            Change::Join { node, address } => self.join(node, &address).await,
+            Change::Promote(node) => self.promote(node).await,
+            Change::Remove(node) => self.remove(node).await,
+            Change::Lead(node) => self.lead(node).await,
+        };
+        made.map_or_else(Changed::Refused, Changed::Done)
+    }
+
+    async fn join(&self, node: NodeId, address: &str) -> Result<String, String> {
+        let known = self.members.nodes().into_iter().find(|(known, _)| *known == node);
+        match known {
+            Some((_, known)) if known == address => return Ok(format!("node {node} is a member already")),
+            Some((_, known)) => {
+                return Err(format!("node {node} is a member already, at {known}; choose another number with --id"));
+            }
+            None => {}
+        }
+        self.at_barrier(async || self.consensus.add_learner(node, address).await.map_err(|e| e.to_string())).await?;
+        Ok(format!("node {node} is a learner now; evesql member add {node} makes it a voter"))
+    }
+
+    async fn promote(&self, node: NodeId) -> Result<String, String> {
+        if self.members.is_voter(node) {
+            return Ok(format!("node {node} is a voter already"));
+        }
+        if !self.members.ids().contains(&node) {
+            return Err(format!("node {node} is not known; start it with --join first"));
+        }
+        self.proven(node).await?;
+        self.at_barrier(async || self.consensus.add_voter(node).await.map_err(|e| e.to_string())).await?;
+        Ok(format!("node {node} is a voter now"))
+    }
+
+    async fn remove(&self, node: NodeId) -> Result<String, String> {
+        if !self.members.ids().contains(&node) {
+            return Err(format!("node {node} is no member"));
+        }
+        if node == self.node {
+            return Err(format!("node {node} leads; hand that over first: evesql transfer-leader ID"));
+        }
+        if self.members.voters() == [node] {
+            return Err(format!("node {node} is the only voter"));
+        }
+        self.at_barrier(async || self.consensus.remove(node).await.map_err(|e| e.to_string())).await?;
+        Ok(format!("node {node} is no member any more; stop it, its directory is of no more use"))
+    }
+
+    async fn lead(&self, node: NodeId) -> Result<String, String> {
+        if node == self.node {
+            return Ok(format!("node {node} leads already"));
+        }
+        if !self.members.is_voter(node) {
+            return Err(format!("node {node} is no voter, so it cannot lead"));
+        }
+        let mut leader = self.consensus.leader();
+        self.consensus.transfer_leader(node).await.map_err(|error| error.to_string())?;
+        let leads = leader.wait_for(|leading| leading.is_some_and(|leading| leading.node == node));
+        match time::timeout(TRANSFER_WAIT, leads).await {
+            Ok(Ok(_)) => Ok(format!("node {node} leads now")),
+            _ => Err(format!("node {node} did not take over; is it up, and has it all of the log?")),
+        }
+    }
+
+    /// Waits until a learner's tokens have matched often enough; where nobody writes, with batches of nothing.
+    async fn proven(&self, node: NodeId) -> Result<(), String> {
+        let deadline = Instant::now() + PROOF_WAIT;
+        let mut before = self.matches(node).await?;
+        loop {
+            let matches = self.matches(node).await?;
+            if matches >= MATCHES_MIN {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(format!(
+                    "node {node} has not proved in time that it computes what the others do ({matches} of {MATCHES_MIN} results in a row); is it up?"
+                ));
+            }
+            if matches == before {
+                self.proposer.propose_nothing();
+            }
+            before = matches;
+            time::sleep(PROOF_PAUSE).await;
+        }
+    }
+
+    async fn matches(&self, node: NodeId) -> Result<u64, String> {
+        self.ask(move |core| core.verifier().matching_tokens(node)).await
+    }
+
+    /// Rule 22: batches wait while this lasts, and the change waits for those before it.
+    async fn at_barrier<T>(&self, change: impl AsyncFnOnce() -> Result<T, String>) -> Result<T, String> {
+        let _held = self.proposer.hold();
+        let deadline = Instant::now() + BARRIER_WAIT;
+        while !self.ask(|core| core.verifier().may_change_members()).await? {
+            if Instant::now() > deadline {
+                return Err("the batches before the change are not accepted; is a quorum of the nodes up?".into());
+            }
+            time::sleep(PAUSE).await;
+        }
+        match time::timeout(BARRIER_WAIT, change()).await {
+            Ok(changed) => changed,
+            Err(_) => Err("the change is not decided in time; it may still be: look at evesql status".into()),
+        }
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&NodeCore) -> T + Send + 'static,
+    ) -> Result<T, String> {
+        let (sender, answer) = oneshot::channel();
+        self.inbox.call(move |core| drop(sender.send(question(core))));
+        answer.await.map_err(|_| "this node is stopping".to_string())
+    }
+}
