@@ -60,6 +60,9 @@ pub struct Config {
     /// Entries of the log that a node of a cluster keeps for nodes that are away; one that was away for longer fetches the
     /// pages that it lacks instead.
     pub log_keep_entries: u64,
+    /// MiB of pages in a second that a node fetches, at most, which is new or was away for too long. 0: as fast as it
+    /// goes, which its source's clients feel.
+    pub transfer_mib_per_s: u64,
     /// Raft heartbeat, in milliseconds.
     pub heartbeat_ms: u64,
     /// Shortest time without a leader before an election, in milliseconds; the longest is twice that.
@@ -102,6 +105,7 @@ impl Default for Config {
             checkpoint_mib: 64,
             checkpoint_batches: 20_000,
             log_keep_entries: 20_000,
+            transfer_mib_per_s: 100,
             heartbeat_ms: 50,
             election_ms: 250,
             uncertified: false,

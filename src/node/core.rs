@@ -14,11 +14,12 @@
 use super::auditor::Choice;
 use super::lending::Lending;
 use super::message::NodeMessage;
-use super::repair::Repair;
+use super::repair::{Next, Repair};
 use super::shared::NodeShared;
 use super::storage::Capture;
 use crate::batch::{Batch, Command};
 use crate::entry::{EncodedCommand, Entry as LogEntry, Payload};
+use crate::page_store::Replacement;
 use crate::replica::{self, Replaced, Replica};
 use crate::state_transfer::{Reply, Request};
 use crate::token::{Accepted, Ballot, BallotKey, LogId, Mode, NodeId, Verdict};
@@ -54,6 +55,8 @@ pub trait Outside {
     fn saw_batch(&mut self, batch: &Batch);
     /// These batches are accepted: the pipeline has room.
     fn accepted(&mut self, batches: &[LogId], accepted: &Accepted);
+    /// Makes the pages that this node has fetched so far durable; [`Input::Stored`] follows.
+    fn store_part(&mut self, number: u64, part: Capture);
     /// A membership entry came into the log, or was cut off it: all nodes of the newest one.
     fn members_changed(&mut self) -> Vec<NodeId>;
     /// The verifier allows another batch again.
@@ -98,6 +101,15 @@ pub enum Input {
         /// Told on the executor's thread.
         installed: Box<dyn FnOnce(Capture) + Send>,
     },
+    /// A part of what this node fetches stands on its disk, or could not be written.
+    Stored {
+        /// Of which repair.
+        number: u64,
+        /// It does.
+        done: bool,
+    },
+    /// This node was fetching a state when it stopped.
+    Unfinished,
     /// A peer is to be offered the newest accepted state.
     Offer(Box<dyn FnOnce(Option<Mark>) + Send>),
     /// A reader or the scrub met pages that do not match their hashes.
@@ -261,6 +273,8 @@ impl NodeCore {
                 self.repair = None;
                 Some(Event::Join(mark))
             }
+            Input::Stored { number, done } => self.part_stored(number, done, now_us),
+            Input::Unfinished => Some(Event::Unfinished),
             Input::Offer(take) => {
                 take(self.offer(now_us));
                 None
@@ -650,9 +664,10 @@ impl NodeCore {
     fn ticked(&mut self, now_us: u64) -> Option<Event> {
         self.watch_peers(now_us);
         self.lending.tick(now_us);
-        match self.repair.as_ref().is_some_and(|repair| now_us >= repair.deadline_us()) {
-            true => self.repair_failed("no reply in time"),
-            false => Some(Event::Tick),
+        match self.repair.as_ref().filter(|repair| now_us >= repair.deadline_us()) {
+            Some(repair) if repair.is_late() => self.repair_failed("no reply in time"),
+            Some(_) => self.go_on_repairing(now_us),
+            None => Some(Event::Tick),
         }
     }
 
@@ -661,14 +676,16 @@ impl NodeCore {
         self.shared.set_repairing(true);
         let damaged = self.replica.rehash();
         let own = self.replica.newest_snapshots();
-        let mut repair = Repair::new(self.repairs, target, sources, own, damaged);
+        // Only a join is long enough to be in the way of others.
+        let bytes_per_s = if self.joining.is_some() { self.shared.transfer_bytes_per_s } else { 0 };
+        let mut repair = Repair::new(self.repairs, target, sources, own, damaged, bytes_per_s);
         match repair.next(now_us) {
-            Some((source, message)) => {
+            Next::Ask(source, message) => {
                 self.outside.send(source, message);
                 self.repair = Some(repair);
                 None
             }
-            None => Some(Event::Repaired { target, complete: false }),
+            Next::Wait | Next::Finish => Some(Event::Repaired { target, complete: false }),
         }
     }
 
@@ -677,9 +694,42 @@ impl NodeCore {
         if let Err(error) = repair.reply(reply) {
             return self.repair_failed(&error.to_string());
         }
-        if let Some((source, message)) = repair.next(now_us) {
-            self.outside.send(source, message);
-            return None;
+        self.shared.set_fetched(repair.fetched().1, repair.pages_of_target());
+        if self.joining.is_some()
+            && let Some(part) = repair.take_part()
+        {
+            return self.store_part(part);
+        }
+        self.go_on_repairing(now_us)
+    }
+
+    /// Holds what was fetched so far on the disk and not in memory: a database may be larger than that.
+    fn store_part(&mut self, part: BTreeMap<String, Replacement>) -> Option<Event> {
+        if let Err(error) = self.replica.install_part(part) {
+            return self.repair_failed(&format!("fetched pages cannot be taken in: {error}"));
+        }
+        let number = self.repair.as_ref()?.number();
+        let capture = Capture::of_part(self);
+        self.outside.store_part(number, capture);
+        None
+    }
+
+    fn part_stored(&mut self, number: u64, done: bool, now_us: u64) -> Option<Event> {
+        self.repair.as_ref().filter(|repair| repair.expects(number))?;
+        match done {
+            true => self.go_on_repairing(now_us),
+            false => self.repair_failed("fetched pages could not be written to disk"),
+        }
+    }
+
+    fn go_on_repairing(&mut self, now_us: u64) -> Option<Event> {
+        match self.repair.as_mut()?.next(now_us) {
+            Next::Ask(source, message) => {
+                self.outside.send(source, message);
+                return None;
+            }
+            Next::Wait => return None,
+            Next::Finish => {}
         }
         let repair = self.repair.take()?;
         let target = repair.target();

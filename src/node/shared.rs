@@ -13,11 +13,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 /// Divergences kept for `evesql_divergences` and `status`.
 const DIVERGENCES_KEPT: usize = 100;
+
+/// Is told whether a checkpoint succeeded.
+pub type Durable = Box<dyn FnOnce(bool) + Send>;
 
 /// Log index of each node's durable checkpoint.
 pub type Checkpoints = Mutex<BTreeMap<NodeId, u64>>;
@@ -116,7 +118,11 @@ pub struct NodeShared {
     stopping: AtomicBool,
     last_capture: Mutex<Option<Capture>>,
     /// A state that somebody waits to see on the disk.
-    wanted: Mutex<Option<(Capture, oneshot::Sender<bool>)>>,
+    wanted: Mutex<Option<(Capture, Durable)>>,
+    /// Bytes of pages that a join fetches in a second, at most; 0: as fast as it goes.
+    pub transfer_bytes_per_s: u64,
+    /// Pages that a repair has fetched, and pages of its target.
+    fetched: Mutex<(u64, u64)>,
     status: Mutex<Option<verifier::Status>>,
     header: Mutex<Accepted>,
     room: AtomicUsize,
@@ -156,6 +162,8 @@ impl NodeShared {
             stopping: AtomicBool::new(false),
             last_capture: Mutex::new(None),
             wanted: Mutex::new(None),
+            transfer_bytes_per_s: around.config.transfer_mib_per_s << 20,
+            fetched: Mutex::default(),
             status: Mutex::new(None),
             header: Mutex::new(accepted),
             room: AtomicUsize::new(0),
@@ -199,10 +207,10 @@ impl NodeShared {
     }
 
     /// Asks the background thread for a checkpoint of this state; `durable` is told whether it succeeded.
-    pub(super) fn want_checkpoint(&self, capture: Capture, durable: oneshot::Sender<bool>) {
+    pub(super) fn want_checkpoint(&self, capture: Capture, durable: Durable) {
         *self.wanted.lock() = Some((capture, durable));
     }
-    pub(super) fn take_wanted(&self) -> Option<(Capture, oneshot::Sender<bool>)> {
+    pub(super) fn take_wanted(&self) -> Option<(Capture, Durable)> {
         self.wanted.lock().take()
     }
 
@@ -244,6 +252,10 @@ impl NodeShared {
 
     pub(super) fn set_repairing(&self, repairing: bool) {
         self.repairing.store(repairing, Ordering::Release);
+    }
+
+    pub(super) fn set_fetched(&self, pages: u64, of: u64) {
+        *self.fetched.lock() = (pages, of);
     }
 
     /// Repairs of this node since it started.
@@ -322,7 +334,10 @@ impl NodeShared {
             }
             Reason::Damaged => "pages do not match their hashes".to_string(),
             Reason::Failing { index } => format!("it cannot execute batch {index}"),
-            Reason::Joining => "it has no state yet".to_string(),
+            Reason::Joining => match *self.fetched.lock() {
+                (_, 0) => "it has no state to follow the log from, and waits to be offered one".to_string(),
+                (pages, of) => format!("it cannot follow the log and fetches pages: {pages} so far, of {of} in all"),
+            },
         })
     }
 

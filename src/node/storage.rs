@@ -84,6 +84,15 @@ impl Capture {
     }
 }
 
+impl Capture {
+    /// Of a node that is fetching a state: what it has of it, for the time after a restart.
+    pub fn of_part(core: &NodeCore) -> Capture {
+        let whole = Capture::of(core);
+        let state = core.replica.accepted().borrow().clone();
+        Capture { mark: Mark { whole: false, ..whole.mark }, state, ..whole }
+    }
+}
+
 impl Home for Storage {
     fn create(&self, name: &str) -> Result<Arc<PageStore>, StoreError> {
         let number = {
@@ -142,6 +151,10 @@ pub fn open(node: NodeId, around: &Surroundings) -> Result<(Arc<Storage>, Replic
         }
         snapshots.insert(section.name.as_str().into(), database.store().head());
         storage.databases.lock().push(Arc::new(database));
+    }
+    if !mark.whole {
+        let replica = Replica::unfinished(replica_options, snapshots, mark.accepted);
+        return Ok((storage, replica.map_err(|e| damaged(e.to_string()))?, Some(mark)));
     }
     let replica = match Replica::over(replica_options.clone(), snapshots.clone(), mark.accepted) {
         Ok(replica) => replica,
@@ -349,8 +362,7 @@ impl Keeper {
     fn checkpoint_wanted(&mut self, shared: &NodeShared) {
         if let Some((capture, durable)) = shared.take_wanted() {
             let done = self.checkpoint(shared, &capture).is_some();
-            // Whoever waited may have given up.
-            let _ = durable.send(done);
+            durable(done);
         }
     }
 

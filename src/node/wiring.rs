@@ -13,7 +13,7 @@ use super::planner::Planner;
 use super::proposer::{Proposer, Queue};
 use super::rules::SharedRules;
 use super::shared::{Acknowledged, Checkpoints, NodeShared};
-use super::storage::{self, Storage};
+use super::storage::{self, Capture, Storage};
 use super::waiters::Waiters;
 use crate::admin::NodeStatus;
 use crate::batch::Batch;
@@ -171,6 +171,7 @@ pub(super) fn build(
         accepted: Accepted { root: replica.newest().root, ..Accepted::default() },
         ledger: verifier::Ledger::default(),
         members: members.clone(),
+        whole: true,
     });
     let mut options = verifier::Options::new(node);
     options.engine = fingerprint();
@@ -184,6 +185,7 @@ pub(super) fn build(
     let recovered_to = log.state().last.map_or(0, |last| last.index);
     let outside = RealOutside {
         node,
+        shared: shared.clone(),
         log: log.clone(),
         recovered_to,
         has_met_unended: false,
@@ -195,6 +197,9 @@ pub(super) fn build(
     let mut core = NodeCore::new(node, &around.members.ids(), verifier, replica, Box::new(outside), shared);
     // Before any batch: what was met while the databases were opened.
     core.handle(Input::Damage, 0);
+    if !mark.whole {
+        core.handle(Input::Unfinished, 0);
+    }
     Ok((core, storage, checkpoint))
 }
 
@@ -303,7 +308,11 @@ impl SnapshotInstaller for Joiner {
             tracing::warn!(node = shared.id, leader, index = checkpoint.log_id.index, "joining by pages");
             let (sender, durable) = oneshot::channel();
             let keep = shared.clone();
-            let installed = Box::new(move |capture| keep.want_checkpoint(capture, sender));
+            // Whoever waits may have given up.
+            let told = Box::new(move |done| {
+                let _ = sender.send(done);
+            });
+            let installed = Box::new(move |capture| keep.want_checkpoint(capture, told));
             inbox.put(Input::Join { mark: Box::new(mark), installed });
             match durable.await {
                 Ok(true) => Ok(()),
@@ -448,6 +457,7 @@ async fn follow_leader(
 /// What the core causes, in the real system.
 struct RealOutside {
     node: NodeId,
+    shared: Arc<NodeShared>,
     log: Arc<Log>,
     /// Last index of the log when the node started.
     recovered_to: u64,
@@ -523,6 +533,10 @@ impl Outside for RealOutside {
         if let Some(proposer) = self.late.proposer.get() {
             proposer.accepted(&[]);
         }
+    }
+    fn store_part(&mut self, number: u64, part: Capture) {
+        let inbox = self.inbox.clone();
+        self.shared.want_checkpoint(part, Box::new(move |done| inbox.put(Input::Stored { number, done })));
     }
     fn members_changed(&mut self) -> Vec<NodeId> {
         match self.log.membership_at(u64::MAX) {

@@ -81,6 +81,28 @@ impl PageStore {
         page_count: u32,
         expected_root: Hash,
     ) -> Result<Snapshot, StoreError> {
+        self.replace(base, pages, page_count, Some(expected_root))
+    }
+
+    /// The same with a part of the pages that lead to some root: nobody may take the result for a state.
+    ///
+    /// # Errors
+    /// Damage or I/O while reading the old tree.
+    pub fn install_part(
+        self: &Arc<Self>,
+        pages: &[(PageNumber, Page)],
+        page_count: u32,
+    ) -> Result<Snapshot, StoreError> {
+        self.replace(&self.head(), pages, page_count, None)
+    }
+
+    fn replace(
+        self: &Arc<Self>,
+        base: &Snapshot,
+        pages: &[(PageNumber, Page)],
+        page_count: u32,
+        expected_root: Option<Hash>,
+    ) -> Result<Snapshot, StoreError> {
         self.roll_back(base)?;
         let _writer = self.writer.lock();
         let mut canonical = self.lock_canonical(None)?;
@@ -95,14 +117,18 @@ impl PageStore {
             self.frames.release(&frames);
         }
         let next = match built? {
-            Some(version) if version.root == expected_root => self.advance(version),
-            Some(version) => {
-                let mut retired = self.retired.lock();
-                self.unwind(&version, base.version(), &mut retired);
-                return Err(StoreError::WrongRoot { expected: expected_root, found: version.root });
-            }
-            None if base.root() == expected_root => base.clone(),
-            None => return Err(StoreError::WrongRoot { expected: expected_root, found: base.root() }),
+            Some(version) => match expected_root.filter(|expected| *expected != version.root) {
+                None => self.advance(version),
+                Some(expected) => {
+                    let mut retired = self.retired.lock();
+                    self.unwind(&version, base.version(), &mut retired);
+                    return Err(StoreError::WrongRoot { expected, found: version.root });
+                }
+            },
+            None => match expected_root.filter(|expected| *expected != base.root()) {
+                None => base.clone(),
+                Some(expected) => return Err(StoreError::WrongRoot { expected, found: base.root() }),
+            },
         };
         for view in &mut canonical {
             view.repin(&next);

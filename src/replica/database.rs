@@ -107,6 +107,16 @@ impl Database {
         self.learn()
     }
 
+    /// Replaces pages on the way to another state; nothing is read before [`Database::install`] has ended it.
+    pub fn install_part(
+        &mut self,
+        pages: &[(PageNumber, Page)],
+        page_count: u32,
+    ) -> Result<DatabaseVersion, LocalError> {
+        let snapshot = self.store.install_part(pages, page_count)?;
+        Ok(DatabaseVersion { snapshot, schema: Hash::default(), catalog: Arc::new(Catalog::empty()) })
+    }
+
     /// Whether a snapshot is one of this database's.
     pub fn is_in(&self, snapshot: &Snapshot) -> bool {
         Arc::ptr_eq(&self.store, snapshot.store())

@@ -202,16 +202,30 @@ impl Replica {
         snapshots: BTreeMap<Arc<str>, Snapshot>,
         accepted: Accepted,
     ) -> Result<Self, LocalError> {
+        let replica = Self::unfinished(options, snapshots, accepted)?;
+        let found = state_root(&replica.newest_version().databases);
+        if found != accepted.root {
+            return Err(LocalError::internal(format!("the databases have root {found}, not {}", accepted.root)));
+        }
+        Ok(replica)
+    }
+
+    /// A replica over pages on the way to a state that it was fetching; the rest as for [`Replica::unread`]. `accepted`
+    /// is the state that it had before.
+    ///
+    /// # Errors
+    /// [`LocalError`] if SQLite cannot be set up.
+    pub fn unfinished(
+        options: Options,
+        snapshots: BTreeMap<Arc<str>, Snapshot>,
+        accepted: Accepted,
+    ) -> Result<Self, LocalError> {
         let mut databases = BTreeMap::new();
         let mut versions = Databases::new();
         for (name, snapshot) in snapshots {
             databases.insert(name.clone(), Database::unread(&snapshot, &options)?);
             let catalog = Arc::new(Catalog::empty());
             versions.insert(name, DatabaseVersion { snapshot, schema: Hash::default(), catalog });
-        }
-        let found = state_root(&versions);
-        if found != accepted.root {
-            return Err(LocalError::internal(format!("the databases have root {found}, not {}", accepted.root)));
         }
         let mut replica = Replica::empty(options, databases);
         replica.begin_at(accepted, versions);

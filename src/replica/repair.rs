@@ -8,6 +8,7 @@ use crate::page::{PageNumber, state_root};
 use crate::page_store::{Replacement, Snapshot};
 use crate::token::Accepted;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a repair replaced, for the report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,6 +61,28 @@ impl Replica {
         let databases = self.current()?;
         self.begin_at(*accepted, databases);
         Ok(if tells { self.tell(&before, replaced) } else { Replaced::default() })
+    }
+
+    /// Takes in a part of what [`Replica::install`] needs, so that it need not be held in memory until all is there. The
+    /// state that this replica had is gone afterwards: nobody may be answered before the rest is installed (the caller
+    /// sees to it).
+    ///
+    /// # Errors
+    /// [`LocalError`] if a page of the old tree cannot be read, or there is no room.
+    pub fn install_part(&mut self, part: BTreeMap<String, Replacement>) -> Result<(), LocalError> {
+        let mut versions = self.newest_version().databases.clone();
+        for (name, Replacement { page_count, pages, .. }) in part {
+            let name: Arc<str> = name.into();
+            if !self.databases.contains_key(&name) {
+                let store = self.options.new_store(&name)?;
+                self.databases.insert(name.clone(), Database::unread(&store.head(), &self.options)?);
+            }
+            if let Some(database) = self.databases.get_mut(&name) {
+                versions.insert(name, database.install_part(&pages, page_count)?);
+            }
+        }
+        self.begin_at(self.newest(), versions);
+        Ok(())
     }
 
     /// What was replaced, in words.

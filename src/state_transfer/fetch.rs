@@ -122,6 +122,26 @@ impl Fetch {
         }
     }
 
+    /// The pages that are here, if they are so many bytes at least; they are then held no more. The root of each is that
+    /// of the whole.
+    pub fn take_part(&mut self, bytes_min: usize) -> Option<BTreeMap<String, Replacement>> {
+        let held: usize = self.done.values().map(|database| database.pages.len() * PAGE_SIZE).sum();
+        if held < bytes_min {
+            return None;
+        }
+        let take = |(name, database): (&String, &mut Replacement)| {
+            let Replacement { root, page_count, ref mut pages } = *database;
+            (name.clone(), Replacement { root, page_count, pages: std::mem::take(pages) })
+        };
+        let full = self.done.iter_mut().filter(|(_, database)| !database.pages.is_empty());
+        Some(full.map(take).collect())
+    }
+
+    /// Pages of all databases of the target, once that is known.
+    pub fn pages_of_target(&self) -> u64 {
+        self.heads.iter().flatten().map(|head| u64::from(head.page_count)).sum()
+    }
+
     /// What has to be installed, once [`Fetch::request`] has nothing more to ask. Databases that are not in it
     /// are not in the target state.
     pub fn finish(self) -> BTreeMap<String, Replacement> {

@@ -232,7 +232,7 @@ mod tests {
 
     fn started_at(ballots: Vec<Ballot>, count: u32, decided: u64) -> Vec<Action> {
         let (log_id, engine, accepted) = (log_id(), Hash::default(), Accepted::default());
-        let mark = Mark { accepted, ledger: Ledger::default(), members: Members::new(1..=3) };
+        let mark = Mark { accepted, ledger: Ledger::default(), members: Members::new(1..=3), whole: true };
         let crashes = vec![CrashMark { log_id, attempt: 0, count }];
         let mut verifier = Verifier::recover(Options::new(1), Recovered { mark, ballots, crashes, decided });
         let entry = Entry::Batch { hash: Hash(7), transactions: 2, engine, accepted };

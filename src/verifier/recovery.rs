@@ -32,6 +32,9 @@ pub struct Mark {
     pub ledger: Ledger,
     /// Voters at it.
     pub members: Members,
+    /// The pages are those of the batch. Else they are on the way to some later state, which a node that cannot follow
+    /// the log was fetching.
+    pub whole: bool,
 }
 
 /// A durable note that execution of an attempt began and was not seen to end.
@@ -89,7 +92,7 @@ pub fn admit(
 impl Verifier {
     /// A new node of a new cluster, with these voters.
     pub fn new(options: Options, members: Members) -> Self {
-        let mark = Mark { accepted: Accepted::default(), ledger: Ledger::default(), members };
+        let mark = Mark { accepted: Accepted::default(), ledger: Ledger::default(), members, whole: true };
         Verifier::recover(options, Recovered { mark, ballots: Vec::new(), crashes: Vec::new(), decided: 0 })
     }
 
@@ -143,7 +146,7 @@ impl Verifier {
 
     /// What a checkpoint of the state as accepted now stores.
     pub fn mark(&self) -> Mark {
-        Mark { accepted: self.accepted, ledger: self.ledger.clone(), members: self.members.clone() }
+        Mark { accepted: self.accepted, ledger: self.ledger.clone(), members: self.members.clone(), whole: true }
     }
 
     /// The log that this node needs to follow is gone (it is new, or was away for too long): it answers nobody until
