@@ -180,6 +180,11 @@ impl AllowList {
         Trust(self.clone())
     }
 
+    /// Whether EveSQL itself is at work.
+    pub fn is_trusted(&self) -> bool {
+        self.0.trusted.get() > 0
+    }
+
     /// Whether a statement compiled since the last call changes schema or statistics.
     pub fn take_changes_schema(&self) -> bool {
         self.0.changes_schema.take()
@@ -200,7 +205,7 @@ impl AllowList {
             let text = |text: Option<&str>| text.map(Box::from);
             recording.push((access.action, text(access.first), text(access.second), text(access.database)));
         }
-        self.0.trusted.get() > 0 || self.allows_statement(access)
+        self.is_trusted() || self.allows_statement(access)
     }
 
     fn allows_statement(&self, access: &Access<'_>) -> bool {

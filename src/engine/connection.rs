@@ -210,7 +210,8 @@ impl Connection {
     /// Stepping it by hand (portals) has a fresh budget of steps.
     pub fn prepare(&mut self, sql: &str) -> Result<Prepared, Failure> {
         self.sqlite.set_step_budget(self.options.steps_max);
-        match self.cache.take(sql) {
+        // A client's text may be one of EveSQL's own, for which the allow-list was not asked.
+        match self.cache.take(sql, self.allowed.is_trusted()) {
             Some(prepared) => Ok(prepared),
             None => self.compile(sql),
         }
@@ -226,7 +227,7 @@ impl Connection {
         } else {
             StatementKind::Write
         };
-        Ok(Prepared { statement, kind, text: sql.into(), used: 0 })
+        Ok(Prepared { statement, kind, text: sql.into(), trusted: self.allowed.is_trusted(), used: 0 })
     }
 
     /// Takes a statement back into the cache.
