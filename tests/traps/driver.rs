@@ -8,7 +8,9 @@ use evesql::replica::{Audit, Executed, Fared, Mode, Options, Replica, Subject, a
 use evesql::token::{Accepted, LogId};
 use evesql::transaction::*;
 use rusqlite::types::ValueRef as Stock;
-use std::sync::Arc;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use tracing::subscriber::DefaultGuard;
 
 /// Workers of the replicas that run transactions ahead. The second executes each batch twice, the third is restarted
 /// before each.
@@ -28,6 +30,9 @@ pub struct Trap {
     engine: engine::Options,
     index: u64,
     sequence: u64,
+    /// What was logged of errors on this thread: an unsound footprint mends itself, and is a bug.
+    errors: Log,
+    _logging: DefaultGuard,
 }
 
 /// What came of transactions: the same everywhere.
@@ -35,6 +40,18 @@ pub struct Ran {
     pub outcomes: Vec<Outcome>,
     /// How those of the parallel part fared.
     pub fared: Fared,
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Ran {
@@ -84,7 +101,12 @@ impl Trap {
         let stock = rusqlite::Connection::open_in_memory().unwrap();
         stock.execute_batch("PRAGMA foreign_keys = ON").unwrap();
         let (replicas, replayed) = (WORKERS.map(replica).into(), replica(1));
-        let mut trap = Trap { replicas, replayed, stock: Some(stock), engine, index: 0, sequence: 0 };
+        let errors = Log::default();
+        let written = errors.clone();
+        let log = tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR).with_ansi(false);
+        let _logging = tracing::subscriber::set_default(log.with_writer(move || written.clone()).finish());
+        let stock = Some(stock);
+        let mut trap = Trap { replicas, replayed, stock, engine, index: 0, sequence: 0, errors, _logging };
         let created = trap.direct(&[schema]);
         assert_eq!(created.codes(), [""], "{:?}", created.outcomes);
         trap
@@ -212,6 +234,8 @@ impl Trap {
         if let Audit::Differs(found) = audit(&subject, self.engine, &|| true).unwrap() {
             panic!("the audit of batch {index}: {found:?}");
         }
+        let errors = String::from_utf8(self.errors.0.lock().unwrap().clone()).unwrap();
+        assert!(errors.is_empty(), "{errors}");
         (executed, fared)
     }
 
