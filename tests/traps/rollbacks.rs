@@ -167,7 +167,9 @@ fn statements_that_are_no_reads_though_sqlite_calls_them_so_are_refused() {
         let ran = if part == "parallel" { trap.parallel(&scripts) } else { trap.direct(&scripts) };
         let codes = ran.codes();
         for (sql, code) in refused.iter().zip(&codes[1..]) {
-            assert!(["42501", "42883", "42P01"].contains(code), "{sql}, {part}: {code:?}");
+            // SQLite itself refuses VACUUM inside a transaction.
+            let expected = if sql.starts_with("VACUUM") { "25001" } else { "42501" };
+            assert!([expected, "42883"].contains(code), "{sql}, {part}: {code:?}");
         }
         assert_eq!([codes[0], codes[refused.len() + 1]], ["", ""], "{part}");
         assert_eq!(trap.ours("SELECT id FROM t"), ["1", "3"], "{part}");
