@@ -159,9 +159,8 @@ impl Trap {
             plan,
         };
         let first = self.execute(0, &batch);
-        for number in 1..WORKERS.len() {
+        for (number, workers) in WORKERS.into_iter().enumerate().skip(1) {
             if number == RESTARTED {
-                let workers = WORKERS[number];
                 let options = Options { engine: self.engine, workers, ..Options::default() };
                 let restarted = restart(&self.replicas[number], options);
                 self.replicas[number] = restarted;
@@ -173,7 +172,6 @@ impl Trap {
                 assert_eq!(again.0, other.0, "executed again after a roll back");
                 other = again;
             }
-            let workers = WORKERS[number];
             assert_eq!(other.0.outcomes, first.0.outcomes, "{workers} workers");
             assert_eq!(other.0.root, first.0.root, "{workers} workers");
             assert_eq!(other.1, first.1, "{workers} workers");
