@@ -143,6 +143,8 @@ struct State {
     temporary: bool,
     /// Set when a compiled statement changes schema or statistics.
     changes_schema: Cell<bool>,
+    /// Set when a compiled statement changes rows.
+    changes_rows: Cell<bool>,
     recording: RefCell<Option<Vec<Recorded>>>,
 }
 
@@ -165,6 +167,7 @@ impl AllowList {
             trusted: Cell::new(0),
             temporary,
             changes_schema: Cell::new(false),
+            changes_rows: Cell::new(false),
             recording: RefCell::new(None),
         }))
     }
@@ -180,9 +183,19 @@ impl AllowList {
         Trust(self.clone())
     }
 
+    /// Whether EveSQL itself is at work.
+    pub fn is_trusted(&self) -> bool {
+        self.0.trusted.get() > 0
+    }
+
     /// Whether a statement compiled since the last call changes schema or statistics.
     pub fn take_changes_schema(&self) -> bool {
         self.0.changes_schema.take()
+    }
+
+    /// Whether a statement compiled since the last call changes rows.
+    pub fn take_changes_rows(&self) -> bool {
+        self.0.changes_rows.take()
     }
 
     /// Begins to keep the actions of statements that are compiled.
@@ -200,7 +213,10 @@ impl AllowList {
             let text = |text: Option<&str>| text.map(Box::from);
             recording.push((access.action, text(access.first), text(access.second), text(access.database)));
         }
-        self.0.trusted.get() > 0 || self.allows_statement(access)
+        if matches!(access.action, Action::Insert | Action::Update | Action::Delete) {
+            self.0.changes_rows.set(true);
+        }
+        self.is_trusted() || self.allows_statement(access)
     }
 
     fn allows_statement(&self, access: &Access<'_>) -> bool {

@@ -26,6 +26,8 @@ pub struct Prepared {
     /// What it does.
     pub kind: StatementKind,
     pub(super) text: Arc<str>,
+    /// Compiled without a look at the allow-list.
+    pub(super) trusted: bool,
     pub(super) used: u64,
 }
 
@@ -41,10 +43,11 @@ impl Cache {
         Cache { statements: HashMap::new(), capacity, clock: 0 }
     }
 
-    pub fn take(&mut self, text: &str) -> Option<Prepared> {
+    /// `trusted`: EveSQL's own may be what is given.
+    pub fn take(&mut self, text: &str, trusted: bool) -> Option<Prepared> {
         let key = xxh3_64(text.as_bytes());
         let prepared = self.statements.remove(&key)?;
-        (&*prepared.text == text).then_some(prepared)
+        (&*prepared.text == text && (trusted || !prepared.trusted)).then_some(prepared)
     }
 
     pub fn put(&mut self, mut prepared: Prepared) {

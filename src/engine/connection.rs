@@ -7,7 +7,7 @@ use super::failure::{Failure, LocalError};
 use super::{functions, schema, sequences};
 use crate::dialect::{IGNORE_FOREIGN_KEYS, KEEP_FOREIGN_KEYS};
 use crate::page::Hash;
-use crate::page_store::sqlite::{self, FunctionFlags, InterruptHandle, Limit, RowChange, SqliteError, Switch};
+use crate::page_store::sqlite::{self, Action, FunctionFlags, InterruptHandle, Limit, RowChange, SqliteError, Switch};
 use crate::page_store::{Snapshot, View};
 use crate::transaction::{Answer, SqlError, Value, ValueRef};
 use std::cell::RefCell;
@@ -210,7 +210,8 @@ impl Connection {
     /// Stepping it by hand (portals) has a fresh budget of steps.
     pub fn prepare(&mut self, sql: &str) -> Result<Prepared, Failure> {
         self.sqlite.set_step_budget(self.options.steps_max);
-        match self.cache.take(sql) {
+        // A client's text may be one of EveSQL's own, for which the allow-list was not asked.
+        match self.cache.take(sql, self.allowed.is_trusted()) {
             Some(prepared) => Ok(prepared),
             None => self.compile(sql),
         }
@@ -218,15 +219,22 @@ impl Connection {
 
     fn compile(&mut self, sql: &str) -> Result<Prepared, Failure> {
         self.allowed.take_changes_schema();
+        self.allowed.take_changes_rows();
         let statement = self.sqlite.prepare(sql)?;
+        let changes_rows = self.allowed.take_changes_rows();
         let kind = if self.allowed.take_changes_schema() {
             StatementKind::Schema
+        } else if statement.is_explanation() {
+            StatementKind::Read
         } else if statement.is_read_only() {
             if is_control(sql) { StatementKind::Control } else { StatementKind::Read }
-        } else {
+        } else if changes_rows {
             StatementKind::Write
+        } else {
+            // DROP TABLE IF EXISTS of none, for example. SQLite would tell the last statement's count of changes.
+            StatementKind::Control
         };
-        Ok(Prepared { statement, kind, text: sql.into(), used: 0 })
+        Ok(Prepared { statement, kind, text: sql.into(), trusted: self.allowed.is_trusted(), used: 0 })
     }
 
     /// Takes a statement back into the cache.
@@ -242,8 +250,12 @@ impl Connection {
     pub fn actions(&mut self, sql: &str) -> Result<Vec<RecordedAction>, Failure> {
         self.allowed.record();
         let compiled = self.compile(sql);
-        let actions = self.allowed.take_recording();
-        compiled.map(|_| actions)
+        let mut actions = self.allowed.take_recording();
+        if compiled?.statement.is_explanation() {
+            // How a statement would run is another matter where its changes are recorded.
+            actions.push((Action::Other(0), None, None, None));
+        }
+        Ok(actions)
     }
 
     /// Runs one client statement: all of `sql` but the last for their effect, the last for its answer; with

@@ -85,6 +85,11 @@ impl ChangeSet {
         }
     }
 
+    /// Whether a change of some row of this table was noted.
+    pub fn is_of(&self, table: &str) -> bool {
+        self.everything || self.spaces.contains_key(&space(table, None))
+    }
+
     /// Whether nothing was noted.
     pub fn is_empty(&self) -> bool {
         !self.everything && self.spaces.is_empty()

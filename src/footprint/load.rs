@@ -134,6 +134,7 @@ fn table(row: &[Value], columns: &[Vec<Value>], indexes: Vec<Listed>) -> Table {
         foreign_keys: Vec::new(),
         children: Vec::new(),
         has_triggers: false,
+        has_rowids: kind == Kind::Table && !without_rowid,
         autoincrement: declaration.contains("AUTOINCREMENT"),
         draws: declaration.contains("EVESQL_NEXTVAL") || declaration.contains("EVESQL_SETVAL"),
         resolves_conflicts: declaration.contains("CONFLICT"),

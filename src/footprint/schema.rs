@@ -102,6 +102,8 @@ pub struct Table {
     pub children: Vec<(Box<str>, usize)>,
     /// Has triggers.
     pub has_triggers: bool,
+    /// Its rows have rowids, hidden or not.
+    pub has_rowids: bool,
     /// Counts its rowids in `sqlite_sequence`.
     pub autoincrement: bool,
     /// Its declaration draws from sequences.

@@ -117,11 +117,19 @@ fn unfit(subject: &Subject<'_>) -> Option<&'static str> {
         || !subject.before.iter().all(kept)
     {
         Some("it changes a schema")
+    } else if subject.batch.transactions.iter().flat_map(|transaction| &transaction.operations).any(explains) {
+        Some("it tells how statements run")
     } else if versions().any(|version| version.snapshot.is_too_old()) {
         Some("memory is short")
     } else {
         None
     }
+}
+
+/// An explanation says otherwise where changes of rows are recorded, as an audit does.
+fn explains(operation: &Operation) -> bool {
+    let is_one = |sql: &str| sql.trim_start().get(..7).is_some_and(|word| word.eq_ignore_ascii_case("EXPLAIN"));
+    matches!(operation, Operation::Statement(statement) if statement.sql.iter().any(|sql| is_one(sql)))
 }
 
 /// Whether a page is not what it was when it was hashed: what is read from it then tells nothing about footprints.

@@ -152,7 +152,7 @@ impl Replica {
                 left.push(position);
                 continue;
             }
-            match database.apply(&schema, &changes) {
+            match database.apply(&schema, &changes, changed.get(name)) {
                 Ok(()) => {}
                 Err(NotApplied::Local(error)) => return Err(error),
                 Err(NotApplied::Differs(reason)) => {
@@ -280,12 +280,12 @@ impl Database {
         Ok((schema, fits))
     }
 
-    fn apply(&mut self, schema: &Schema, changes: &[RowChange]) -> Result<(), NotApplied> {
+    fn apply(&mut self, schema: &Schema, changes: &[RowChange], before: Option<&ChangeSet>) -> Result<(), NotApplied> {
         if changes.is_empty() {
             return Ok(());
         }
         let mut applier = self.take_applier().map_err(NotApplied::Local)?;
-        let result = apply(&mut applier, schema, &mut self.parallel.texts, changes);
+        let result = apply(&mut applier, schema, &mut self.parallel.texts, changes, before);
         self.parallel.applier = Some(applier);
         result
     }

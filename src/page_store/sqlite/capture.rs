@@ -2,7 +2,7 @@
 
 use super::connection::Connection;
 use super::function::value_ref;
-use crate::transaction::Value;
+use crate::transaction::{Value, ValueRef};
 use rusqlite::ffi;
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -29,8 +29,8 @@ pub struct RowChange {
 pub(super) struct Capture {
     changes: RefCell<Vec<RowChange>>,
     changes_max: Cell<usize>,
-    /// There were more.
-    overflowed: Cell<bool>,
+    /// There were more, or one cannot be told as it was.
+    incomplete: Cell<bool>,
     /// The table of the change before: most are followed by one of the same.
     table: RefCell<Option<Arc<str>>>,
 }
@@ -40,7 +40,7 @@ impl Capture {
         Capture {
             changes: RefCell::default(),
             changes_max: Cell::new(changes_max),
-            overflowed: Cell::new(false),
+            incomplete: Cell::new(false),
             table: RefCell::default(),
         }
     }
@@ -78,13 +78,14 @@ impl Connection {
     }
 
     /// What was recorded since the last call, and begins anew with at most `changes_max` changes. None if there were more
-    /// than the last call allowed, or nothing is recorded.
+    /// than the last call allowed, one of them cannot be told (text that is not UTF-8 shows as bytes, which are another
+    /// value), or nothing is recorded.
     pub fn take_changes(&self, changes_max: usize) -> Option<Vec<RowChange>> {
         let recording = self.handle.hooks.recording.borrow();
         let capture = recording.as_ref()?;
         capture.changes_max.set(changes_max);
         let changes = capture.changes.take();
-        (!capture.overflowed.replace(false)).then_some(changes)
+        (!capture.incomplete.replace(false)).then_some(changes)
     }
 
     /// Rowid of the row that was inserted last.
@@ -116,10 +117,10 @@ unsafe extern "C" fn on_change(
     // SAFETY: registered with a capture that lives while the hook is set; SQLite calls on the connection's own thread.
     let capture = unsafe { &*capture.cast::<Capture>() };
     // A panic must not cross SQLite; a change that cannot be told is left out.
-    let _ = catch_unwind(AssertUnwindSafe(|| {
+    let told = catch_unwind(AssertUnwindSafe(|| {
         let mut changes = capture.changes.borrow_mut();
         if changes.len() >= capture.changes_max.get() {
-            capture.overflowed.set(true);
+            capture.incomplete.set(true);
             return;
         }
         // SAFETY: SQLite gives the table's name as a C string that lives through the call.
@@ -127,28 +128,45 @@ unsafe extern "C" fn on_change(
         // SAFETY: inside the hook, with an accessor that this operation has.
         let (old, new) = unsafe {
             (
-                (operation != ffi::SQLITE_INSERT).then(|| row(database, ffi::sqlite3_preupdate_old)),
-                (operation != ffi::SQLITE_DELETE).then(|| row(database, ffi::sqlite3_preupdate_new)),
+                (operation != ffi::SQLITE_INSERT)
+                    .then(|| row(database, ffi::sqlite3_preupdate_old, &capture.incomplete)),
+                (operation != ffi::SQLITE_DELETE)
+                    .then(|| row(database, ffi::sqlite3_preupdate_new, &capture.incomplete)),
             )
         };
         changes.push(RowChange { table, rowids: (old_rowid, new_rowid), old, new });
     }));
+    if told.is_err() {
+        capture.incomplete.set(true);
+    }
 }
 
 type Accessor = unsafe extern "C" fn(*mut ffi::sqlite3, c_int, *mut *mut ffi::sqlite3_value) -> c_int;
 
+/// Sets `incomplete` if a value is not what is in the row.
+///
 /// # Safety
 /// Called inside the hook, with an accessor that the operation has.
-unsafe fn row(database: *mut ffi::sqlite3, accessor: Accessor) -> Vec<Value> {
+unsafe fn row(database: *mut ffi::sqlite3, accessor: Accessor, incomplete: &Cell<bool>) -> Vec<Value> {
     // SAFETY: promised by the caller; a value lives through the hook's call and is copied at once.
     unsafe {
         let columns = ffi::sqlite3_preupdate_count(database);
         let value = |column| {
             let mut value = ptr::null_mut();
             match accessor(database, column, &mut value) {
-                ffi::SQLITE_OK if !value.is_null() => value_ref(value).to_value(),
-                _ => Value::Null,
+                ffi::SQLITE_OK if !value.is_null() => {}
+                // A virtual generated column is nowhere in the row.
+                ffi::SQLITE_RANGE => return Value::Null,
+                _ => {
+                    incomplete.set(true);
+                    return Value::Null;
+                }
             }
+            let told = value_ref(value);
+            if matches!(told, ValueRef::Blob(_)) && ffi::sqlite3_value_type(value) != ffi::SQLITE_BLOB {
+                incomplete.set(true);
+            }
+            told.to_value()
         };
         (0..columns).map(value).collect()
     }

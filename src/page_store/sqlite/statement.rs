@@ -180,6 +180,12 @@ impl Statement {
         unsafe { ffi::sqlite3_stmt_readonly(self.raw()) != 0 }
     }
 
+    /// Whether it only tells how a statement would run.
+    pub fn is_explanation(&self) -> bool {
+        // SAFETY: the statement is ours.
+        unsafe { ffi::sqlite3_stmt_isexplain(self.raw()) != 0 }
+    }
+
     /// Instructions of SQLite's machine that it has run since [`Statement::reset_steps`]; those of
     /// statements that virtual tables run inside are not in it.
     pub fn steps(&self) -> u64 {
