@@ -2,10 +2,10 @@
 //!
 //! - `core`: a node without threads; `wiring`: its parts joined; `executor`, `running`: its threads; `inline`: it
 //!   without any, on simulated time; `storage`: its files; `lending`: what it holds for peers;
-//!   `auditor`: accepted batches that it runs again;
+//!   `auditor`: accepted batches that it runs again; `saved_audit`: those for which that found something;
 //! - `proposer`: the leader's way to consensus; `gateway`: what sessions see; `cluster`: nodes of one process,
 //!   and `mending`: those of them whose disk is full or failed;
-//! - `serve`, `check`, `rules`: the programs.
+//! - `serve`, `check`, `rules`, `replay`: the programs.
 
 mod auditor;
 mod check;
@@ -21,8 +21,10 @@ pub mod message;
 pub mod planner;
 mod proposer;
 mod repair;
+mod replay;
 pub mod rules;
 mod running;
+mod saved_audit;
 mod serve;
 mod shared;
 mod storage;
@@ -30,12 +32,14 @@ mod waiters;
 mod watermark;
 mod wiring;
 
-pub use auditor::{AuditRecord, Audits, SavedBatch};
+pub use auditor::{AuditRecord, Audits};
 pub use check::check;
 pub use cluster::Cluster;
 pub use gateway::ClusterGateway;
 pub use inline::InlineNode;
+pub use replay::{Replayed, replay_audit};
 pub use running::{ConsensusThread, RunningNode};
+pub use saved_audit::{Saved, SavedAuditError, SavedBatch};
 pub use serve::{Server, serve};
 pub use shared::NodeShared;
 pub use waiters::Waiters;
