@@ -6,11 +6,11 @@ use crate::engine::{self, LocalError};
 use crate::page::Hash;
 use crate::replica::{AcceptedState, Audit, Difference, Executed, Learn, Options, Replica, Subject, audit};
 use crate::token::{Accepted, LogId, Mode};
-use crate::transaction::{Operation, Outcome, Transaction};
+use crate::transaction::{Operation, Outcome, Statement, Transaction, shortened};
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Longest statement that is shown, in characters.
+/// Longest text of a transaction that is shown, and longest list of parameters, in characters.
 const SHOWN_MAX: usize = 400;
 /// Threads for parallel parts; no result depends on their number.
 const WORKERS: usize = 2;
@@ -137,19 +137,12 @@ fn tell(out: &mut String, batch: &Batch, found: &Difference) {
 }
 
 fn tell_statements(out: &mut String, transaction: &Transaction) {
+    let _ = writeln!(out, "   {}", transaction.text(SHOWN_MAX));
     for operation in &transaction.operations {
-        let (texts, parameters) = match operation {
-            Operation::Statement(statement) => (statement.sql.as_slice(), statement.parameters.as_slice()),
-            Operation::Savepoint(sql) | Operation::CreateDatabase(sql) | Operation::DropDatabase(sql) => {
-                (std::slice::from_ref(sql), &[][..])
-            }
-        };
-        for text in texts {
-            let cut = text.char_indices().nth(SHOWN_MAX).map_or(text.len(), |(at, _)| at);
-            let _ = writeln!(out, "   {}", &text[..cut]);
-        }
-        if !parameters.is_empty() {
-            let _ = writeln!(out, "   with {parameters:?}");
+        if let Operation::Statement(Statement { parameters, .. }) = operation
+            && !parameters.is_empty()
+        {
+            let _ = writeln!(out, "   with {}", shortened(&format!("{parameters:?}"), SHOWN_MAX));
         }
     }
 }
