@@ -331,6 +331,7 @@ mod tests {
     use super::*;
     use crate::batch::{Batch, Command, Plan};
     use crate::replica::{Options, Replica};
+    use crate::seam::SimulatedDisk;
     use crate::token::Accepted;
     use std::fs;
 
@@ -428,21 +429,27 @@ mod tests {
 
     #[test]
     fn the_newest_are_kept_fewer_of_those_with_databases() {
-        let directory = tempfile::tempdir().unwrap();
+        let real = tempfile::tempdir().unwrap();
+        let simulated = SimulatedDisk::new(1);
+        let disks: [(&dyn Disk, &Path); 2] = [(&RealDisk, real.path()), (&simulated, Path::new("/node-1"))];
         let (root, databases) = databases();
-        let at = |index: u64| directory.path().join(format!("audit-{index}"));
-        fs::write(directory.path().join("audit-of-mine"), "stays").unwrap();
-        for index in 1..=9 {
-            save(&RealDisk, directory.path(), &saved(index, root), &databases, "", &|| true).unwrap();
+        for (disk, directory) in disks {
+            let at = |index: u64| directory.join(format!("audit-{index}"));
+            let kept = || disk.list(directory).unwrap();
+            disk.create_directory(directory).unwrap();
+            disk.open(&directory.join("audit-of-mine"), true).unwrap();
+            for index in 1..=9 {
+                save(disk, directory, &saved(index, root), &databases, "", &|| true).unwrap();
+            }
+            assert_eq!(kept(), [at(7), at(8), at(9), directory.join("audit-of-mine")]);
+            // One that was not finished, and those without databases; one of them twice.
+            disk.remove(&at(7).join(MANIFEST)).unwrap();
+            for index in (20..40).chain([39]) {
+                save(disk, directory, &saved(index, root), &databases, "", &|| false).unwrap();
+            }
+            let without = (40 - KEPT_WITHOUT as u64..40).map(at);
+            let expected: Vec<PathBuf> = without.chain([at(8), at(9), directory.join("audit-of-mine")]).collect();
+            assert_eq!(kept(), expected);
         }
-        assert_eq!(names(directory.path()), ["audit-7", "audit-8", "audit-9", "audit-of-mine"]);
-        // One that was not finished, and those without databases; one of them twice.
-        fs::remove_file(at(7).join(MANIFEST)).unwrap();
-        for index in (20..40).chain([39]) {
-            save(&RealDisk, directory.path(), &saved(index, root), &databases, "", &|| false).unwrap();
-        }
-        let without: Vec<String> = names(directory.path()).into_iter().filter(|name| !at(9).ends_with(name)).collect();
-        assert_eq!((at(7).exists(), at(8).exists(), at(9).exists()), (false, true, true));
-        assert_eq!((at(39).exists(), without.len()), (true, KEPT_WITHOUT + 2), "{without:?}");
     }
 }
