@@ -143,10 +143,11 @@ pub(super) fn save(
     goes_on: &dyn Fn() -> bool,
 ) -> io::Result<Saved> {
     let path = directory.join(format!("audit-{}", batch.log_id.index));
-    clean_up(disk, directory, &path)?;
+    let refused = refused(databases, goes_on);
     remove(disk, &path)?;
+    clean_up(disk, directory, refused.is_none())?;
     disk.create_directory(&path)?;
-    let left_out = write_databases(disk, &path, databases, goes_on);
+    let left_out = refused.or_else(|| write_databases(disk, &path, databases, goes_on));
     if left_out.is_some() {
         for (number, _) in databases.iter().enumerate() {
             remove_file(disk, &path.join(database_file(number)))?;
@@ -176,6 +177,17 @@ pub(super) fn save(
     Ok(Saved { path, left_out })
 }
 
+const STOPPED: &str = "memory was short, or the node was stopped";
+
+/// Why they are not even tried to be written.
+fn refused(databases: &BTreeMap<Arc<str>, DatabaseVersion>, goes_on: &dyn Fn() -> bool) -> Option<String> {
+    let pages: u64 = databases.values().map(|version| u64::from(version.snapshot.page_count())).sum();
+    if pages * PAGE_SIZE as u64 > DATABASES_BYTES_MAX {
+        return Some(format!("they have more than {} MiB", DATABASES_BYTES_MAX >> 20));
+    }
+    (!goes_on()).then(|| STOPPED.into())
+}
+
 /// Why they were not written, if they were not.
 fn write_databases(
     disk: &dyn Disk,
@@ -183,10 +195,6 @@ fn write_databases(
     databases: &BTreeMap<Arc<str>, DatabaseVersion>,
     goes_on: &dyn Fn() -> bool,
 ) -> Option<String> {
-    let pages: u64 = databases.values().map(|version| u64::from(version.snapshot.page_count())).sum();
-    if pages * PAGE_SIZE as u64 > DATABASES_BYTES_MAX {
-        return Some(format!("they have more than {} MiB", DATABASES_BYTES_MAX >> 20));
-    }
     for (number, version) in databases.values().enumerate() {
         let file = path.join(database_file(number));
         let written = create_file(disk, &file)
@@ -194,7 +202,7 @@ fn write_databases(
             .and_then(|open| write_plain(&version.snapshot, &*open, &file, goes_on).map_err(|error| error.to_string()));
         match written {
             Ok(true) => {}
-            Ok(false) => return Some("memory was short, or the node was stopped".into()),
+            Ok(false) => return Some(STOPPED.into()),
             Err(error) => return Some(error),
         }
     }
@@ -278,11 +286,11 @@ fn write_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Makes room for one more of each kind; what has no manifest was never finished.
-fn clean_up(disk: &dyn Disk, directory: &Path, but: &Path) -> io::Result<()> {
+/// Makes room for one more, with databases or without; what has no manifest was never finished.
+fn clean_up(disk: &dyn Disk, directory: &Path, with_databases: bool) -> io::Result<()> {
     let mut with: Vec<(u64, PathBuf)> = Vec::new();
     let mut without: Vec<(u64, PathBuf)> = Vec::new();
-    for (index, path) in disk.list(directory)?.into_iter().filter_map(numbered).filter(|(_, path)| path != but) {
+    for (index, path) in disk.list(directory)?.into_iter().filter_map(numbered) {
         if !disk.exists(&path.join(MANIFEST)) {
             remove(disk, &path)?;
         } else if disk.exists(&path.join(database_file(0))) {
@@ -291,9 +299,13 @@ fn clean_up(disk: &dyn Disk, directory: &Path, but: &Path) -> io::Result<()> {
             without.push((index, path));
         }
     }
-    for (mut kept, max) in [(with, KEPT_WITH_DATABASES), (without, KEPT_WITHOUT)] {
+    let (with_max, without_max) = match with_databases {
+        true => (KEPT_WITH_DATABASES - 1, KEPT_WITHOUT),
+        false => (KEPT_WITH_DATABASES, KEPT_WITHOUT - 1),
+    };
+    for (mut kept, max) in [(with, with_max), (without, without_max)] {
         kept.sort_unstable();
-        for (_, old) in kept.iter().take((kept.len() + 1).saturating_sub(max)) {
+        for (_, old) in kept.iter().take(kept.len().saturating_sub(max)) {
             remove(disk, old)?;
         }
     }
@@ -425,6 +437,12 @@ mod tests {
         assert!(
             said.ends_with("without the databases, which were not saved: memory was short, or the node was stopped")
         );
+        // Asked before the first one, once for each of them.
+        let calls = std::cell::Cell::new(0);
+        let until_the_second = || calls.replace(calls.get() + 1) < 2;
+        let saved = save(&RealDisk, directory.path(), &saved(8, root), &databases, "", &until_the_second).unwrap();
+        assert_eq!((calls.get(), saved.left_out.as_deref()), (3, Some(STOPPED)));
+        assert_eq!(names(&saved.path), ["batch", "manifest.json"]);
     }
 
     #[test]
@@ -443,12 +461,12 @@ mod tests {
             }
             assert_eq!(kept(), [at(7), at(8), at(9), directory.join("audit-of-mine")]);
             // One that was not finished, and those without databases; one of them twice.
-            disk.remove(&at(7).join(MANIFEST)).unwrap();
+            disk.remove(&at(8).join(MANIFEST)).unwrap();
             for index in (20..40).chain([39]) {
                 save(disk, directory, &saved(index, root), &databases, "", &|| false).unwrap();
             }
             let without = (40 - KEPT_WITHOUT as u64..40).map(at);
-            let expected: Vec<PathBuf> = without.chain([at(8), at(9), directory.join("audit-of-mine")]).collect();
+            let expected: Vec<PathBuf> = without.chain([at(7), at(9), directory.join("audit-of-mine")]).collect();
             assert_eq!(kept(), expected);
         }
     }

@@ -219,15 +219,22 @@ fn changes_of_a_schema_audit_clean() {
     ];
     let mut replica = furnished();
     for (round, statements) in (0..).zip(changes) {
-        let insert = format!("INSERT INTO named(name, v) VALUES ('round {round}', random())");
+        let insert = |what: &str| format!("INSERT INTO named(name, v) VALUES ('{what} {round}', random())");
         let update = format!("UPDATE t SET v = {round} WHERE id BETWEEN 60 AND 90");
-        let mut all = beside(&replica, &[&[&insert], statements, &[&update], &["INSERT INTO log VALUES ('late')"]]);
-        if let Operation::Statement(statement) = &mut all.transactions[1].operations[0] {
-            statement.changes_schema = true;
-        }
-        // The last one comes after the change: an own group.
+        let mut all = beside(
+            &replica,
+            &[
+                &["UPDATE t SET v = 100 WHERE id = 1"],
+                // It meets that, so its row comes after the next one's: in another order than one by one.
+                &["UPDATE t SET v = v + 1 WHERE id = 1", &insert("first in the plan")],
+                &[&insert("applied first")],
+                statements,
+                &["INSERT INTO log VALUES ('late')", &update],
+            ],
+        );
+        changing_schema(&mut all.transactions[3]);
         all.plan.groups =
-            vec![Group { parallel: vec![0, 2], direct: vec![1] }, Group { parallel: vec![3], direct: Vec::new() }];
+            vec![Group { parallel: vec![0, 1, 2], direct: vec![3] }, Group { parallel: vec![4], direct: Vec::new() }];
         let executed = Executed::on(&mut replica, all, Mode::Planned);
         assert_eq!(executed.audit(), Audit::Same, "{statements:?}");
     }
@@ -242,6 +249,35 @@ fn changes_of_a_schema_audit_clean() {
     assert_eq!(names, [[crate::transaction::Value::Text("copied seen un".into())]], "the changes were made");
 }
 
+/// Also where the group runs again without one that ended it: those before the change are for the catalog before it.
+#[test]
+fn a_change_of_a_schema_in_a_group_that_was_lost_audits_clean() {
+    let mut replica = furnished();
+    let put = "INSERT INTO evesql_catalog VALUES(0, 'counters', '{\"next_oid\":16385}')";
+    let mut all =
+        beside(&replica, &[&["UPDATE t SET v = 9"], &["CREATE TABLE u(a)", put], &["INSERT INTO log VALUES ('no')"]]);
+    changing_schema(&mut all.transactions[1]);
+    all.plan = Default::default();
+    let last = all.transactions.pop().unwrap();
+    let changed = Executed::on(&mut replica, all.clone(), Mode::Planned).after;
+    replica.roll_back(1).unwrap();
+    all.transactions.push(Transaction { catalog: changed["evesql"].catalog.version, ..last });
+    let executed = Executed::on(&mut replica, all, Mode::Planned);
+    assert_eq!(executed.outcomes[0], Outcome::Committed(vec![answer_of_changes(300)]).digest());
+    assert_ne!(executed.outcomes[2], Outcome::Stale.digest());
+    assert_eq!(executed.audit(), Audit::Same);
+}
+
+fn answer_of_changes(changes: u64) -> crate::transaction::Answer {
+    crate::transaction::Answer { changes, ..Default::default() }
+}
+
+fn changing_schema(transaction: &mut Transaction) {
+    if let Operation::Statement(statement) = &mut transaction.operations[0] {
+        statement.changes_schema = true;
+    }
+}
+
 #[test]
 fn a_false_definition_is_found() {
     let cases = [
@@ -254,9 +290,7 @@ fn a_false_definition_is_found() {
         let mut replica = furnished();
         let of = |replica: &Replica, sql: &str| {
             let mut all = beside(replica, &[&[sql]]);
-            if let Operation::Statement(statement) = &mut all.transactions[0].operations[0] {
-                statement.changes_schema = true;
-            }
+            changing_schema(&mut all.transactions[0]);
             all
         };
         let all = of(&replica, right);
