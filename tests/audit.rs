@@ -161,12 +161,20 @@ fn what_nobody_votes_against_is_found_by_the_audit() {
         audited(&server, 1).await;
         client.batch_execute("INSERT INTO t VALUES (1, 1)").await.unwrap();
         audited(&server, 2).await;
-        client.query("SELECT evesql_drill('wrong-answer', 1)", &[]).await.unwrap();
-        client.batch_execute("UPDATE t SET n = n + 1").await.unwrap();
-        audited(&server, 3).await;
         let columns = "index, transaction, table_name, detail, file";
-        let sql = format!("SELECT {columns} FROM evesql_audits WHERE result = 'differs'");
-        let row = client.query_one(&sql, &[]).await.unwrap();
+        let sql = format!("SELECT {columns} FROM evesql_audits WHERE result = 'differs' ORDER BY index LIMIT 1");
+        let deadline = Instant::now() + PATIENCE;
+        // On a busy machine a batch more may have been audited meanwhile, and this one passed over.
+        let row = loop {
+            let before = server.cluster().audits().len();
+            client.query("SELECT evesql_drill('wrong-answer', 1)", &[]).await.unwrap();
+            client.batch_execute("UPDATE t SET n = n + 1").await.unwrap();
+            audited(&server, before + 1).await;
+            if let Some(row) = client.query_opt(&sql, &[]).await.unwrap() {
+                break row;
+            }
+            assert!(Instant::now() < deadline, "{:?}", server.cluster().audits());
+        };
         assert_eq!((row.get(1), row.get(2)), (Some(0), None::<String>));
         assert!(row.get::<_, String>(3).contains("with 0 rows and 1 changes"), "{row:?}");
         let directory = PathBuf::from(row.get::<_, String>(4));
@@ -190,5 +198,5 @@ fn what_nobody_votes_against_is_found_by_the_audit() {
         what_cannot_be_replayed_is_said(&directory);
     });
     let status = server.cluster().status(0);
-    assert!(!status.is_sound() && status.render().contains("1 found: a bug in EveSQL"), "{}", status.render());
+    assert!(!status.is_sound() && status.render().contains(" found: a bug in EveSQL"), "{}", status.render());
 }
