@@ -119,6 +119,21 @@ enum Command {
         #[command(subcommand)]
         command: RulesCommand,
     },
+    /// Batches that gave another result when they were run again one by one.
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum AuditCommand {
+    /// Run such a batch again, as it was executed and one by one, and show what differs. Nothing is written.
+    Replay {
+        /// The directory audit-INDEX that the node has saved, as evesql_audits shows it, or a copy
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]
@@ -247,6 +262,14 @@ fn main() -> ExitCode {
                 Err(error) => return fail(2, &error),
             }
         }
+        Command::Audit { command: AuditCommand::Replay { directory } } => match node::replay_audit(&directory) {
+            Ok(replayed) => {
+                print!("{}", replayed.report);
+                Ok(ExitCode::from(u8::from(replayed.differs)))
+            }
+            Err(error @ node::SavedAuditError::NoAudit(_)) => return fail(2, &error),
+            Err(error) => return fail(1, &error),
+        },
     };
     result.unwrap_or_else(|error| fail(1, error.as_ref()))
 }

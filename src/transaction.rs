@@ -103,6 +103,27 @@ pub struct Transaction {
     pub operations: Vec<Operation>,
 }
 
+impl Transaction {
+    /// Its statements for people, up to so many characters.
+    pub fn text(&self, characters_max: usize) -> String {
+        let texts = self.operations.iter().map(|operation| match operation {
+            Operation::Savepoint(sql) => sql.to_string(),
+            Operation::CreateDatabase(name) => format!("CREATE DATABASE {name}"),
+            Operation::DropDatabase(name) => format!("DROP DATABASE {name}"),
+            Operation::Statement(statement) => statement.sql.join("; "),
+        });
+        shortened(&texts.collect::<Vec<_>>().join("; "), characters_max)
+    }
+}
+
+/// The first so many characters of a text for people, and `...` if there are more.
+pub fn shortened(text: &str, characters_max: usize) -> String {
+    match text.char_indices().nth(characters_max) {
+        Some((cut, _)) => format!("{}...", &text[..cut]),
+        None => text.into(),
+    }
+}
+
 /// Time and randomness of an interactive transaction, fixed at BEGIN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begun {
@@ -463,6 +484,23 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_for_people_is_cut_between_characters() {
+        assert_eq!(shortened("grün", 4), "grün");
+        assert_eq!(shortened("grün", 3), "grü...");
+        let statement = Statement { sql: vec!["SELECT 1".into(), "SELECT 2".into()], ..Statement::default() };
+        let transaction = Transaction {
+            id: TransactionId::default(),
+            database: "evesql".into(),
+            catalog: Hash::default(),
+            begun: None,
+            expires_at_index: 0,
+            operations: vec![Operation::Statement(statement), Operation::CreateDatabase("more".into())],
+        };
+        assert_eq!(transaction.text(100), "SELECT 1; SELECT 2; CREATE DATABASE more");
+        assert_eq!(transaction.text(10), "SELECT 1; ...");
+    }
 
     #[test]
     fn an_outline_tells_where_an_answer_differs() {

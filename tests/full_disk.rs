@@ -35,6 +35,9 @@ impl Disk for Filling {
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         RealDisk.create_directory(path)
     }
+    fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove_directory(path)
+    }
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         RealDisk.sync_directory(path)
     }

@@ -87,6 +87,17 @@ fn tables_may_be_made_by_the_statements_before() {
 }
 
 #[test]
+fn a_sequence_is_told_by_its_name() {
+    let sql = "CREATE TABLE t (id serial PRIMARY KEY, a int); CREATE SEQUENCE other; INSERT INTO t (a) VALUES (1); \
+        SELECT setval('other', 5)";
+    let (code, shown, said) = explain(&[sql]);
+    assert_eq!((code, said.as_str()), (0, ""), "{shown}");
+    assert!(shown.contains("   draws from sequence t_id_seq\n"), "{shown}");
+    assert!(shown.contains("   writes sequence other\n"), "{shown}");
+    assert!(!shown.contains("oid = "), "{shown}");
+}
+
+#[test]
 fn what_cannot_be_explained_is_said_in_one_sentence() {
     let directory = tempfile::tempdir().unwrap();
     let schema = write(directory.path(), "schema.sql", SCHEMA);

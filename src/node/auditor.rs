@@ -2,13 +2,15 @@
 //!
 //! ```text
 //!   executor     chooses when it executes, keeps the version before and after, hands over when that is accepted
-//!   audit-N      runs it again; a difference is logged, kept for `evesql_audits`, and its batch written to a file
+//!   audit-N      runs it again; a difference is logged, kept for `evesql_audits`, and its batch saved with the
+//!                databases before it (`saved_audit`)
 //! ```
 //!
 //! There is at most one such batch at a time, from its execution to the end of its audit: those that are chosen meanwhile
 //! are skipped and counted. Old versions are held that long and no longer; an audit ends itself where they are in the
 //! way of others.
 
+use super::saved_audit::{self, Saved, SavedBatch};
 use super::shared::NodeShared;
 use super::wiring::{Surroundings, directory};
 use crate::batch::{Batch, Command};
@@ -20,11 +22,10 @@ use crate::seam::Disk;
 use crate::token::{LogId, Mode, NodeId};
 use crate::transaction::Outcome;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -33,8 +34,6 @@ use std::time::Duration;
 const PAUSE: Duration = Duration::from_millis(50);
 /// Audits kept for `evesql_audits`; what was found goes last.
 const RECORDS_KEPT: usize = 100;
-/// Files of batches kept.
-const FILES_KEPT: usize = 16;
 
 /// An audit as people see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,25 +45,7 @@ pub struct AuditRecord {
     /// What it gave.
     pub result: Audit,
     /// Where the batch was written to, if something was found.
-    pub file: Option<String>,
-}
-
-/// A batch for which an audit found something, as its file has it in postcard's encoding: to run it again, on the
-/// version with `root_before`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SavedBatch {
-    /// Where it stands in the log.
-    pub log_id: LogId,
-    /// How it was executed.
-    pub mode: Mode,
-    /// Root of the databases before it.
-    pub root_before: Hash,
-    /// Root that was accepted after it.
-    pub root_after: Hash,
-    /// Digests of the accepted outcomes, by position.
-    pub outcomes: Vec<Hash>,
-    /// The batch.
-    pub command: Arc<EncodedCommand>,
+    pub saved: Option<Saved>,
 }
 
 /// What a node's executor and its audits share.
@@ -126,7 +107,7 @@ impl Audits {
         hash.is_multiple_of(self.every) && (ran_ahead || (hash / self.every).is_multiple_of(self.every))
     }
 
-    fn record(&self, index: u64, result: Audit, file: Option<String>) {
+    fn record(&self, index: u64, result: Audit, saved: Option<Saved>) {
         let count = match &result {
             Audit::Same => &self.passed,
             Audit::Differs(_) => &self.found,
@@ -134,7 +115,7 @@ impl Audits {
         };
         count.fetch_add(1, Ordering::Relaxed);
         let mut records = self.records.lock();
-        records.push_back(AuditRecord { node: self.node, index, result, file });
+        records.push_back(AuditRecord { node: self.node, index, result, saved });
         if records.len() > RECORDS_KEPT {
             let tells_nothing = |record: &AuditRecord| !matches!(record.result, Audit::Differs(_));
             let place = records.iter().position(tells_nothing).unwrap_or(0);
@@ -285,49 +266,28 @@ impl Auditor {
             tracing::warn!(node = shared.id, index, %error, "a batch could not be audited");
             Audit::Skipped("this machine failed")
         });
-        let mut file = None;
+        let mut saved = None;
         if let Audit::Differs(found) = &result {
-            file = self.save(shared.id, &job);
-            tracing::error!(node = shared.id, "{}", sentence(index, found, file.as_deref()));
+            let found = sentence(index, found);
+            saved = self.save(shared.id, &job, &found, &goes_on);
+            tracing::error!(node = shared.id, "{found}; this is a bug in EveSQL{}", what_to_do(saved.as_ref()));
         }
         // Whoever sees the record may count on the next batch.
         drop(job);
-        shared.audits.record(index, result, file);
+        shared.audits.record(index, result, saved);
     }
 
     /// Where the batch is now, unless it could not be written.
-    fn save(&self, node: NodeId, job: &Job) -> Option<String> {
-        let path = self.directory.join(format!("audit-{}.batch", job.log_id.index));
-        match self.write(&path, &job.to_save()) {
-            Ok(()) => Some(path.display().to_string()),
+    fn save(&self, node: NodeId, job: &Job, found: &str, goes_on: &dyn Fn() -> bool) -> Option<Saved> {
+        let (batch, databases) = (job.to_save(node), &job.before.databases);
+        match saved_audit::save(&*self.disk, &self.directory, &batch, databases, found, goes_on) {
+            Ok(saved) => Some(saved),
             Err(error) => {
-                tracing::error!(node, %error, path = %path.display(), "the batch of an audit could not be saved");
+                tracing::error!(node, %error, directory = %self.directory.display(), "the batch of an audit could not be saved");
                 None
             }
         }
     }
-
-    fn write(&self, path: &Path, saved: &SavedBatch) -> io::Result<()> {
-        let bytes = postcard::to_stdvec(saved).map_err(io::Error::other)?;
-        let mut files: Vec<(u64, PathBuf)> =
-            self.disk.list(&self.directory)?.into_iter().filter_map(numbered).collect();
-        files.sort_unstable();
-        for (_, old) in files.iter().take(files.len().saturating_sub(FILES_KEPT - 1)) {
-            self.disk.remove(old)?;
-        }
-        let file = self.disk.open(path, true)?;
-        file.set_length(0)?;
-        file.write_at(&bytes, 0)?;
-        file.sync_data()?;
-        self.disk.sync_directory(&self.directory)
-    }
-}
-
-/// The log index that the name of a saved batch tells.
-fn numbered(path: PathBuf) -> Option<(u64, PathBuf)> {
-    let name = path.file_name()?.to_str()?;
-    let index = name.strip_prefix("audit-")?.strip_suffix(".batch")?.parse().ok()?;
-    Some((index, path))
 }
 
 impl Job {
@@ -338,10 +298,12 @@ impl Job {
         audit(&Subject { log_id: *log_id, batch, mode, outcomes, before, after }, *engine, goes_on)
     }
 
-    fn to_save(&self) -> SavedBatch {
+    fn to_save(&self, node: NodeId) -> SavedBatch {
         SavedBatch {
             log_id: self.log_id,
+            node,
             mode: self.mode.clone(),
+            steps_max: self.engine.steps_max,
             root_before: self.before.accepted.root,
             root_after: self.after.accepted.root,
             outcomes: self.outcomes.clone(),
@@ -350,21 +312,30 @@ impl Job {
     }
 }
 
-fn sentence(index: u64, found: &Difference, file: Option<&str>) -> String {
+fn sentence(index: u64, found: &Difference) -> String {
     let transaction = found.transaction.map_or(String::new(), |position| format!(", transaction {position}"));
-    let file = file.map_or(String::new(), |file| format!(", with the file {file}"));
     format!(
-        "batch {index}{transaction}: run again one by one it gives something else than was accepted: {}; this is a bug \
-         in EveSQL, please report it{file}",
+        "batch {index}{transaction}: run again one by one it gives something else than was accepted: {}",
         found.detail
     )
+}
+
+fn what_to_do(saved: Option<&Saved>) -> String {
+    match saved {
+        None => ", please report it".into(),
+        Some(Saved { path, left_out: None }) => {
+            format!(": please report it; `evesql audit replay {}` shows it again", path.display())
+        }
+        Some(Saved { path, left_out: Some(reason) }) => {
+            format!(", please report it with {}; the databases were not saved: {reason}", path.display())
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::batch::{Group, Plan};
-    use crate::seam::RealDisk;
     use crate::token::Accepted;
 
     fn batch(parallel: Vec<u32>) -> Batch {
@@ -399,28 +370,5 @@ mod tests {
         let indexes: Vec<u64> = audits.records().iter().map(|record| record.index).collect();
         assert_eq!((indexes.len(), indexes[0], indexes[1]), (RECORDS_KEPT, 2, 201));
         assert_eq!((audits.passed(), audits.found(), audits.skipped()), (298, 1, 0));
-    }
-
-    #[test]
-    fn the_newest_batches_are_saved_and_can_be_read() {
-        let directory = tempfile::tempdir().unwrap();
-        let auditor = Auditor { disk: Arc::new(RealDisk), directory: directory.path().into() };
-        let path = |index: u64| directory.path().join(format!("audit-{index}.batch"));
-        std::fs::write(directory.path().join("audit-of-mine"), "stays").unwrap();
-        let saved = |index| SavedBatch {
-            log_id: LogId { term: 1, leader: 2, index },
-            mode: Mode::Replay { void: vec![3] },
-            root_before: Hash(1),
-            root_after: Hash(2),
-            outcomes: vec![Hash(3)],
-            command: EncodedCommand::new(Command::Batch(batch(vec![0]))),
-        };
-        for index in 5..30 {
-            auditor.write(&path(index), &saved(index)).unwrap();
-        }
-        let kept = std::fs::read_dir(directory.path()).unwrap().count();
-        assert_eq!((kept, path(13).exists(), path(14).exists()), (FILES_KEPT + 1, false, true));
-        let read: SavedBatch = postcard::from_bytes(&std::fs::read(path(29)).unwrap()).unwrap();
-        assert_eq!(read, saved(29));
     }
 }

@@ -23,7 +23,7 @@ use crate::page_store::Replacement;
 use crate::replica::{self, Replaced, Replica};
 use crate::state_transfer::{Reply, Request};
 use crate::token::{Accepted, Ballot, BallotKey, LogId, Mode, NodeId, Verdict};
-use crate::transaction::{Operation, Outcome, Transaction};
+use crate::transaction::Outcome;
 use crate::verifier::{
     Action, Divergence, Entry, Event, LocalFailure, Mark, Members, Peer, Reason, Recipients, Verifier,
 };
@@ -774,7 +774,7 @@ impl NodeCore {
             let void = divergence.void();
             let is_told = |position: &usize| void.is_empty() || void.contains(&(*position as u32));
             let told = batch.transactions.iter().enumerate().filter(|(position, _)| is_told(position));
-            divergence.transactions = told.map(|(_, transaction)| describe(transaction)).collect();
+            divergence.transactions = told.map(|(_, transaction)| transaction.text(REPORTED_SQL_MAX)).collect();
         }
         tracing::error!(node = self.id, "{divergence}");
         self.shared.diverged(divergence);
@@ -785,20 +785,5 @@ impl NodeCore {
         self.shared.set_halted(reason);
         tracing::error!(node = self.id, reason, "this node stops: going on could show a wrong answer");
         self.outside.halt(reason);
-    }
-}
-
-/// A transaction's statements for a report.
-fn describe(transaction: &Transaction) -> String {
-    let texts = transaction.operations.iter().map(|operation| match operation {
-        Operation::Savepoint(sql) => sql.to_string(),
-        Operation::CreateDatabase(name) => format!("CREATE DATABASE {name}"),
-        Operation::DropDatabase(name) => format!("DROP DATABASE {name}"),
-        Operation::Statement(statement) => statement.sql.join("; "),
-    });
-    let text = texts.collect::<Vec<_>>().join("; ");
-    match text.char_indices().nth(REPORTED_SQL_MAX) {
-        Some((cut, _)) => format!("{}...", &text[..cut]),
-        None => text,
     }
 }

@@ -220,14 +220,23 @@ fn template(kind: &Kind) -> relations::Template {
     }
 }
 
-fn audit(AuditRecord { node, index, result, file }: AuditRecord) -> relations::Audit {
+fn audit(AuditRecord { node, index, result, saved }: AuditRecord) -> relations::Audit {
+    let left_out = saved.as_ref().and_then(|saved| saved.left_out.as_ref());
+    let left_out = left_out.map_or(String::new(), |reason| format!("; the databases were not saved: {reason}"));
+    let file = saved.map(|saved| saved.path.display().to_string());
     let record = relations::Audit { node: node as i32, index: index as i64, file, ..relations::Audit::default() };
     match result {
         Audit::Same => relations::Audit { result: "same".into(), ..record },
         Audit::Skipped(why) => relations::Audit { result: format!("skipped: {why}"), ..record },
         Audit::Differs(Difference { transaction, table, detail }) => {
             let transaction = transaction.map(|position| position as i32);
-            relations::Audit { result: "differs".into(), transaction, table, detail: Some(detail), ..record }
+            relations::Audit {
+                result: "differs".into(),
+                transaction,
+                table,
+                detail: Some(detail + &left_out),
+                ..record
+            }
         }
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! - `core`: a node without threads; `wiring`: its parts joined; `executor`, `running`: its threads; `inline`: it
 //!   without any, on simulated time; `storage`: its files; `lending`: what it holds for peers;
-//!   `auditor`: accepted batches that it runs again;
+//!   `auditor`: accepted batches that it runs again; `saved_audit`: those for which that found something;
 //! - `members`, `membership`: who belongs to the cluster, and changes of it; `join`: how a node comes in; `door`: whom a node lets in; `neighbours`: how nodes of other processes are;
 //! - `proposer`: the leader's way to consensus; `gateway`: what sessions see; `cluster`: nodes of one process,
 //!   and `mending`: those of them whose disk is full or failed;
-//! - `serve`, `check`, `rules`: the programs.
+//! - `serve`, `check`, `rules`, `replay`: the programs.
 
 mod auditor;
 mod check;
@@ -27,8 +27,10 @@ mod neighbours;
 pub mod planner;
 mod proposer;
 mod repair;
+mod replay;
 pub mod rules;
 mod running;
+mod saved_audit;
 mod serve;
 mod shared;
 mod storage;
@@ -36,7 +38,7 @@ mod waiters;
 mod watermark;
 mod wiring;
 
-pub use auditor::{AuditRecord, Audits, SavedBatch};
+pub use auditor::{AuditRecord, Audits};
 pub use check::check;
 pub use cluster::Cluster;
 pub use gateway::ClusterGateway;
@@ -44,7 +46,9 @@ pub use inline::InlineNode;
 pub use members::MembersView;
 pub use membership::Change;
 pub use neighbours::Neighbours;
+pub use replay::{Replayed, replay_audit};
 pub use running::{ConsensusThread, RunningNode};
+pub use saved_audit::{Saved, SavedAuditError, SavedBatch};
 pub use serve::{Server, serve};
 pub use shared::NodeShared;
 pub use waiters::Waiters;

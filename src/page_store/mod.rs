@@ -29,6 +29,7 @@ mod evict;
 #[cfg(test)]
 mod model_tests;
 mod node;
+mod plain;
 mod publish;
 mod retire;
 mod roll_back;
@@ -44,6 +45,7 @@ mod vfs_temp;
 mod view;
 
 pub use node::{FANOUT, height, root_hash};
+pub use plain::{open_plain, write_plain};
 pub use snapshot::{PageRef, Snapshot};
 pub use source::{PageSource, StoredTree};
 pub use store::{PageStore, StoreOptions, StoreStats};

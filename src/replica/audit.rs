@@ -10,7 +10,9 @@
 //!     └────── one by one, on views ──────────> the same rows, the same answers?
 //! ```
 //!
-//! Batches that change schemas or the list of databases are left out: nothing of those runs ahead.
+//! Changes of schemas run in their turn here as there; what they leave is compared by the tables' names and definitions.
+//! Left out are batches that change the list of databases, and those that change the schema of a large one: building a
+//! table or an index anew takes memory for all of it.
 //!
 //! Does not know: which batches are audited and when, and what becomes of what it finds (`node`).
 
@@ -18,7 +20,7 @@ use super::Databases;
 use super::accepted::DatabaseVersion;
 use super::batch::{one_by_one, plan_order};
 use super::database::Database;
-use super::rows::{Touched, compare};
+use super::rows::{SEARCHED_PAGES_MAX, Touched, compare};
 use super::transaction::{Place, Trouble, admit};
 use crate::batch::{Batch, Group};
 use crate::engine::{self, Failure, LocalError};
@@ -47,6 +49,17 @@ pub struct Subject<'a> {
     pub before: &'a BTreeMap<Arc<str>, DatabaseVersion>,
     /// The databases as they were accepted after it.
     pub after: &'a BTreeMap<Arc<str>, DatabaseVersion>,
+}
+
+impl Subject<'_> {
+    /// Whether the batch has changed the schema of this database, or a statement of it may have.
+    fn changes_schema(&self, database: &str) -> bool {
+        let changes = |operation: &Operation| matches!(operation, Operation::Statement(one) if one.changes_schema);
+        let mut transactions = self.batch.transactions.iter().filter(|transaction| *transaction.database == *database);
+        let schema = |databases: &Databases| databases.get(database).map(|version| version.schema);
+        schema(self.before) != schema(self.after)
+            || transactions.any(|transaction| transaction.operations.iter().any(changes))
+    }
 }
 
 /// What an audit gave.
@@ -99,24 +112,18 @@ pub fn audit(subject: &Subject<'_>, options: engine::Options, goes_on: &dyn Fn()
 }
 
 fn unfit(subject: &Subject<'_>) -> Option<&'static str> {
-    let changes_schema = |operation: &Operation| match operation {
-        Operation::Statement(statement) => statement.changes_schema,
-        Operation::Savepoint(_) => false,
-        Operation::CreateDatabase(_) | Operation::DropDatabase(_) => true,
-    };
-    let kept = |(name, before): (&Arc<str>, &DatabaseVersion)| {
-        let is_same =
-            |after: &DatabaseVersion| after.schema == before.schema && after.catalog.version == before.catalog.version;
-        subject.after.get(name).is_some_and(is_same)
+    let changes_large = |(name, version): (&Arc<str>, &DatabaseVersion)| {
+        version.snapshot.page_count() > SEARCHED_PAGES_MAX && subject.changes_schema(name)
     };
     let versions = || subject.before.values().chain(subject.after.values());
     if subject.outcomes.len() != subject.batch.transactions.len() {
         Some("its answers are not known")
-    } else if subject.batch.transactions.iter().flat_map(|transaction| &transaction.operations).any(changes_schema)
-        || subject.before.len() != subject.after.len()
-        || !subject.before.iter().all(kept)
+    } else if !subject.before.keys().eq(subject.after.keys())
+        || subject.batch.transactions.iter().any(changes_databases)
     {
-        Some("it changes a schema")
+        Some("it changes the list of databases")
+    } else if subject.before.iter().chain(subject.after).any(changes_large) {
+        Some("it changes the schema of a large database")
     } else if subject.batch.transactions.iter().flat_map(|transaction| &transaction.operations).any(explains) {
         Some("it tells how statements run")
     } else if versions().any(|version| version.snapshot.is_too_old()) {
@@ -130,6 +137,12 @@ fn unfit(subject: &Subject<'_>) -> Option<&'static str> {
 fn explains(operation: &Operation) -> bool {
     let is_one = |sql: &str| sql.trim_start().get(..7).is_some_and(|word| word.eq_ignore_ascii_case("EXPLAIN"));
     matches!(operation, Operation::Statement(statement) if statement.sql.iter().any(|sql| is_one(sql)))
+}
+
+fn changes_databases(transaction: &Transaction) -> bool {
+    let changes =
+        |operation: &Operation| matches!(operation, Operation::CreateDatabase(_) | Operation::DropDatabase(_));
+    transaction.operations.iter().any(changes)
 }
 
 /// Whether a page is not what it was when it was hashed: what is read from it then tells nothing about footprints.
@@ -212,6 +225,9 @@ impl<'a> Again<'a> {
                     Err(Trouble::GroupLost(error)) => {
                         for (name, database) in &mut self.databases {
                             database.go_back(noted.get(name).map_or(&[], Vec::as_slice))?;
+                            if self.subject.changes_schema(name) {
+                                database.read_schema()?;
+                            }
                         }
                         spoilers.insert(*position, error);
                         continue 'again;
@@ -267,7 +283,9 @@ impl<'a> Again<'a> {
             };
             let mut touched = self.touched.remove(name).unwrap_or_default();
             touched.push(Touched::once(log_id.index));
-            if let Some(found) = compare(database, &before.snapshot, after, &touched)? {
+            if let Some(found) =
+                compare(database, &before.snapshot, after, &touched, self.subject.changes_schema(name))?
+            {
                 return Ok(Some(Difference { table: found.table.map(|table| format!("{name}.{table}")), ..found }));
             }
         }

@@ -150,6 +150,12 @@ impl Database {
         Ok(())
     }
 
+    /// Reads schema and catalog again, after changes of them were taken back.
+    pub fn read_schema(&mut self) -> Result<(), LocalError> {
+        self.connection.renew_schema().map_err(Failure::into_local)?;
+        self.reload_catalog()
+    }
+
     /// Writes which transactions were executed, at the end of a batch in which any were.
     pub fn write_once(&mut self, log_index: u64) -> Result<(), LocalError> {
         if self.once.pending().is_empty() {

@@ -3,6 +3,9 @@
 //!
 //! A kind is all transactions of the same texts in the same database.
 
+use super::Replica;
+use crate::batch::Batch;
+use crate::engine::LocalError;
 use crate::footprint::{Footprint, Item, Schema, Template};
 use crate::page::Hash;
 use crate::transaction::{Operation, Transaction};
@@ -115,10 +118,8 @@ pub struct Kind {
 
 impl Kind {
     fn new(transaction: &Transaction) -> Self {
-        let text = texts(transaction).map(|text| &**text).collect::<Vec<_>>().join("; ");
-        let cut = text.char_indices().nth(TEXT_MAX).map_or(text.len(), |(at, _)| at);
         Kind {
-            text: text[..cut].into(),
+            text: transaction.text(TEXT_MAX).into(),
             calls: 0,
             run_ns: 0,
             changes: 0,
@@ -319,6 +320,29 @@ impl Learned {
         self.kinds.write().insert(kind, Kind::new(transaction));
         self.set_templates(kind, Hash::default(), templates);
         self.set_schema(&transaction.database, schema);
+    }
+}
+
+impl Replica {
+    /// Notes what the batch's transactions took, and derives the footprints that the next plans need.
+    pub(super) fn learn(&mut self, batch: &Batch) -> Result<(), LocalError> {
+        self.planned_ahead.clear();
+        if self.options.learn == Learn::Nothing {
+            return Ok(());
+        }
+        let footprints = self.options.learn == Learn::Footprints;
+        let schema = |name: &str| self.databases.get(name)?.connection.known_schema();
+        let wanted = self.learned.note(&batch.transactions, &self.ran, footprints, schema);
+        self.ran.clear();
+        for position in wanted {
+            let transaction = &batch.transactions[position as usize];
+            if let Some(database) = self.databases.get_mut(&transaction.database) {
+                let (hash, schema, templates) = database.templates(transaction)?;
+                self.learned.set_templates(kind_of(transaction), hash, templates);
+                self.learned.set_schema(&transaction.database, schema);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -129,8 +129,19 @@ impl Replica {
             let guess = if ran.contains(&position) { guesses.next().transpose()? } else { None };
             let touched = changed.get(name).is_some_and(|changes| changes.touches(&footprint))
                 || waiting.get(name).is_some_and(|those| those.iter().any(|other| other.conflicts(&footprint)));
-            let database = self.databases.get_mut(name);
-            let (Some(database), Some(Guess::Outcome(guessed)), false) = (database, guess, touched) else {
+            let ready = match (self.databases.get_mut(name), guess, touched) {
+                (Some(database), Some(Guess::Outcome(guessed)), false) => {
+                    // The same transaction may stand in the batch twice.
+                    if database.once.contains(&transaction.id) {
+                        outcomes[position as usize] = Outcome::AlreadyDone;
+                        continue;
+                    }
+                    let (schema, fits) = database.fits(&guessed.changes)?;
+                    fits.then_some((database, schema, guessed))
+                }
+                _ => None,
+            };
+            let Some((database, schema, guessed)) = ready else {
                 fared.conflicted += u64::from(touched);
                 fared.unfit += u64::from(!touched);
                 self.planned_ahead.insert(position, if touched { How::Conflicted } else { How::Unfit });
@@ -139,19 +150,6 @@ impl Replica {
                 continue;
             };
             let Guessed { outcome, changes, took } = *guessed;
-            // The same transaction may stand in the batch twice.
-            if database.once.contains(&transaction.id) {
-                outcomes[position as usize] = Outcome::AlreadyDone;
-                continue;
-            }
-            let (schema, fits) = database.fits(&changes)?;
-            if !fits {
-                fared.unfit += 1;
-                self.planned_ahead.insert(position, How::Unfit);
-                waiting.entry(name.clone()).or_default().push(footprint);
-                left.push(position);
-                continue;
-            }
             match database.apply(&schema, &changes, changed.get(name)) {
                 Ok(()) => {}
                 Err(NotApplied::Local(error)) => return Err(error),
@@ -205,27 +203,6 @@ impl Replica {
         }
     }
 
-    /// Notes what the batch's transactions took, and derives the footprints that the next plans need.
-    pub(super) fn learn(&mut self, batch: &Batch) -> Result<(), LocalError> {
-        self.planned_ahead.clear();
-        if self.options.learn == Learn::Nothing {
-            return Ok(());
-        }
-        let footprints = self.options.learn == Learn::Footprints;
-        let schema = |name: &str| self.databases.get(name)?.connection.known_schema();
-        let wanted = self.learned.note(&batch.transactions, &self.ran, footprints, schema);
-        self.ran.clear();
-        for position in wanted {
-            let transaction = &batch.transactions[position as usize];
-            if let Some(database) = self.databases.get_mut(&transaction.database) {
-                let (hash, schema, templates) = database.templates(transaction)?;
-                self.learned.set_templates(kind_of(transaction), hash, templates);
-                self.learned.set_schema(&transaction.database, schema);
-            }
-        }
-        Ok(())
-    }
-
     fn commit_applied(&mut self) -> Result<(), LocalError> {
         for database in self.databases.values_mut() {
             if database.commit_applied()? {
@@ -246,7 +223,11 @@ impl Database {
         Ok(self.parallel.templates.footprint(hash, transaction, |sql| connection.template(sql, &schema)))
     }
 
-    fn templates(&mut self, transaction: &Transaction) -> Result<(Hash, Arc<Schema>, Vec<Template>), LocalError> {
+    /// The footprints of its statements, with the schema that they are derived from and its hash.
+    pub(super) fn templates(
+        &mut self,
+        transaction: &Transaction,
+    ) -> Result<(Hash, Arc<Schema>, Vec<Template>), LocalError> {
         let hash = self.connection.schema_hash()?;
         let schema = self.footprint_schema(hash)?;
         let connection = &mut self.connection;

@@ -8,6 +8,8 @@
 //! Where the pages differ, rows decide, by key: a hidden rowid may be another one where a table has a key. Then the rows
 //! that the audit changed are read on both sides, those that the accepted version has changed as well if the database is
 //! not too large to look for their tables, and rows are counted.
+//!
+//! Where the schema may have changed, definitions come before rows.
 
 use super::accepted::DatabaseVersion;
 use super::apply::{rowid_name, same};
@@ -21,8 +23,8 @@ use crate::footprint::{Kind, Schema, Table};
 use crate::page::{PAGE_SIZE, PageNumber};
 use crate::page_store::Snapshot;
 use crate::page_store::sqlite::RowChange;
-use crate::transaction::{ONCE_WINDOW, Value};
-use std::collections::{BTreeSet, HashMap};
+use crate::transaction::{ONCE_WINDOW, Value, shortened};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Rows that are remembered of one database; beyond them the pages alone tell.
@@ -30,7 +32,7 @@ const TOUCHED_MAX: usize = 20_000;
 /// Bytes of a row's texts and blobs from which on it may have overflow pages. (A page of an index takes a thousand.)
 const LONG_BYTES: usize = 900;
 /// A database of more pages is not searched for the tables of differing pages.
-const SEARCHED_PAGES_MAX: u32 = 65_536;
+pub(super) const SEARCHED_PAGES_MAX: u32 = 65_536;
 /// Longest description of a row, in characters.
 const SHOWN_MAX: usize = 200;
 
@@ -82,12 +84,13 @@ fn length(value: &Value) -> usize {
     }
 }
 
-/// The first row of the accepted version that is not as the audit left it.
+/// The first row, or with `changes_schema` definition, of the accepted version that is not as the audit left it.
 pub(super) fn compare(
     audited: &mut Database,
     before: &Snapshot,
     after: &DatabaseVersion,
     touched: &[Touched],
+    changes_schema: bool,
 ) -> Result<Option<Difference>, LocalError> {
     let pages = before.store().diff(before, &after.snapshot)?;
     let is_same = changed_by_acceptance(before, &after.snapshot, &pages)? == changed_by_audit(before, audited)?;
@@ -95,6 +98,9 @@ pub(super) fn compare(
     let mut accepted = Connection::view(&after.snapshot, audited.connection.options())?;
     accepted.expect_schema(after.schema)?;
     let mut rows = Rows { schema, audited: &mut audited.connection, accepted };
+    if changes_schema && let Some(found) = rows.differing_definition()? {
+        return Ok(Some(found));
+    }
     for Touched { table, key, position, .. } in touched.iter().rev().filter(|row| !is_same || row.is_long) {
         if let Some(found) = rows.difference(table, key, *position)? {
             return Ok(Some(found));
@@ -203,13 +209,30 @@ impl Rows<'_> {
         let Some(name) = rowid_name(known) else { return Ok(None) };
         let sql = select(known, &[name]);
         let rowid_value = [Value::Integer(rowid)];
-        let found = [query(&mut self.accepted, &sql, &rowid_value)?, query(old, &sql, &rowid_value)?];
+        let old = match old.query(&sql, &rowid_value) {
+            // The table, or a column of its key, is new.
+            Err(Failure::Sql(_)) => Vec::new(),
+            old => old.map_err(Failure::into_local)?,
+        };
+        let found = [query(&mut self.accepted, &sql, &rowid_value)?, old];
         for row in found.iter().flatten().filter(|row| row.len() == known.columns.len()) {
             if let Some(found) = self.difference(table, &key_of(known, row, rowid), None)? {
                 return Ok(Some(found));
             }
         }
         Ok(None)
+    }
+
+    fn differing_definition(&mut self) -> Result<Option<Difference>, LocalError> {
+        let (accepted, audited) = (definitions(&mut self.accepted)?, definitions(self.audited)?);
+        let names: BTreeSet<&String> = accepted.keys().chain(audited.keys()).collect();
+        let shown = |sql: Option<&Value>| sql.map_or("not there".into(), |sql| shortened(&show(sql), SHOWN_MAX));
+        Ok(names.into_iter().find(|name| accepted.get(*name) != audited.get(*name)).map(|name| {
+            let (accepted, audited) = (shown(accepted.get(name)), shown(audited.get(name)));
+            let detail =
+                format!("the definition of {name} is {accepted} in the accepted version, and {audited} one by one");
+            Difference { transaction: None, table: Some(name.clone()), detail }
+        }))
     }
 
     fn differing_count(&mut self, tables: &BTreeSet<String>) -> Result<Option<Difference>, LocalError> {
@@ -228,6 +251,16 @@ impl Rows<'_> {
         }
         Ok(None)
     }
+}
+
+/// Tables, indexes, views and triggers by name, as SQLite has their definitions.
+fn definitions(connection: &mut Connection) -> Result<BTreeMap<String, Value>, LocalError> {
+    let sql = "SELECT name, coalesce(sql, type || ' of ' || tbl_name) FROM main.sqlite_schema";
+    let named = query(connection, sql, &[])?.into_iter().filter_map(|mut row| match (row.pop(), row.pop()) {
+        (Some(sql), Some(Value::Text(name))) => Some((name.to_string(), sql)),
+        _ => None,
+    });
+    Ok(named.collect())
 }
 
 fn query(connection: &mut Connection, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, LocalError> {
@@ -258,11 +291,7 @@ fn same_rows(a: &[Vec<Value>], b: &[Vec<Value>]) -> bool {
 
 fn show_rows(rows: &[Vec<Value>]) -> String {
     let Some(row) = rows.first() else { return "not there".into() };
-    let text = format!("({})", row.iter().map(show).collect::<Vec<_>>().join(", "));
-    match text.char_indices().nth(SHOWN_MAX) {
-        Some((cut, _)) => format!("{}...", &text[..cut]),
-        None => text,
-    }
+    shortened(&format!("({})", row.iter().map(show).collect::<Vec<_>>().join(", ")), SHOWN_MAX)
 }
 
 fn show(value: &Value) -> String {

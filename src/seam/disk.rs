@@ -22,6 +22,8 @@ pub trait Disk: Send + Sync + 'static {
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
     /// Makes a directory and its parents.
     fn create_directory(&self, path: &Path) -> io::Result<()>;
+    /// Removes an empty directory.
+    fn remove_directory(&self, path: &Path) -> io::Result<()>;
     /// Makes creations, renames and removals in a directory durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
     /// Whether a file or directory is there.
@@ -66,11 +68,21 @@ impl Disk for RealDisk {
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         fs::create_dir_all(path)
     }
+    fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }
     fn exists(&self, path: &Path) -> bool {
         path.exists()
+    }
+}
+
+impl RealDisk {
+    /// Opens a file that this process may have no right to write; writing to it fails.
+    pub fn open_to_read(self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(RealFile(File::open(path)?)))
     }
 }
 

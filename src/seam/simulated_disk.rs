@@ -423,6 +423,21 @@ impl Disk for SimulatedDisk {
         Ok(())
     }
 
+    fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        if state.crashed {
+            return Err(crash_error());
+        }
+        let is_below = |other: &PathBuf| other.parent() == Some(path);
+        if state.directories.iter().chain(state.names.keys()).any(is_below) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        match state.directories.remove(path) {
+            true => Ok(()),
+            false => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         let mut state = self.0.lock();
         if let Some(fault) = state.operation()? {

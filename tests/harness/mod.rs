@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio_postgres::{Client, NoTls};
 
@@ -125,6 +125,7 @@ pub fn run(arguments: &[&str]) -> Output {
 pub struct Program {
     child: Child,
     pub address: SocketAddr,
+    said: Arc<Mutex<String>>,
 }
 
 impl Program {
@@ -147,9 +148,20 @@ impl Program {
             return Err(format!("{line}{said}exit code {:?}", status.code()));
         };
         // A full pipe would stop the server.
-        let mut stderr = child.stderr.take().unwrap();
-        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::stderr()));
-        Ok(Program { address: address.parse().unwrap(), child })
+        let (stderr, said) = (BufReader::new(child.stderr.take().unwrap()), Arc::new(Mutex::new(String::new())));
+        let heard = said.clone();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                eprintln!("{line}");
+                *heard.lock().unwrap() += &(line + "\n");
+            }
+        });
+        Ok(Program { address: address.parse().unwrap(), child, said })
+    }
+
+    /// What it wrote to stderr so far.
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
     }
 
     /// As `kill -9`.

@@ -65,6 +65,9 @@ impl Disk for ProcessDisk {
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         self.alive()?.create_directory(path)
     }
+    fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        self.alive()?.remove_directory(path)
+    }
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         self.alive()?.sync_directory(path)
     }

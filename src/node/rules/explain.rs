@@ -10,6 +10,9 @@ use crate::mixer::{Derive, Derived, explain};
 use crate::transaction::{SqlError, Value};
 use std::path::Path;
 
+/// How a footprint tells of a sequence, up to its OID.
+const SEQUENCE: &str = "evesql_sequences(oid = ";
+
 /// Why nothing can be explained; each sentence says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
@@ -127,8 +130,17 @@ impl Deriving {
             // Rules say nothing of statements that are several for SQLite.
             sql: if let [sql] = prepared.sql.as_slice() { sql.clone() } else { "".into() },
             footprint: if everything { Footprint::everything() } else { Footprint::of(items) },
-            lines: templates.iter().flat_map(|template| template.describe(&[])).collect(),
+            lines: templates.iter().flat_map(|template| template.describe(&[])).map(|line| self.name(line)).collect(),
         }))
+    }
+
+    /// A line that tells of a sequence by its OID tells it by its name, where that is known.
+    fn name(&self, line: String) -> String {
+        let of = |line: &str| {
+            let (verb, oid) = line.strip_suffix(')')?.split_once(SEQUENCE)?;
+            Some(format!("{verb}sequence {}", self.schema.sequence_name(oid.parse().ok()?)?))
+        };
+        of(&line).unwrap_or(line)
     }
 
     /// A sentence on what is wrong with a statement.

@@ -71,6 +71,11 @@ impl Schema {
         self.connection.template(sql, schema)
     }
 
+    /// The name of a sequence.
+    pub fn sequence_name(&self, oid: u32) -> Option<&str> {
+        self.catalog.sequence(oid).map(|sequence| sequence.name.as_str())
+    }
+
     /// The SQLite statements that the statements of a text become.
     pub fn translate(&self, sql: &str) -> Result<Vec<Prepared>, SqlError> {
         dialect::parse(sql)?.iter().map(|parsed| self.prepare(parsed)).collect()
