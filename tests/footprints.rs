@@ -16,7 +16,7 @@ use footprint_cases::{Schema, Statement};
 use generator::Random;
 use std::sync::Arc;
 
-const PAIRS_PER_SCHEMA: u64 = 60;
+const PAIRS_PER_SCHEMA: u64 = 100;
 
 /// A database with a generated schema and some rows, inside a transaction that is never committed.
 struct World {
@@ -209,7 +209,12 @@ fn transactions_that_are_judged_independent_commute() {
                 let statements = 1 + random.below(3) * random.below(2);
                 (0..statements).map(|_| world.schema.statement(&mut random, &focus)).collect()
             };
-            let (a, b) = (case(), case());
+            let (mut a, mut b) = (case(), case());
+            if random.chance(2)
+                && let Some((first, second)) = world.schema.relation(&mut random)
+            {
+                (a, b) = if random.chance(2) { (vec![first], vec![second]) } else { (vec![second], vec![first]) };
+            }
             pairs += 1;
             if !world.footprint(&a).conflicts(&world.footprint(&b)) {
                 independent += 1;

@@ -182,6 +182,19 @@ impl Schema {
         vec![at, parents[random.below(parents.len() as u64) as usize]]
     }
 
+    /// A statement that removes or moves a row to which others may refer, and one that meets those: foreign keys are
+    /// seen in no other pairs.
+    pub fn relation(&self, random: &mut Random) -> Option<(Statement, Statement)> {
+        let children: Vec<&Table> = self.tables.iter().filter(|table| !table.parents.is_empty()).collect();
+        let child = *children.get(random.below(children.len().max(1) as u64) as usize)?;
+        let parent = &self.tables[child.parents[random.below(child.parents.len() as u64) as usize]];
+        let mut text = Text { random, parameters: Vec::new() };
+        let first = (text.parent_change(parent), text.parameters);
+        let mut text = Text { random, parameters: Vec::new() };
+        let second = (text.child_touch(child), text.parameters);
+        Some((first, second))
+    }
+
     /// Any statement, most often on a table of the focus.
     pub fn statement(&self, random: &mut Random, focus: &[usize]) -> Statement {
         let any = random.below(self.tables.len() as u64) as usize;
@@ -265,6 +278,46 @@ impl Text<'_> {
             _ => self.number(table.strict),
         };
         self.value(value)
+    }
+
+    fn whole_key(&mut self, table: &Table) -> String {
+        let mut columns = vec!["id"];
+        columns.extend(table.is_composite().then_some("b"));
+        columns.extend((table.keyed == Keyed::Triple).then_some("v"));
+        let conditions: Vec<String> =
+            columns.iter().map(|column| format!("{column} = {}", self.column(table, column))).collect();
+        conditions.join(" AND ")
+    }
+
+    fn parent_change(&mut self, table: &Table) -> String {
+        let name = &table.name;
+        match self.random.below(8) {
+            0..3 => format!("DELETE FROM {name} WHERE {}", self.whole_key(table)),
+            3 => self.insert(table, "REPLACE"),
+            4..6 => self.insert(table, "INSERT"),
+            _ => {
+                let or = pick(self.random, &["", "", " OR REPLACE"]);
+                let id = self.column(table, "id");
+                format!("UPDATE{or} {name} SET id = {id} WHERE {}", self.whole_key(table))
+            }
+        }
+    }
+
+    fn child_touch(&mut self, table: &Table) -> String {
+        let name = &table.name;
+        match self.random.below(7) {
+            0..2 => format!("SELECT * FROM {name} WHERE {}", self.whole_key(table)),
+            2 => format!("DELETE FROM {name} WHERE {}", self.whole_key(table)),
+            3 => self.insert(table, "INSERT"),
+            4 => {
+                let f = self.column(table, "f");
+                self.insert(table, "INSERT") + &format!(" ON CONFLICT DO UPDATE SET f = {f}")
+            }
+            _ => {
+                let f = self.column(table, "f");
+                format!("UPDATE {name} SET f = {f} WHERE {}", self.whole_key(table))
+            }
+        }
     }
 
     fn where_key(&mut self, table: &Table) -> String {
