@@ -4,7 +4,7 @@
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use evesql::footprint::{Access, Footprint, Item, space};
+use evesql::footprint::{Access, Extent, Footprint, Item, space};
 use evesql::mixer::{Candidate, Limits, Mixer, Mode};
 
 fn main() {
@@ -23,7 +23,7 @@ fn footprints(rows: u64) -> Vec<Footprint> {
     };
     let mut item = |at: usize| {
         let access = if at.is_multiple_of(2) { Access::Read } else { Access::Write };
-        Item { space: spaces[at % spaces.len()], key: Some(draw()), access }
+        Item { space: spaces[at % spaces.len()], extent: Extent::Partition(draw()), access }
     };
     (0..TRANSACTIONS).map(|_| Footprint::of((0..6).map(&mut item).collect())).collect()
 }

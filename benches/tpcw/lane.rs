@@ -1,6 +1,6 @@
 //! A replica that is measured, and where all of them start.
 
-use super::load::{Load, Made, TEXTS};
+use super::load::{Load, TEXTS};
 use super::random::Random;
 use super::schema::{self, Sizes};
 use evesql::batch::{Batch, Group, Plan};
@@ -86,10 +86,6 @@ pub fn in_turn(plan: &Plan) -> Plan {
     let direct: Vec<u32> = order.copied().collect();
     let groups = if direct.is_empty() { Vec::new() } else { vec![Group { parallel: Vec::new(), direct }] };
     Plan { groups }
-}
-
-pub fn transactions(made: &[Made]) -> Vec<Transaction> {
-    made.iter().map(|made| made.transaction.clone()).collect()
 }
 
 /// What a lane has done since it was last asked.

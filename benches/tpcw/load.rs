@@ -212,18 +212,11 @@ pub struct Load {
     next: [i64; 4],
 }
 
-/// A transaction and the cart that it is about.
-pub struct Made {
-    pub transaction: Transaction,
-    pub cart: Option<i64>,
-}
-
 /// One that is being put together.
 #[derive(Default)]
 struct Draft {
     operations: Vec<Operation>,
     draws: bool,
-    cart: Option<i64>,
 }
 
 impl Load {
@@ -234,26 +227,25 @@ impl Load {
     }
 
     /// The next transactions, for a batch at this log index.
-    pub fn batch(&mut self, mix: &Mix, count: usize, index: u64) -> Vec<Made> {
+    pub fn batch(&mut self, mix: &Mix, count: usize, index: u64) -> Vec<Transaction> {
         (0..count).map(|_| self.transaction(mix, index)).collect()
     }
 
-    fn transaction(&mut self, mix: &Mix, index: u64) -> Made {
+    fn transaction(&mut self, mix: &Mix, index: u64) -> Transaction {
         let session = self.sequence as usize % self.sessions.len();
         self.sequence += 1;
         let interaction = mix.draw(&mut self.random);
         let mut draft = Draft::default();
         self.interact(interaction, session, &mut draft);
         let begun = Begun { timestamp_us: index as i64 * 1_000_000, seed: self.random.next() };
-        let transaction = Transaction {
+        Transaction {
             id: TransactionId { incarnation: 1, session: session as u64, sequence: self.sequence },
             database: "evesql".into(),
             catalog: self.catalog,
             begun: draft.draws.then_some(begun),
             expires_at_index: index + 500,
             operations: draft.operations,
-        };
-        Made { transaction, cart: draft.cart }
+        }
     }
 
     fn interact(&mut self, interaction: Interaction, session: usize, draft: &mut Draft) {
@@ -314,7 +306,6 @@ impl Load {
 
     fn read_cart(&self, session: usize, draft: &mut Draft) {
         let cart = self.sessions[session].cart;
-        draft.cart = Some(cart);
         self.say(draft, READ_CART, vec![int(cart)]);
     }
 

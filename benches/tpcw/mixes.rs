@@ -1,16 +1,15 @@
 //! The mixes: one by one against planned, what the plans would allow on more cores, and what interactions cost.
 
-use super::lane::{Done, Lane, Planned, Shop, again, batch, in_turn, micros, transactions};
-use super::load::{Interaction, Load, Made, Mix};
+use super::lane::{Done, Lane, Planned, Shop, again, batch, in_turn, micros};
+use super::load::{Interaction, Load, Mix};
 use super::schema;
 use evesql::batch::Plan;
 use evesql::config::RunAhead;
-use evesql::footprint::{Footprint, Item, space};
 use evesql::mixer::{Cost, speed_up_max};
 use evesql::node::planner::Planner;
 use evesql::node::rules::SharedRules;
 use evesql::replica::Learn;
-use evesql::transaction::Outcome;
+use evesql::transaction::{Outcome, Transaction};
 use std::time::{Duration, Instant};
 
 /// Cores that are projected.
@@ -57,9 +56,8 @@ struct Race<'a> {
     lanes: Vec<Lane>,
     planners: [Planner; 2],
     planned: [Planned; 2],
-    /// Sums over batches, by plan and with carts by key at last: time without a plan, time with, for each number of
-    /// cores; and groups.
-    projected: [Projected; 3],
+    /// Sums over batches, by plan: time without a plan, time with, for each number of cores; and groups.
+    projected: [Projected; 2],
 }
 
 #[derive(Clone, Debug, Default)]
@@ -93,18 +91,17 @@ impl<'a> Race<'a> {
         for _ in 0..settings.passes {
             race.lanes.iter_mut().for_each(Lane::begin_pass);
             for number in 0..settings.batches {
-                let made = race.batch(mix, number);
-                race.project(&made);
+                let all = race.batch(mix, number);
+                race.project(&all);
             }
         }
         race.compare();
         race.print(mix)
     }
 
-    fn batch(&mut self, mix: &Mix, number: usize) -> Vec<Made> {
+    fn batch(&mut self, mix: &Mix, number: usize) -> Vec<Transaction> {
         let index = self.lanes[0].index + 1;
-        let made = self.load.batch(mix, self.shop.settings.batch, index);
-        let all = transactions(&made);
+        let all = self.load.batch(mix, self.shop.settings.batch, index);
         let plans: Vec<Plan> = (0..2)
             .map(|at| {
                 let start = Instant::now();
@@ -127,7 +124,7 @@ impl<'a> Race<'a> {
         let root = |lane: usize| self.lanes[lane].replica.newest().root;
         assert_eq!(root(1), root(2), "one worker and two");
         assert_eq!(root(3), root(4), "one worker and two");
-        made
+        all
     }
 
     /// All rows are what they are one by one.
@@ -170,7 +167,7 @@ impl<'a> Race<'a> {
                 micros(rest, all),
             );
         }
-        let names = ["when it pays", "always", "when it pays, carts by key"];
+        let names = ["when it pays", "always"];
         let line = |(projected, name): (&Projected, &str)| {
             let speeds: Vec<String> =
                 projected.planned.iter().map(|planned| format!("{:.2}", projected.alone / planned)).collect();
@@ -181,12 +178,11 @@ impl<'a> Race<'a> {
     }
 
     /// Adds what the plans of these transactions allow, from the costs that the lanes saw.
-    fn project(&mut self, made: &[Made]) {
-        let all = transactions(made);
+    fn project(&mut self, all: &[Transaction]) {
         let run = self.lanes[0].replica.learned();
         let changes = self.lanes[LEARNED[1]].replica.learned();
-        let run: Vec<u64> = run.look(&all, |_, kind| kind.map_or(0, |kind| kind.run_ns));
-        let changes: Vec<u64> = changes.look(&all, |_, kind| kind.map_or(0, |kind| kind.changes));
+        let run: Vec<u64> = run.look(all, |_, kind| kind.map_or(0, |kind| kind.run_ns));
+        let changes: Vec<u64> = changes.look(all, |_, kind| kind.map_or(0, |kind| kind.changes));
         let spent = self.lanes[LEARNED[1]].replica.spent();
         let applied = self.lanes[LEARNED[1]].replica.fared().applied;
         // What one of the transactions took on the average, spread by the rows that each changes.
@@ -199,8 +195,7 @@ impl<'a> Race<'a> {
             .zip(&changes)
             .map(|(run_ns, changes)| Cost { run_ns: *run_ns, apply_ns: parts(*changes) * part_ns })
             .collect();
-        let carts = self.planners[0].plan_refined(&all, |at, footprint| Some(cart_items(&made[at], footprint)));
-        let plans = [self.planners[0].plan(&all), self.planners[1].plan(&all), carts];
+        let plans = [self.planners[0].plan(all), self.planners[1].plan(all)];
         for (projected, plan) in self.projected.iter_mut().zip(&plans) {
             let alone: f64 = run.iter().sum::<u64>() as f64;
             projected.alone += alone;
@@ -211,16 +206,6 @@ impl<'a> Race<'a> {
             }
         }
     }
-}
-
-/// A footprint with all lines of carts narrowed to the transaction's own cart.
-pub fn cart_items(made: &Made, footprint: &Footprint) -> Footprint {
-    let lines = space("shopping_cart_line", None);
-    let narrow = |item: &Item| match made.cart {
-        Some(cart) if item.space == lines => Item { key: Some(cart as u64), ..*item },
-        _ => *item,
-    };
-    Footprint::of(footprint.items.iter().map(narrow).collect())
 }
 
 /// What each interaction costs in its turn, ahead, and to apply.
@@ -239,8 +224,7 @@ pub fn interactions(shop: &Shop) {
         for number in 0..shop.settings.warm_up + shop.settings.batches {
             let count = shop.settings.batch;
             let index = direct.index + 1;
-            let made = load.batch(&mix, count, index);
-            let list = transactions(&made);
+            let list = load.batch(&mix, count, index);
             let start = Instant::now();
             let plan = planner.plan(&list);
             let took = start.elapsed();

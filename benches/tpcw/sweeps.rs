@@ -1,15 +1,15 @@
 //! One thing changed at a time: the size of batches; footprints that are wrong either way.
 
-use super::lane::{Planned, Shop, again, batch, in_turn, transactions};
-use super::load::{Made, Mix};
-use super::mixes::cart_items;
+use super::lane::{Planned, Shop, again, batch, in_turn};
+use super::load::Mix;
 use super::random::Random;
 use evesql::batch::Plan;
 use evesql::config::RunAhead;
-use evesql::footprint::{Access, Footprint, Item};
+use evesql::footprint::{Access, Extent, Footprint, Item};
 use evesql::node::planner::Planner;
 use evesql::node::rules::SharedRules;
 use evesql::replica::{Fared, Learn};
+use evesql::transaction::Transaction;
 use std::time::Instant;
 
 const SIZES: [usize; 4] = [10, 50, 200, 1_000];
@@ -17,7 +17,7 @@ const SHARES: [f64; 4] = [0.0, 0.1, 0.3, 1.0];
 const HEAD: &str = "| Mix | What | One by one/s | Planned/s | Speed-up | Of fastest passes | Again % | Groups | Width |\n|---|---|---|---|---|---|---|---|---|";
 
 /// One line of a sweep: planned on two workers against one by one.
-fn line(shop: &Shop, mix: &Mix, what: &str, count: usize, mut plan: impl FnMut(&mut Planner, &[Made]) -> Plan) {
+fn line(shop: &Shop, mix: &Mix, what: &str, count: usize, mut plan: impl FnMut(&mut Planner, &[Transaction]) -> Plan) {
     let settings = shop.settings;
     let mut load = shop.load.clone();
     let mut lanes = [shop.lane("one by one", 1, Learn::Costs), shop.lane("planned", 2, Learn::Footprints)];
@@ -41,8 +41,8 @@ fn line(shop: &Shop, mix: &Mix, what: &str, count: usize, mut plan: impl FnMut(&
         let start = Instant::now();
         let one = plan(&mut planner, &made);
         planned.add(&one, count, start.elapsed());
-        let expected = judge.execute(&batch(transactions(&made), in_turn(&one), index));
-        let batches = [Plan::default(), one].map(|plan| batch(transactions(&made), plan, index));
+        let expected = judge.execute(&batch(made.clone(), in_turn(&one), index));
+        let batches = [Plan::default(), one].map(|plan| batch(made.clone(), plan, index));
         let first = number % 2;
         for lane in [first, 1 - first] {
             let outcomes = lanes[lane].execute(&batches[lane]);
@@ -74,7 +74,7 @@ pub fn sizes(shop: &Shop, mixes: &[Mix]) {
     println!("\n### Size of batches, two workers, when it pays\n\n{HEAD}");
     for mix in mixes {
         for size in SIZES {
-            line(shop, mix, &format!("{size} transactions"), size, |planner, made| planner.plan(&transactions(made)));
+            line(shop, mix, &format!("{size} transactions"), size, |planner, made| planner.plan(made));
         }
     }
 }
@@ -86,7 +86,7 @@ pub fn wrong(shop: &Shop, mixes: &[Mix]) {
         for share in SHARES {
             let mut random = Random::new(7);
             line(shop, mix, &format!("share {share}"), count, |planner, made| {
-                planner.plan_refined(&transactions(made), |_, footprint| {
+                planner.plan_refined(made, |_, footprint| {
                     let wide = || Footprint::of(footprint.items.iter().map(widened).collect());
                     random.chance(share).then(wide)
                 })
@@ -98,19 +98,16 @@ pub fn wrong(shop: &Shop, mixes: &[Mix]) {
         for share in SHARES {
             let mut random = Random::new(8);
             line(shop, mix, &format!("share {share}"), count, |planner, made| {
-                planner.plan_refined(&transactions(made), |_, footprint| {
+                planner.plan_refined(made, |_, footprint| {
                     let kept = footprint.items.iter().filter(|_| !random.chance(share));
                     Some(Footprint::of(kept.copied().collect()))
                 })
             });
         }
-        line(shop, mix, "carts by key", count, |planner, made| {
-            planner.plan_refined(&transactions(made), |at, footprint| Some(cart_items(&made[at], footprint)))
-        });
     }
 }
 
 fn widened(item: &Item) -> Item {
     let access = if item.access == Access::Read { Access::Read } else { Access::Write };
-    Item { key: None, access, ..*item }
+    Item { extent: Extent::All, access, ..*item }
 }

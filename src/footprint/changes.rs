@@ -2,13 +2,13 @@
 
 use super::key::{Added, KeyHash};
 use super::schema::{Key, Schema, Table};
-use super::{Access, Footprint, Item, space};
+use super::{Access, Extent, Footprint, Item, space};
 use crate::transaction::Value;
 use std::collections::{HashMap, HashSet};
 
 /// Changes of rows, as keys of tables and of unique indexes.
 ///
-/// A change and an item of the same space touch each other if the item is one of all rows, or of the change's key.
+/// A change and an item of the same space touch each other if the changed row belongs to the item's extent.
 /// The exception are appends to a table with hidden rowids: such a row depends on no other row of its table, and gets
 /// its rowid where it is applied, so no change touches it. (Unique indexes of that table are spaces of their own.)
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,7 @@ pub struct ChangeSet {
     /// Something changed that has no rows: the schema, a virtual table.
     everything: bool,
     spaces: HashMap<u64, Changed>,
+    /// Spaces with the hashes of changed rows' partitions, and of the rows where these are not partitions.
     keys: HashSet<(u64, u64)>,
 }
 
@@ -42,7 +43,7 @@ impl ChangeSet {
             return self.add_everything();
         }
         match &table.key {
-            Key::Hidden => self.note(space(&table.name, None), None, false),
+            Key::Hidden => self.note(space(&table.name, None), Extent::All, false),
             Key::Rowid(column) => self.row(table, None, Some(std::slice::from_ref(column)), old, new),
             Key::Columns(columns) => self.row(table, None, Some(columns), old, new),
         }
@@ -60,28 +61,29 @@ impl ChangeSet {
         new: Option<&[Value]>,
     ) {
         let space = space(&table.name, index);
-        let Some(columns) = columns else { return self.note(space, None, true) };
+        let Some(columns) = columns else { return self.note(space, Extent::All, true) };
         let key = |row: &[Value]| key(table, columns, row);
         let (old, new) = (old.map(key), new.map(key));
         if index.is_some() && old == new && old.is_some_and(|(added, _)| added != Added::Unknown) {
             return; // the index holds what it held
         }
-        for (added, key) in [old, new].into_iter().flatten() {
+        for (added, extent) in [old, new].into_iter().flatten() {
             match added {
-                Added::Unknown => self.note(space, None, true),
+                Added::Unknown => self.note(space, Extent::All, true),
                 // A NULL in an index equals nothing.
                 Added::Null if index.is_some() => {}
-                Added::Null | Added::Known => self.note(space, Some(key), true),
+                Added::Null | Added::Known => self.note(space, extent, true),
             }
         }
     }
 
-    fn note(&mut self, space: u64, key: Option<u64>, named: bool) {
+    fn note(&mut self, space: u64, extent: Extent, named: bool) {
         let changed = self.spaces.entry(space).or_default();
         changed.named |= named;
-        changed.unknown |= key.is_none();
-        if let Some(key) = key {
-            self.keys.insert((space, key));
+        match extent {
+            Extent::All => changed.unknown = true,
+            Extent::Partition(partition) => drop(self.keys.insert((space, partition))),
+            Extent::Row { partition, row } => self.keys.extend([(space, partition), (space, row)]),
         }
     }
 
@@ -116,23 +118,25 @@ impl ChangeSet {
 
     fn touches_item(&self, item: &Item) -> bool {
         let Some(changed) = self.spaces.get(&item.space) else { return false };
-        match item.key {
-            Some(key) => changed.unknown || self.keys.contains(&(item.space, key)),
-            None => item.access != Access::Append || changed.named,
+        match item.extent {
+            Extent::All => item.access != Access::Append || changed.named,
+            Extent::Partition(key) | Extent::Row { row: key, .. } => {
+                changed.unknown || self.keys.contains(&(item.space, key))
+            }
         }
     }
 }
 
-fn key(table: &Table, columns: &[usize], row: &[Value]) -> (Added, u64) {
+fn key(table: &Table, columns: &[usize], row: &[Value]) -> (Added, Extent) {
     let mut hash = KeyHash::default();
     let mut all = Added::Known;
     for column in columns {
         let value = row.get(*column).unwrap_or(&Value::Null);
         match hash.add(value.as_ref(), table.columns[*column].affinity) {
-            Added::Unknown => return (Added::Unknown, 0),
+            Added::Unknown => return (Added::Unknown, Extent::All),
             Added::Null => all = Added::Null,
             Added::Known => {}
         }
     }
-    (all, hash.finish())
+    (all, hash.extent())
 }

@@ -6,7 +6,7 @@
 //! 1. No views and no triggers are in it, and the text is understood.
 //! 2. The text names the table once, as the target or in the outermost FROM, or not at all and a foreign key of the
 //!    target refers to it.
-//! 3. The whole key is fixed by the values of an INSERT, or by conditions that must hold (see `narrow`).
+//! 3. The key, or its first column (a partition), is fixed by the values of an INSERT, or by conditions that must hold (see `narrow`).
 
 use super::facts::{Done, Facts, SEQUENCES, changes_key};
 use super::key::{Added, Affinity, Bound, Operand, Part, Source, bind};
@@ -15,7 +15,7 @@ use super::row::{Row, is_null, new_key, parent_key, parts, rows_by_column};
 use super::schema::{ForeignKey, Key, Kind, Schema, Table};
 use super::shape::{Act, Shape, Sources};
 use super::template::{Action, Name, OnNull, Rows, Template, Touch, equality};
-use super::{Access, space};
+use super::{Access, Extent, space};
 use crate::transaction::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -103,6 +103,7 @@ impl<'a> Deriving<'a> {
                     ((Added::Null, _), OnNull::Nothing) => return,
                     ((Added::Unknown, _), _) | ((Added::Null, _), OnNull::All) => Rows::All,
                     // Its parts stay for people to read.
+                    ((_, Extent::Partition(_)), _) => Rows::Key(parts[..1].into()),
                     _ => Rows::Key(parts),
                 }
             }
@@ -241,13 +242,11 @@ impl<'a> Deriving<'a> {
         let Some(keys) = keys else { return self.wide_update(target, done) };
         let key_columns = target.key_columns().unwrap_or_default();
         if key_columns.iter().any(|column| row.contains_key(column)) {
-            let ([old], Some(new)) = (keys.as_slice(), new_key(target, key_columns, &keys, &row)) else {
-                return self.wide_update(target, done);
-            };
-            let old = old.clone();
-            self.keyed(target, Access::Write, vec![old], OnNull::Nothing);
+            let new = keys.iter().map(|old| new_key(target, key_columns, old, &row)).collect::<Option<Vec<_>>>();
+            let Some(new) = new else { return self.wide_update(target, done) };
+            self.keyed(target, Access::Write, keys, OnNull::Nothing);
             let on_null = if matches!(target.key, Key::Rowid(_)) { OnNull::All } else { OnNull::Key };
-            self.keyed(target, Access::Write, vec![new], on_null);
+            self.keyed(target, Access::Write, new, on_null);
         } else {
             self.keyed(target, Access::Write, keys, OnNull::Nothing);
         }
@@ -363,7 +362,7 @@ impl<'a> Deriving<'a> {
         }
     }
 
-    /// Each access once, and none to single keys where all rows are written anyway.
+    /// Each access once, and none to rows of which all or the partition are written anyway.
     fn finish(self) -> Vec<Touch> {
         let wide: Vec<(u64, Access)> = self
             .touches
@@ -375,6 +374,7 @@ impl<'a> Deriving<'a> {
             let all = |access| wide.contains(&(touch.space, access));
             let own = touch.rows == Rows::All && touch.access == Access::Write;
             !own && (all(Access::Write) || touch.access == Access::Read && touch.rows != Rows::All && all(Access::Read))
+                || self.touches.iter().any(|other| other.access == Access::Write && in_partition(touch, other))
         };
         let mut touches: Vec<Touch> = Vec::new();
         for touch in self.touches.iter().filter(|touch| !covered(touch)) {
@@ -387,17 +387,23 @@ impl<'a> Deriving<'a> {
     }
 }
 
+/// Whether one is of a row, and the other of its partition.
+fn in_partition(touch: &Touch, partition: &Touch) -> bool {
+    let (Rows::Key(row), Rows::Key(of)) = (&touch.rows, &partition.rows) else { return false };
+    touch.space == partition.space && row.len() > 1 && of.len() == 1 && row[0] == of[0]
+}
+
 /// Hashes keys of constants once for all.
 fn fix(touch: &mut Touch) {
     if let Rows::Key(parts) = &touch.rows
         && parts.iter().all(|part| matches!(part.operand.source, Source::Constant(_)))
     {
-        let (_, key) = bind(parts, &Bound::default());
+        let (_, extent) = bind(parts, &Bound::default());
         let name = Name {
             columns: touch.name.columns.iter().zip(parts).map(|(c, part)| equality(c, part, None)).collect(),
             ..(*touch.name).clone()
         };
-        (touch.rows, touch.name) = (Rows::Fixed(key), Arc::new(name));
+        (touch.rows, touch.name) = (Rows::Fixed(extent), Arc::new(name));
     }
 }
 

@@ -10,19 +10,22 @@ const TABLES: &str = "SELECT s.name, l.type, l.wr, l.strict, coalesce(s.sql, '')
 const COLUMNS: &str = "SELECT s.name, x.name, x.type, x.\"notnull\", x.dflt_value IS NOT NULL, x.pk, x.hidden \
     FROM main.sqlite_schema s JOIN pragma_table_xinfo(s.name, 'main') x WHERE s.type IN ('table', 'view') \
     ORDER BY s.name, x.cid";
-const INDEXES: &str = "SELECT s.name, l.name, l.origin, l.partial, x.cid, x.coll \
+const INDEXES: &str = "SELECT s.name, l.name, l.origin, l.partial, x.cid, x.coll, l.\"unique\" \
     FROM main.sqlite_schema s JOIN pragma_index_list(s.name, 'main') l JOIN pragma_index_xinfo(l.name, 'main') x \
-    WHERE s.type = 'table' AND l.\"unique\" AND x.key ORDER BY s.name, l.name, x.seqno";
-const FOREIGN_KEYS: &str = "SELECT s.name, f.id, f.\"table\", f.\"from\", f.\"to\", f.on_update, f.on_delete \
-    FROM main.sqlite_schema s JOIN pragma_foreign_key_list(s.name, 'main') f WHERE s.type = 'table' \
-    ORDER BY s.name, f.id, f.seq";
+    WHERE s.type = 'table' AND x.key ORDER BY s.name, l.name, x.seqno";
+/// Where no column of the parent is said, its primary key is meant.
+const FOREIGN_KEYS: &str = "SELECT s.name, f.id, f.\"table\", f.\"from\", \
+    coalesce(f.\"to\", (SELECT p.name FROM pragma_table_xinfo(f.\"table\", 'main') p WHERE p.pk = f.seq + 1)), \
+    f.on_update, f.on_delete FROM main.sqlite_schema s JOIN pragma_foreign_key_list(s.name, 'main') f \
+    WHERE s.type = 'table' ORDER BY s.name, f.id, f.seq";
 const TRIGGERS: &str = "SELECT DISTINCT tbl_name FROM main.sqlite_schema WHERE type = 'trigger'";
 
 type Rows = Vec<Vec<Value>>;
 
-/// A unique index as the pragmas tell it.
+/// An index as the pragmas tell it.
 struct Listed {
     name: Box<str>,
+    unique: bool,
     /// `c` made by CREATE INDEX, `u` a UNIQUE, `pk` the primary key.
     origin: Box<str>,
     partial: bool,
@@ -41,9 +44,12 @@ pub(super) fn load<E>(mut query: impl FnMut(&str) -> Result<Rows, E>) -> Result<
     for row in &tables {
         let name = lower(&row[0]);
         let rows = |of: &mut HashMap<Box<str>, Rows>| of.remove(&name).unwrap_or_default();
-        let mut table = table(row, &rows(&mut columns), listed(&rows(&mut indexes)));
+        let (unique, others): (Vec<Listed>, Vec<Listed>) =
+            listed(&rows(&mut indexes)).into_iter().partition(|index| index.unique);
+        let mut table = table(row, &rows(&mut columns), unique);
         table.foreign_keys = foreign_keys_of(&table, &rows(&mut foreign_keys));
         table.has_triggers = !rows(&mut triggers).is_empty();
+        partition(&mut table, &others);
         schema.add(table);
     }
     schema.link();
@@ -141,6 +147,20 @@ fn table(row: &[Value], columns: &[Vec<Value>], indexes: Vec<Listed>) -> Table {
     }
 }
 
+/// Puts the column that makes partitions before the others of the key (see [`Key::Columns`]). What belongs together is
+/// looked for by such a column: the lines of an order are numbered, and found by the order that they belong to.
+fn partition(table: &mut Table, others: &[Listed]) {
+    let Key::Columns(key) = &mut table.key else { return };
+    let refers = |column: &usize| table.foreign_keys.iter().any(|foreign_key| foreign_key.columns.contains(column));
+    let unique = table.unique.iter().filter_map(|index| index.columns.as_ref()?.first().copied());
+    let others = others.iter().filter(|index| !index.partial).filter_map(|index| *index.columns.first()?);
+    let leading: Vec<usize> = unique.chain(others).collect();
+    let leads = |column: &usize| leading.contains(column);
+    if let Some(at) = key.iter().position(refers).or_else(|| key.iter().position(leads)) {
+        key[..=at].rotate_right(1);
+    }
+}
+
 /// Columns that alone make an index's keys.
 fn plain(columns: &[Column], index: &Listed) -> Option<Vec<usize>> {
     let plain = |column: &Option<usize>| column.filter(|column| !columns[*column].generated && columns[*column].binary);
@@ -168,6 +188,7 @@ fn listed(rows: &[Vec<Value>]) -> Vec<Listed> {
         if indexes.last().is_none_or(|last| &*last.name != name) {
             indexes.push(Listed {
                 name: name.into(),
+                unique: number(&row[6]) != 0,
                 origin: text(&row[2]).into(),
                 partial: number(&row[3]) != 0,
                 columns: Vec::new(),

@@ -2,9 +2,15 @@
 //! footprints do not conflict have the same answers and leave the same rows in either order.
 //!
 //! ```text
-//!   space   the rows of a table by its key, or the keys of one unique index of it
-//!   key     one row of a space by a hash of its normalised key; none: all rows of it, also those that are not there
+//!   space    the rows of a table by its key, or the keys of one unique index of it
+//!   extent   which rows of a space, also those that are not there: all, a partition, or one row
 //! ```
+//!
+//! Rows are told apart by hashes of their normalised keys. A key of several columns has one, a pure function of the
+//! schema, that divides the rows into *partitions* ([`Key::Columns`]). Whoever fixes that column alone reads and
+//! writes one partition; whoever fixes the whole key knows its partition too. That is sound because a row that comes to
+//! match such a condition, or ceases to, has that value in its old or its new image. A key of one column is a
+//! partition for each row.
 //!
 //! ```text
 //!   schema ──┐
@@ -53,13 +59,29 @@ pub enum Access {
     Append,
 }
 
+/// Which rows of a space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Extent {
+    /// All rows.
+    All,
+    /// Those of which the key's first column has the value with this hash: one row, if the key has no other column.
+    Partition(u64),
+    /// One row by a key of several columns.
+    Row {
+        /// The hash of its partition.
+        partition: u64,
+        /// The hash of the whole key.
+        row: u64,
+    },
+}
+
 /// Rows of one space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Item {
     /// Hash of the database object's name (see [`space`]).
     pub space: u64,
-    /// Hash of the normalised key; `None` for all rows.
-    pub key: Option<u64>,
+    /// Which of its rows.
+    pub extent: Extent,
     /// How.
     pub access: Access,
 }
@@ -80,12 +102,34 @@ pub fn space(object: &str, index: Option<&str>) -> u64 {
     xxhash_rust::xxh3::xxh3_64(name.as_bytes())
 }
 
+impl Extent {
+    /// The partition to which all its rows belong, if there is one.
+    fn partition(self) -> Option<u64> {
+        match self {
+            Extent::All => None,
+            Extent::Partition(partition) | Extent::Row { partition, .. } => Some(partition),
+        }
+    }
+
+    /// Whether one row may belong to both.
+    pub fn meets(self, other: Extent) -> bool {
+        use Extent::{All, Partition, Row};
+        match (self, other) {
+            (All, _) | (_, All) => true,
+            (Row { row, .. }, Row { row: other, .. }) => row == other,
+            (Partition(partition) | Row { partition, .. }, Partition(other) | Row { partition: other, .. }) => {
+                partition == other
+            }
+        }
+    }
+}
+
 impl Item {
     /// Whether the order of two transactions that touch these may matter.
     pub fn conflicts(&self, other: &Item) -> bool {
         self.space == other.space
             && (self.access, other.access) != (Access::Read, Access::Read)
-            && (self.key.is_none() || other.key.is_none() || self.key == other.key)
+            && self.extent.meets(other.extent)
     }
 }
 
@@ -127,7 +171,27 @@ mod tests {
     use super::*;
 
     fn item(space: u64, key: impl Into<Option<u64>>, access: Access) -> Item {
-        Item { space, key: key.into(), access }
+        Item { space, extent: key.into().map_or(Extent::All, Extent::Partition), access }
+    }
+
+    #[test]
+    fn rows_of_different_partitions_do_not_meet() {
+        use Extent::{All, Partition};
+        let row = |partition, row| Extent::Row { partition, row };
+        for (a, b, expected) in [
+            (All, All, true),
+            (All, Partition(1), true),
+            (All, row(1, 10), true),
+            (Partition(1), Partition(1), true),
+            (Partition(1), Partition(2), false),
+            (Partition(1), row(1, 10), true),
+            (Partition(1), row(2, 10), false),
+            (row(1, 10), row(1, 10), true),
+            (row(1, 10), row(1, 11), false),
+            (row(1, 10), row(2, 20), false),
+        ] {
+            assert_eq!((a.meets(b), b.meets(a)), (expected, expected), "{a:?} {b:?}");
+        }
     }
 
     #[test]

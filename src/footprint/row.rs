@@ -8,7 +8,24 @@ use std::collections::HashMap;
 /// Values of one row's columns, by position: known, or known to be unknown.
 pub(super) type Row<'a> = HashMap<usize, Option<&'a Operand>>;
 
-/// Values of these columns in a new row; none if one is not known. What is not mentioned is NULL if there is no default.
+/// The parts of a key that say which rows it names: all, or if one is not known the first alone, which says the
+/// partition; none if that is not known either.
+fn known(parts: impl Iterator<Item = Option<Part>>) -> Option<Box<[Part]>> {
+    let mut known = Vec::new();
+    for part in parts {
+        match part {
+            Some(part) => known.push(part),
+            None => {
+                known.truncate(1);
+                break;
+            }
+        }
+    }
+    (!known.is_empty()).then(|| known.into())
+}
+
+/// Values of these columns in a new row, as far as they are known (see [`known`]). What is not mentioned is NULL if
+/// there is no default.
 pub(super) fn parts(table: &Table, columns: &[usize], row: &Row<'_>) -> Option<Box<[Part]>> {
     let part = |column: &usize| {
         let declared = &table.columns[*column];
@@ -20,17 +37,16 @@ pub(super) fn parts(table: &Table, columns: &[usize], row: &Row<'_>) -> Option<B
         };
         Some(Part { operand, affinity: declared.affinity })
     };
-    columns.iter().map(part).collect()
+    known(columns.iter().map(part))
 }
 
-/// The one old key with the columns that are set.
-pub(super) fn new_key(table: &Table, columns: &[usize], old: &[Box<[Part]>], row: &Row<'_>) -> Option<Box<[Part]>> {
-    let [old] = old else { return None };
-    let part = |(column, old): (&usize, &Part)| match row.get(column) {
-        None => Some(old.clone()),
+/// An old key with the columns that are set, as far as it is known (see [`known`]).
+pub(super) fn new_key(table: &Table, columns: &[usize], old: &[Part], row: &Row<'_>) -> Option<Box<[Part]>> {
+    let part = |(at, column): (usize, &usize)| match row.get(column) {
+        None => old.get(at).cloned(),
         Some(value) => Some(Part { operand: (*value)?.clone(), affinity: table.columns[*column].affinity }),
     };
-    columns.iter().zip(old).map(part).collect()
+    known(columns.iter().enumerate().map(part))
 }
 
 /// The rows of an INSERT by column; none if a column is not one of the table's.
@@ -61,7 +77,7 @@ pub(super) fn is_null(part: &Part) -> bool {
     matches!(part.operand.source, Source::Constant(Value::Null))
 }
 
-/// The key of the parent's row that a foreign key of a child's row names.
+/// The key of the parent's row that a foreign key of a child's row names, as far as it is known (see [`known`]).
 pub(super) fn parent_key(
     child: &Table,
     foreign_key: &ForeignKey,
@@ -79,5 +95,5 @@ pub(super) fn parent_key(
         let operand = row.get(&own).copied().flatten().filter(|_| same)?.clone();
         Some(Part { operand, affinity })
     };
-    key.iter().map(part).collect()
+    known(key.iter().map(part))
 }

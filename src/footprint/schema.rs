@@ -4,6 +4,7 @@
 //! index over columns that are NOT NULL (EveSQL keeps primary keys as such). A table that has none of them has
 //! hidden rowids, and its rows cannot be named.
 
+use super::Extent;
 use super::key::{Added, Affinity, KeyHash};
 use crate::transaction::Value;
 use std::collections::HashMap;
@@ -30,7 +31,8 @@ pub struct Column {
 pub enum Key {
     /// The column that is the rowid.
     Rowid(usize),
-    /// These columns, in this order.
+    /// These columns. The first one divides the rows into partitions: of the columns as they were declared the first
+    /// in a foreign key, else the first that another index begins with, else the first.
     Columns(Vec<usize>),
     /// Nothing that a statement could say.
     Hidden,
@@ -64,7 +66,7 @@ pub struct ForeignKey {
     pub columns: Vec<usize>,
     /// The parent's name in lower case.
     pub parent: Box<str>,
-    /// Names of the parent's columns in lower case; empty if they are its primary key.
+    /// Names of the parent's columns in lower case; empty if it has none such.
     pub parent_columns: Vec<Box<str>>,
     /// ON UPDATE.
     pub on_update: ForeignAction,
@@ -135,10 +137,8 @@ impl Table {
 
     /// Positions of the columns that a foreign key refers to; none if there are no such columns.
     pub fn referenced(&self, foreign_key: &ForeignKey) -> Option<Vec<usize>> {
-        if foreign_key.parent_columns.is_empty() {
-            return self.key_columns().map(<[usize]>::to_vec);
-        }
-        foreign_key.parent_columns.iter().map(|name| self.column(name)).collect()
+        let names = Some(&foreign_key.parent_columns).filter(|names| !names.is_empty())?;
+        names.iter().map(|name| self.column(name)).collect()
     }
 }
 
@@ -153,19 +153,19 @@ impl Schema {
         self.tables.values()
     }
 
-    /// The hash by which derived footprints name that row of a table in which these columns have these values; none
-    /// if the columns are not just the table's key, or the hash of such a key is not known.
-    pub fn row_key(&self, table: &str, columns: &[(&str, &Value)]) -> Option<u64> {
+    /// By what derived footprints name those rows of a table in which these columns have these values; none if the
+    /// columns are not just the table's key or its partition's column, or the hash of such a key is not known.
+    pub fn extent(&self, table: &str, columns: &[(&str, &Value)]) -> Option<Extent> {
         let table = self.table(table)?;
-        let key = table.key_columns().filter(|key| key.len() == columns.len())?;
+        let key = table.key_columns().filter(|key| [1, key.len()].contains(&columns.len()))?;
         let mut hash = KeyHash::default();
-        for column in key {
+        for column in key.iter().take(columns.len()) {
             let Column { name, affinity, .. } = table.columns.get(*column)?;
             let (_, value) = columns.iter().find(|(other, _)| name.eq_ignore_ascii_case(other))?;
             // NULL equals nothing: there is no such row.
             (hash.add(value.as_ref(), *affinity) == Added::Known).then_some(())?;
         }
-        Some(hash.finish())
+        Some(hash.extent())
     }
 
     /// Adds a table or view; [`Schema::link`] after the last one.

@@ -2,7 +2,7 @@
 
 use super::key::{Added, Bound, Part, Source, bind};
 use super::schema::Schema;
-use super::{Access, Item};
+use super::{Access, Extent, Item};
 use crate::transaction::Value;
 use std::fmt;
 use std::sync::Arc;
@@ -30,9 +30,9 @@ pub enum Action<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Rows {
     All,
-    /// This hash.
-    Fixed(u64),
-    /// One row, by the values of its key.
+    /// These.
+    Fixed(Extent),
+    /// By the values of the key: of all its columns, or of the first one alone.
     Key(Box<[Part]>),
 }
 
@@ -107,8 +107,8 @@ impl Template {
     /// Adds items that hold whatever the parameters are.
     pub fn bind_all(&self, out: &mut Vec<Item>) {
         out.extend(self.touches.iter().map(|touch| match touch.rows {
-            Rows::Fixed(key) => touch.with(Some(key)),
-            _ => touch.with(None),
+            Rows::Fixed(extent) => touch.with(extent),
+            _ => touch.with(Extent::All),
         }));
     }
 
@@ -146,8 +146,8 @@ impl fmt::Display for Template {
 }
 
 impl Touch {
-    fn with(&self, key: Option<u64>) -> Item {
-        Item { space: self.space, key, access: self.access }
+    fn with(&self, extent: Extent) -> Item {
+        Item { space: self.space, extent, access: self.access }
     }
 
     fn item(&self, bound: &Bound<'_>) -> Option<Item> {
@@ -155,17 +155,17 @@ impl Touch {
             return None;
         }
         match &self.rows {
-            Rows::All => Some(self.with(None)),
-            Rows::Fixed(key) => Some(self.with(Some(*key))),
+            Rows::All => Some(self.with(Extent::All)),
+            Rows::Fixed(extent) => Some(self.with(*extent)),
             Rows::Key(parts) => {
-                let (added, key) = bind(parts, bound);
+                let (added, extent) = bind(parts, bound);
                 match (added, self.on_null) {
-                    (Added::Unknown, _) | (Added::Null, OnNull::All) => Some(self.with(None)),
+                    (Added::Unknown, _) | (Added::Null, OnNull::All) => Some(self.with(Extent::All)),
                     (Added::Null, OnNull::Nothing) => None,
                     (Added::Known, _) | (Added::Null, OnNull::Key) => {
                         // A new row whose number is known is like any other.
                         let access = if self.draw || self.access == Access::Read { self.access } else { Access::Write };
-                        Some(Item { access, ..self.with(Some(key)) })
+                        Some(Item { access, ..self.with(extent) })
                     }
                 }
             }
@@ -180,20 +180,26 @@ impl Touch {
             (_, Access::Append) => "appends to",
         };
         let index = self.name.index.as_ref().map_or(String::new(), |index| format!(".{index}"));
-        let known = bound.is_none_or(|bound| self.item(bound).is_some_and(|item| item.key.is_some()));
+        // Columns of which the values count; of all rows none.
+        let counting = match bound {
+            None => usize::MAX,
+            Some(bound) => match self.item(bound)?.extent {
+                Extent::All => 0,
+                Extent::Partition(_) => 1,
+                Extent::Row { .. } => usize::MAX,
+            },
+        };
         let key = match &self.rows {
-            Rows::Key(parts) if known => {
+            Rows::Key(parts) if counting > 0 => {
                 let part = |(column, part)| String::from(equality(column, part, bound));
                 let columns = self.name.columns.iter().map(|column| &**column);
-                columns.zip(parts).map(part).collect::<Vec<_>>().join(", ")
+                columns.zip(parts).take(counting).map(part).collect::<Vec<_>>().join(", ")
             }
             // Told with their values.
             Rows::Fixed(_) => self.name.columns.join(", "),
             _ => "*".into(),
         };
-        bound
-            .is_none_or(|bound| self.item(bound).is_some())
-            .then(|| format!("{verb} {}{index}({key})", self.name.table))
+        Some(format!("{verb} {}{index}({key})", self.name.table))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::plan::{Candidate, Limits, Mode, plan};
 use super::rules::{Found, Keys, RuleSet, Statement};
-use crate::footprint::{Access, Footprint, Item};
+use crate::footprint::{Access, Extent, Footprint, Item};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ pub trait Derive: Keys {
     /// A sentence for people: what is wrong with the statement.
     fn derive(&mut self, sql: &str) -> Result<Vec<Derived>, String>;
 
-    /// The name of a space for people: `item`, or `item_isbn of item`.
-    fn space_name(&self, space: u64) -> Option<String>;
+    /// Rows of a space for people: `item`, `a row of item`, `some rows of line`, `a row of item_isbn of item`.
+    fn rows(&self, space: u64, extent: Extent) -> Option<String>;
 }
 
 /// What the system derives of one SQLite statement.
@@ -50,7 +50,7 @@ struct Explained {
 pub fn explain(transactions: &[Vec<String>], rules: &RuleSet, derive: &mut dyn Derive) -> Result<String, String> {
     let explained: Result<Vec<Explained>, String> =
         transactions.iter().map(|statements| Explained::of(statements, rules, derive)).collect();
-    Ok(render(&explained?, &|space| derive.space_name(space)))
+    Ok(render(&explained?, &|space, extent| derive.rows(space, extent)))
 }
 
 impl Explained {
@@ -83,7 +83,9 @@ impl Explained {
     }
 }
 
-fn render(transactions: &[Explained], space_name: &dyn Fn(u64) -> Option<String>) -> String {
+type RowsName<'a> = &'a dyn Fn(u64, Extent) -> Option<String>;
+
+fn render(transactions: &[Explained], rows: RowsName<'_>) -> String {
     let mut out = String::new();
     for (number, transaction) in transactions.iter().enumerate() {
         let _ = writeln!(out, "{}: {}", number + 1, transaction.text);
@@ -94,7 +96,7 @@ fn render(transactions: &[Explained], space_name: &dyn Fn(u64) -> Option<String>
         lines.iter().for_each(|line| _ = writeln!(out, "   {line}"));
         if let Some((footprint, rules)) = &transaction.refined {
             let names: Vec<String> = rules.iter().map(|rule| format!("`{rule}`")).collect();
-            let _ = writeln!(out, "   by {}: {}", names.join(", "), said(footprint, space_name));
+            let _ = writeln!(out, "   by {}: {}", names.join(", "), said(footprint, rows));
         }
     }
     let candidate = |(session, transaction): (u64, &'_ Explained)| (session, transaction.grouped_by().clone());
@@ -109,7 +111,7 @@ fn render(transactions: &[Explained], space_name: &dyn Fn(u64) -> Option<String>
         let positions: Vec<String> = group.parallel.iter().map(|position| (position + 1).to_string()).collect();
         let _ = writeln!(out, "group {}: {}", number + 1, positions.join(", "));
         for position in &group.parallel {
-            if let Some(reason) = reason(before, *position, &footprints, space_name) {
+            if let Some(reason) = reason(before, *position, &footprints, rows) {
                 let _ = writeln!(out, "   {reason}");
             }
         }
@@ -119,12 +121,7 @@ fn render(transactions: &[Explained], space_name: &dyn Fn(u64) -> Option<String>
 }
 
 /// Why a transaction is not in the group before its own.
-fn reason(
-    before: &[u32],
-    position: u32,
-    footprints: &[(u64, Footprint)],
-    space_name: &dyn Fn(u64) -> Option<String>,
-) -> Option<String> {
+fn reason(before: &[u32], position: u32, footprints: &[(u64, Footprint)], rows: RowsName<'_>) -> Option<String> {
     let of = |position: u32| footprints.get(position as usize).map(|(_, footprint)| footprint);
     let late = of(position)?;
     before.iter().filter(|early| **early < position).find_map(|early| {
@@ -134,11 +131,8 @@ fn reason(
             return Some(format!("{number} after {other}: {whole} may touch everything"));
         }
         let (ours, theirs) = conflict(late, footprint)?;
-        Some(format!(
-            "{number} after {other}: {number} {}, {other} {}",
-            said_of(ours, space_name),
-            said_of(theirs, space_name)
-        ))
+        let (ours, theirs) = (said_of(ours, rows), said_of(theirs, rows));
+        Some(format!("{number} after {other}: {number} {ours}, {other} {theirs}"))
     })
 }
 
@@ -153,24 +147,23 @@ fn conflict<'a>(late: &'a Footprint, early: &'a Footprint) -> Option<(&'a Item, 
     late.items.iter().find_map(|a| early.items.iter().find(|b| !together(b, a)).map(|b| (a, b)))
 }
 
-fn said(footprint: &Footprint, space_name: &dyn Fn(u64) -> Option<String>) -> String {
+fn said(footprint: &Footprint, rows: RowsName<'_>) -> String {
     if footprint.everything {
         return "touches everything".into();
     }
     match footprint.items.as_slice() {
         [] => "touches nothing".into(),
-        items => items.iter().map(|item| said_of(item, space_name)).collect::<Vec<_>>().join(", "),
+        items => items.iter().map(|item| said_of(item, rows)).collect::<Vec<_>>().join(", "),
     }
 }
 
-fn said_of(item: &Item, space_name: &dyn Fn(u64) -> Option<String>) -> String {
+fn said_of(item: &Item, rows: RowsName<'_>) -> String {
     let verb = match item.access {
         Access::Read => "reads",
         Access::Write => "writes",
         Access::Append => "appends to",
     };
-    let rows = if item.key.is_some() { "a row of " } else { "" };
-    format!("{verb} {rows}{}", space_name(item.space).unwrap_or_else(|| "an unknown table".into()))
+    format!("{verb} {}", rows(item.space, item.extent).unwrap_or_else(|| "an unknown table".into()))
 }
 
 #[cfg(test)]
@@ -184,7 +177,7 @@ mod tests {
     struct Letters;
 
     impl Keys for Letters {
-        fn row_key(&self, _: &str, _: &[(&str, &Value)]) -> Option<u64> {
+        fn extent(&self, _: &str, _: &[(&str, &Value)]) -> Option<Extent> {
             None
         }
     }
@@ -205,14 +198,16 @@ mod tests {
                     Some("a") => Access::Append,
                     _ => return Err(format!("{word} is unknown")),
                 };
-                Ok(Item { space: space("item", None), key: word[1..].parse().ok(), access })
+                let extent = word[1..].parse().map_or(Extent::All, Extent::Partition);
+                Ok(Item { space: space("item", None), extent, access })
             };
             let items: Vec<Item> = sql.split(' ').map(item).collect::<Result<_, String>>()?;
             let lines = sql.split(' ').map(str::to_string).collect();
             Ok(vec![Derived { sql: sql.into(), footprint: Footprint::of(items), lines }])
         }
-        fn space_name(&self, number: u64) -> Option<String> {
-            (number == space("item", None)).then(|| "item".to_string())
+        fn rows(&self, number: u64, extent: Extent) -> Option<String> {
+            let rows = if extent == Extent::All { "" } else { "a row of " };
+            (number == space("item", None)).then(|| format!("{rows}item"))
         }
     }
 

@@ -15,11 +15,12 @@
 //! the group with what it conflicts with, and a batch of direct transactions only is one group. Only a transaction
 //! that runs in parallel needs a new group.
 //!
-//! For that, nothing is compared with all that came before: for each row and each space the highest group is kept in
-//! which it was read and written. One step for each item of a footprint, two look-ups each.
+//! For that, nothing is compared with all that came before: for each row, each partition and each space the highest
+//! group is kept in which it was read and written. One step for each item of a footprint, of two look-ups, and a third
+//! where keys have several columns.
 
 use crate::batch::{Group, Plan};
-use crate::footprint::{Access, Footprint, Item};
+use crate::footprint::{Access, Extent, Footprint};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -67,12 +68,15 @@ pub fn plan(candidates: &[Candidate<'_>], limits: &Limits) -> Plan {
 /// Groups batches, and keeps its buffers from one to the next.
 #[derive(Debug, Default)]
 pub struct Mixer {
-    /// Slots in `rows`, by the hash of space and key. Two rows of equal hash count as one.
+    /// Slots in `rows`, by the hash of space and row. Two rows of equal hash count as one.
     row_slots: HashMap<u64, u32, Hashed>,
     rows: Vec<Level>,
+    /// Slots in `partitions`, likewise.
+    partition_slots: HashMap<u64, u32, Hashed>,
+    partitions: Vec<Scope>,
     /// Slots in `spaces`.
     space_slots: HashMap<u64, u32, Hashed>,
-    spaces: Vec<Space>,
+    spaces: Vec<Scope>,
     sessions: HashMap<u64, u32, Hashed>,
     /// Of the transaction at hand.
     touched: Vec<Touched>,
@@ -91,21 +95,56 @@ impl Level {
     fn any(self) -> u32 {
         self.read.max(self.write)
     }
+    /// What this must come after. Nobody else is given the rows of appends.
+    fn after(self, access: Access) -> u32 {
+        match access {
+            Access::Read => self.write,
+            Access::Write => self.any(),
+            Access::Append => 0,
+        }
+    }
     fn record(&mut self, access: Access, level: u32) {
         let place = if access == Access::Read { &mut self.read } else { &mut self.write };
         *place = (*place).max(level);
     }
 }
 
-/// What was done to the rows of a space.
+/// What was done to the rows of a space or a partition.
 #[derive(Clone, Copy, Debug, Default)]
-struct Space {
-    /// To single rows of it.
-    keyed: Level,
+struct Scope {
+    /// To parts of it.
+    inside: Level,
     /// To all of it.
     all: Level,
-    /// New rows at its end.
+    /// New rows in it.
     append: u32,
+}
+
+impl Scope {
+    /// What an access to a part of it must come after, by what was done to all of it.
+    fn after_inside(&self, access: Access) -> u32 {
+        match access {
+            Access::Read => self.all.write,
+            Access::Write | Access::Append => self.all.any(),
+        }
+    }
+
+    /// What an access to all of it must come after. An append is one to a part that nobody else is given.
+    fn after_all(&self, access: Access) -> u32 {
+        let inside = match access {
+            Access::Append => 0,
+            Access::Read | Access::Write => self.inside.after(access).max(self.append),
+        };
+        self.after_inside(access).max(inside)
+    }
+
+    fn record(&mut self, access: Access, all: bool, level: u32) {
+        match (access, all) {
+            (Access::Append, _) => self.append = self.append.max(level),
+            (access, true) => self.all.record(access, level),
+            (access, false) => self.inside.record(access, level),
+        }
+    }
 }
 
 /// An item with its slots.
@@ -114,6 +153,8 @@ struct Touched {
     access: Access,
     space: u32,
     /// None: all rows of the space.
+    partition: Option<u32>,
+    /// None: all rows of the partition.
     row: Option<u32>,
 }
 
@@ -121,8 +162,9 @@ impl Mixer {
     /// Puts each candidate into the first group in which nothing conflicts with it and which is not before one that
     /// it must follow. No candidates, no groups.
     ///
-    /// Looser than [`Item::conflicts`]: an append conflicts with whole tables only, neither with single rows nor with
-    /// other appends. Which number a row gets may then depend on the plan, but not on how the plan is run.
+    /// Looser than [`Item::conflicts`](crate::footprint::Item::conflicts): an append conflicts with its whole table and
+    /// its whole partition only, neither with single rows nor with other appends. Which number a row gets may then
+    /// depend on the plan, but not on how the plan is run.
     ///
     /// Linear in the items of all footprints.
     pub fn plan(&mut self, candidates: &[Candidate<'_>], limits: &Limits) -> Plan {
@@ -167,8 +209,16 @@ impl Mixer {
                 _ => slot_of(&mut self.space_slots, &mut self.spaces, item.space),
             };
             space = Some((item.space, space_slot));
-            let row = row_of(item).map(|hash| slot_of(&mut self.row_slots, &mut self.rows, hash));
-            let touched = Touched { access: item.access, space: space_slot, row };
+            let (partition, row) = match item.extent {
+                Extent::All => (None, None),
+                Extent::Partition(partition) => (Some(partition), None),
+                Extent::Row { partition, row } => (Some(partition), Some(row)),
+            };
+            let mut partition_of =
+                |key| slot_of(&mut self.partition_slots, &mut self.partitions, within(item.space, key));
+            let mut row_of = |key| slot_of(&mut self.row_slots, &mut self.rows, within(item.space, key));
+            let (partition, row) = (partition.map(&mut partition_of), row.map(&mut row_of));
+            let touched = Touched { access: item.access, space: space_slot, partition, row };
             after = after.max(self.after_item(touched));
             self.touched.push(touched);
         }
@@ -177,14 +227,13 @@ impl Mixer {
 
     fn after_item(&self, item: Touched) -> u32 {
         let space = &self.spaces[item.space as usize];
-        let row = item.row.map(|row| self.rows[row as usize]);
-        match (item.access, row) {
-            (Access::Append, _) => space.all.any(),
-            (Access::Read, Some(row)) => space.all.write.max(row.write),
-            (Access::Write, Some(row)) => space.all.any().max(row.any()),
-            (Access::Read, None) => space.all.write.max(space.keyed.write).max(space.append),
-            (Access::Write, None) => space.all.any().max(space.keyed.any()).max(space.append),
-        }
+        let Some(partition) = item.partition else { return space.after_all(item.access) };
+        let partition = &self.partitions[partition as usize];
+        let inside = match item.row {
+            None => partition.after_all(item.access),
+            Some(row) => partition.after_inside(item.access).max(self.rows[row as usize].after(item.access)),
+        };
+        space.after_inside(item.access).max(inside)
     }
 
     /// Notes that the transaction of `touched` went into the group before this level.
@@ -193,14 +242,12 @@ impl Mixer {
             self.everything = self.everything.max(level);
         }
         for item in &self.touched {
-            let space = &mut self.spaces[item.space as usize];
-            match (item.access, item.row) {
-                (Access::Append, _) => space.append = space.append.max(level),
-                (access, None) => space.all.record(access, level),
-                (access, Some(row)) => {
-                    space.keyed.record(access, level);
-                    self.rows[row as usize].record(access, level);
-                }
+            self.spaces[item.space as usize].record(item.access, item.partition.is_none(), level);
+            if let Some(partition) = item.partition {
+                self.partitions[partition as usize].record(item.access, item.row.is_none(), level);
+            }
+            if let (Some(row), Access::Read | Access::Write) = (item.row, item.access) {
+                self.rows[row as usize].record(item.access, level);
             }
         }
     }
@@ -208,20 +255,20 @@ impl Mixer {
     fn reset(&mut self) {
         /// Clearing a map costs by its size: after an unusually large batch start small again.
         const KEPT: usize = 1 << 16;
-        for map in [&mut self.row_slots, &mut self.space_slots, &mut self.sessions] {
+        for map in [&mut self.row_slots, &mut self.partition_slots, &mut self.space_slots, &mut self.sessions] {
             if map.capacity() > KEPT { *map = HashMap::default() } else { map.clear() }
         }
         self.rows.clear();
+        self.partitions.clear();
         self.spaces.clear();
         self.everything = 0;
     }
 }
 
-/// Names a row in all spaces together; none for appends, whose rows nobody else is given, and for whole spaces.
-fn row_of(item: &Item) -> Option<u64> {
-    let key = item.key.filter(|_| item.access != Access::Append)?;
-    let product = u128::from(item.space ^ 0x9e37_79b9_7f4a_7c15) * u128::from(key ^ 0xd1b5_4a32_d192_ed03);
-    Some((product >> 64) as u64 ^ product as u64)
+/// Names a row or a partition of one space among those of all spaces.
+fn within(space: u64, key: u64) -> u64 {
+    let product = u128::from(space ^ 0x9e37_79b9_7f4a_7c15) * u128::from(key ^ 0xd1b5_4a32_d192_ed03);
+    (product >> 64) as u64 ^ product as u64
 }
 
 fn slot_of<T: Default>(slots: &mut HashMap<u64, u32, Hashed>, values: &mut Vec<T>, hash: u64) -> u32 {

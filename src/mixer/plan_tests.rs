@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::batch::Plan;
-use crate::footprint::{Access, Footprint, Item};
+use crate::footprint::{Access, Extent, Footprint, Item};
 use proptest::prelude::*;
 
 /// A candidate that owns its footprints.
@@ -32,9 +32,17 @@ fn planned(cases: &[Case], groups_max: u32) -> Plan {
 
 /// [`Item::conflicts`] without what grouping leaves to the executor.
 fn items_conflict(a: &Item, b: &Item) -> bool {
-    let loose = |x: &Item, y: &Item| x.access == Access::Append && (y.access == Access::Append || y.key.is_some());
-    let whole = |x: &Item| if x.access == Access::Append { Item { key: None, ..*x } } else { *x };
-    whole(a).conflicts(&whole(b)) && !loose(a, b) && !loose(b, a)
+    let holds = |whole: Extent, appended: Extent| match (whole, appended) {
+        (Extent::All, _) => true,
+        (Extent::Partition(_), Extent::All) | (Extent::Row { .. }, _) => false,
+        (Extent::Partition(_), appended) => whole.meets(appended),
+    };
+    match (a.access, b.access) {
+        (Access::Append, Access::Append) => false,
+        (Access::Append, _) => a.space == b.space && holds(b.extent, a.extent),
+        (_, Access::Append) => a.space == b.space && holds(a.extent, b.extent),
+        _ => a.conflicts(b),
+    }
 }
 
 fn must_keep_order(a: &Case, b: &Case) -> bool {
@@ -92,8 +100,10 @@ fn assert_valid(cases: &[Case], plan: &Plan, groups_max: u32) {
 
 fn items() -> impl Strategy<Value = Item> {
     let access = prop_oneof![5 => Just(Access::Read), 4 => Just(Access::Write), 1 => Just(Access::Append)];
-    let key = prop_oneof![7 => (0..6u64).prop_map(Some), 1 => Just(None)];
-    (0..3u64, key, access).prop_map(|(space, key, access)| Item { space, key, access })
+    // The hash of a row tells its partition.
+    let row = (0..9u64).prop_map(|row| Extent::Row { partition: row / 3, row: row + 10 });
+    let extent = prop_oneof![4 => (0..6u64).prop_map(Extent::Partition), 4 => row, 1 => Just(Extent::All)];
+    (0..3u64, extent, access).prop_map(|(space, extent, access)| Item { space, extent, access })
 }
 
 fn footprints() -> impl Strategy<Value = Footprint> {
@@ -145,7 +155,7 @@ proptest! {
 }
 
 fn row(key: u64, access: Access) -> Item {
-    Item { space: 1, key: Some(key), access }
+    Item { space: 1, extent: Extent::Partition(key), access }
 }
 
 fn shape(plan: &Plan) -> Vec<(&[u32], &[u32])> {
@@ -192,8 +202,8 @@ fn one_session_keeps_its_order_though_its_transactions_touch_different_rows() {
 
 #[test]
 fn appends_share_a_group_with_each_other_and_with_rows_but_not_with_the_whole_table() {
-    let append = Item { space: 1, key: None, access: Access::Append };
-    let all = Item { space: 1, key: None, access: Access::Read };
+    let append = Item { space: 1, extent: Extent::All, access: Access::Append };
+    let all = Item { space: 1, extent: Extent::All, access: Access::Read };
     let cases = [
         Case::of(Mode::Parallel, 1, &[append]),
         Case::of(Mode::Parallel, 2, &[append]),
@@ -202,6 +212,20 @@ fn appends_share_a_group_with_each_other_and_with_rows_but_not_with_the_whole_ta
         Case::of(Mode::Parallel, 5, &[append]),
     ];
     assert_eq!(shape(&planned(&cases, 9)), [(&[0, 1, 2][..], &[][..]), (&[3], &[]), (&[4], &[])]);
+}
+
+#[test]
+fn rows_of_one_partition_share_a_group_but_not_with_all_of_it() {
+    let line = |partition, row, access| Item { space: 1, extent: Extent::Row { partition, row }, access };
+    let cases = [
+        Case::of(Mode::Parallel, 1, &[line(1, 11, Access::Write)]),
+        Case::of(Mode::Parallel, 2, &[line(1, 12, Access::Write)]),
+        Case::of(Mode::Parallel, 3, &[row(2, Access::Write)]),
+        Case::of(Mode::Parallel, 4, &[row(1, Access::Read)]),
+        Case::of(Mode::Parallel, 5, &[line(2, 21, Access::Append)]),
+        Case::of(Mode::Parallel, 6, &[line(3, 31, Access::Append)]),
+    ];
+    assert_eq!(shape(&planned(&cases, 9)), [(&[0, 1, 2, 5][..], &[][..]), (&[3, 4], &[])]);
 }
 
 #[test]

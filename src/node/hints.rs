@@ -36,7 +36,7 @@ impl Hints {
             .map(|(found, (parameters, footprint))| Statement { found, parameters, footprint })
             .collect();
         let schema = learned.schema(&transaction.database);
-        let keys = |table: &str, columns: &[(&str, &Value)]| schema.as_ref()?.row_key(table, columns);
+        let keys = |table: &str, columns: &[(&str, &Value)]| schema.as_ref()?.extent(table, columns);
         rules.refine(&steps, &keys).map(|refined| refined.footprint)
     }
 

@@ -15,6 +15,8 @@ pub enum Keyed {
     Pair,
     /// `(id, b)` by a unique index, as EveSQL makes primary keys.
     Index,
+    /// `(id, b, v)`, WITHOUT ROWID.
+    Triple,
     Nothing,
 }
 
@@ -24,6 +26,19 @@ pub struct Table {
     pub name: String,
     pub keyed: Keyed,
     strict: bool,
+    /// The tables to which its foreign keys refer.
+    parents: Vec<usize>,
+}
+
+impl Table {
+    fn is_composite(&self) -> bool {
+        matches!(self.keyed, Keyed::Pair | Keyed::Index | Keyed::Triple)
+    }
+
+    /// It has a rowid beside its key.
+    fn has_hidden_rowid(&self) -> bool {
+        matches!(self.keyed, Keyed::Typed(_) | Keyed::Index | Keyed::Nothing)
+    }
 }
 
 /// A generated schema.
@@ -33,6 +48,9 @@ pub struct Schema {
     pub tables: Vec<Table>,
     has_view: bool,
 }
+
+/// Rows that are tried for each table.
+const ROWS_PER_TABLE: usize = 6;
 
 /// SQL with its parameters.
 pub type Statement = (String, Vec<Value>);
@@ -52,7 +70,7 @@ impl Schema {
                 .into(),
         );
         schema.sql.push("INSERT INTO evesql_sequences VALUES (7, 5, 0, 1, 1, 99, 0), (8, 5, 0, 1, 1, 99, 0)".into());
-        for at in 0..2 + random.below(3) {
+        for at in 0..2 + random.below(2) {
             schema.add_table(random, &format!("t{at}"));
         }
         if random.chance(4) {
@@ -66,12 +84,13 @@ impl Schema {
     }
 
     fn add_table(&mut self, random: &mut Random, name: &str) {
-        let keyed = match random.below(10) {
+        let keyed = match random.below(13) {
             0..3 => Keyed::Rowid,
-            3 => Keyed::Typed("TEXT"),
-            4 => Keyed::Typed(pick(random, &["REAL", "", "NUMERIC", "TEXT COLLATE NOCASE", "INTEGER"])),
-            5 => Keyed::Pair,
-            6..9 => Keyed::Index,
+            3..6 => Keyed::Typed("TEXT"),
+            6 => Keyed::Typed(pick(random, &["REAL", "", "NUMERIC", "TEXT COLLATE NOCASE", "INTEGER"])),
+            7 => Keyed::Pair,
+            8 => Keyed::Triple,
+            9..12 => Keyed::Index,
             _ => Keyed::Nothing,
         };
         let strict = keyed == Keyed::Index;
@@ -81,20 +100,36 @@ impl Schema {
             // The rowid it is not, if the key is descending.
             Keyed::Typed("INTEGER") => "id INTEGER PRIMARY KEY DESC, b TEXT".into(),
             Keyed::Typed(of) => format!("id {of} PRIMARY KEY, b TEXT"),
-            Keyed::Pair => "id INTEGER, b TEXT".into(),
+            Keyed::Pair | Keyed::Triple => "id INTEGER, b TEXT".into(),
             Keyed::Index => "id INTEGER NOT NULL, b TEXT NOT NULL".into(),
             Keyed::Nothing => "id INTEGER, b TEXT".into(),
         };
         let unique = random.below(5);
         let u = if strict || random.chance(2) { "INTEGER" } else { "TEXT" };
-        columns += &format!(", v INTEGER DEFAULT 2, u {u}{}, s TEXT", if unique == 0 { " UNIQUE" } else { "" });
-        columns += &format!(", f {}", if strict || random.chance(2) { "INTEGER" } else { "TEXT" });
+        // In u it is a value that no statement says: two rows that leave it out meet.
+        let of_u = if random.chance(2) { " DEFAULT 9" } else { "" };
+        let of_f = if random.chance(3) { " DEFAULT 3" } else { "" };
+        columns += &format!(", v INTEGER DEFAULT 2, u {u}{}{of_u}, s TEXT", if unique == 0 { " UNIQUE" } else { "" });
+        columns += &format!(", f {}{of_f}", if strict || !random.chance(3) { "INTEGER" } else { "TEXT" });
         let generated = !strict && random.chance(5);
         if generated {
             columns += ", g INTEGER GENERATED ALWAYS AS (v + 1) VIRTUAL";
         }
-        columns += &self.foreign_key(random);
-        columns += if keyed == Keyed::Pair { ", PRIMARY KEY (id, b)) WITHOUT ROWID" } else { ")" };
+        let mut parents = Vec::new();
+        let own = Table { name: name.into(), keyed, strict, parents: Vec::new() };
+        for chance in [1, 4] {
+            // Rows of trees refer to each other.
+            let at = random.below(self.tables.len() as u64 + 1) as usize;
+            if random.chance(chance) {
+                columns += &foreign_key(random, self.tables.get(at).unwrap_or(&own), keyed);
+                parents.push(at);
+            }
+        }
+        columns += match keyed {
+            Keyed::Pair => ", PRIMARY KEY (id, b)) WITHOUT ROWID",
+            Keyed::Triple => ", PRIMARY KEY (id, b, v)) WITHOUT ROWID",
+            _ => ")",
+        };
         self.sql.push(format!("CREATE TABLE {name}({columns}{}", if strict { " STRICT" } else { "" }));
         if keyed == Keyed::Index {
             self.sql.push(format!("CREATE UNIQUE INDEX {name}_pkey ON {name}(id, b)"));
@@ -107,27 +142,11 @@ impl Schema {
             3 => self.sql.push(format!("CREATE UNIQUE INDEX {name}_u ON {name}(u, v + 1)")),
             _ => {}
         }
+        // It may say which rows are a partition.
         if random.chance(3) {
-            self.sql.push(format!("CREATE INDEX {name}_v ON {name}(v)"));
+            self.sql.push(format!("CREATE INDEX {name}_other ON {name}({})", pick(random, &["v", "b"])));
         }
-        self.tables.push(Table { name: name.into(), keyed, strict });
-    }
-
-    fn foreign_key(&self, random: &mut Random) -> String {
-        if self.tables.is_empty() || random.chance(2) {
-            return String::new();
-        }
-        let parent = &self.tables[random.below(self.tables.len() as u64) as usize];
-        let (own, theirs) = match parent.keyed {
-            Keyed::Rowid | Keyed::Typed(_) => ("f", "id"),
-            Keyed::Pair | Keyed::Index => ("f, s", "id, b"),
-            Keyed::Nothing => return String::new(),
-        };
-        let action = |random: &mut Random| pick(random, &["NO ACTION", "RESTRICT", "CASCADE", "SET NULL"]);
-        let (delete, update) = (action(random), action(random));
-        let deferred = if random.chance(3) { " DEFERRABLE INITIALLY DEFERRED" } else { "" };
-        let name = &parent.name;
-        format!(", FOREIGN KEY ({own}) REFERENCES {name}({theirs}) ON DELETE {delete} ON UPDATE {update}{deferred}")
+        self.tables.push(Table { parents, ..own });
     }
 
     fn add_trigger(&mut self, random: &mut Random) {
@@ -142,22 +161,67 @@ impl Schema {
         self.sql.push(format!("CREATE TRIGGER moved {event} ON {on} BEGIN {body}; END"));
     }
 
-    /// A statement that puts some row into some table.
-    pub fn fill(&self, random: &mut Random) -> Statement {
-        let table = &self.tables[random.below(self.tables.len() as u64) as usize];
-        let mut text = Text { random, parameters: Vec::new() };
-        (text.insert(table, "INSERT"), text.parameters)
+    /// Statements that put rows into all tables, parents first: about half of those that statements name are then
+    /// there, so that inserting one and deleting one both have effects.
+    pub fn fill(&self, random: &mut Random) -> Vec<Statement> {
+        let tables = self.tables.iter().flat_map(|table| std::iter::repeat_n(table, ROWS_PER_TABLE));
+        let mut row = |table| {
+            let mut text = Text { random, parameters: Vec::new() };
+            (text.insert_columns(table, "INSERT", &["id", "b", "v", "u", "s", "f"]), text.parameters)
+        };
+        tables.map(&mut row).collect()
     }
 
-    /// Any statement, most often on the table at `focus`.
-    pub fn statement(&self, random: &mut Random, focus: usize) -> Statement {
-        let at = if random.chance(4) { random.below(self.tables.len() as u64) as usize } else { focus };
-        let table = &self.tables[at % self.tables.len()];
+    /// Tables that two transactions are most often about: one, or one with a parent, so that they meet.
+    pub fn focus(&self, random: &mut Random) -> Vec<usize> {
+        let at = random.below(self.tables.len() as u64) as usize;
+        let parents = &self.tables[at].parents;
+        if parents.is_empty() || random.chance(4) {
+            return vec![at];
+        }
+        vec![at, parents[random.below(parents.len() as u64) as usize]]
+    }
+
+    /// A statement that removes or moves a row to which others may refer, and one that meets those: foreign keys are
+    /// seen in no other pairs.
+    pub fn relation(&self, random: &mut Random) -> Option<(Statement, Statement)> {
+        let children: Vec<&Table> = self.tables.iter().filter(|table| !table.parents.is_empty()).collect();
+        let child = *children.get(random.below(children.len().max(1) as u64) as usize)?;
+        let parent = &self.tables[child.parents[random.below(child.parents.len() as u64) as usize]];
+        let mut text = Text { random, parameters: Vec::new() };
+        let first = (text.parent_change(parent), text.parameters);
+        let mut text = Text { random, parameters: Vec::new() };
+        let second = (text.child_touch(child), text.parameters);
+        Some((first, second))
+    }
+
+    /// Any statement, most often on a table of the focus.
+    pub fn statement(&self, random: &mut Random, focus: &[usize]) -> Statement {
+        let any = random.below(self.tables.len() as u64) as usize;
+        let at = if random.chance(8) { any } else { focus[random.below(focus.len() as u64) as usize] };
+        let table = &self.tables[at];
         let other = &self.tables[random.below(self.tables.len() as u64) as usize];
         let mut text = Text { random, parameters: Vec::new() };
         let sql = text.statement(table, other, self.has_view);
         (sql, text.parameters)
     }
+}
+
+/// Also one that shares a column with the child's own key.
+fn foreign_key(random: &mut Random, parent: &Table, keyed: Keyed) -> String {
+    let (own, theirs) = match parent.keyed {
+        Keyed::Rowid | Keyed::Typed(_) if keyed == Keyed::Index && random.chance(3) => ("id", "id"),
+        Keyed::Rowid | Keyed::Typed(_) => ("f", "id"),
+        Keyed::Pair | Keyed::Index if random.chance(3) => ("f, b", "id, b"),
+        Keyed::Pair | Keyed::Index => ("f, s", "id, b"),
+        Keyed::Triple => ("f, s, v", "id, b, v"),
+        Keyed::Nothing => return String::new(),
+    };
+    let action = |random: &mut Random| pick(random, &["NO ACTION", "RESTRICT", "CASCADE", "CASCADE", "SET NULL"]);
+    let (delete, update) = (action(random), action(random));
+    let deferred = if random.chance(3) { " DEFERRABLE INITIALLY DEFERRED" } else { "" };
+    let name = &parent.name;
+    format!(", FOREIGN KEY ({own}) REFERENCES {name}({theirs}) ON DELETE {delete} ON UPDATE {update}{deferred}")
 }
 
 /// Writes a statement.
@@ -183,18 +247,18 @@ impl Text<'_> {
     }
 
     fn number(&mut self, strict: bool) -> Value {
-        let number = 1 + self.random.below(7) as i64;
-        match self.random.below(if strict { 16 } else { 20 }) {
+        let number = 1 + self.random.below(5) as i64;
+        match self.random.below(if strict { 16 } else { 22 }) {
             16 => Value::Real(number as f64),
             17 => Value::Text(number.to_string().into()),
-            18 => Value::Text(pick(self.random, &["1.0", "02", "03", " 4"]).into()),
-            19 if self.random.chance(3) => Value::Null,
+            18..21 => Value::Text(pick(self.random, &["1.0", "02", "03", "02", "03", " 4"]).into()),
+            21 if self.random.chance(3) => Value::Null,
             _ => Value::Integer(number),
         }
     }
 
     fn text(&mut self) -> Value {
-        Value::Text(pick(self.random, &["a", "A", "b", "c", "2"]).into())
+        Value::Text(pick(self.random, &["a", "A", "b", "2", "3"]).into())
     }
 
     fn id(&mut self, table: &Table) -> Value {
@@ -208,34 +272,86 @@ impl Text<'_> {
         let value = match column {
             "id" => self.id(table),
             "b" | "s" => self.text(),
-            "f" if !table.strict && self.random.chance(3) => self.text(),
-            "f" if self.random.chance(2) => Value::Null,
+            "f" if !table.strict && self.random.chance(3) => Value::Text(pick(self.random, &["02", "03", "a"]).into()),
+            "f" if self.random.chance(4) => Value::Null,
             "u" if self.random.chance(6) => Value::Null,
             _ => self.number(table.strict),
         };
         self.value(value)
     }
 
+    fn whole_key(&mut self, table: &Table) -> String {
+        let mut columns = vec!["id"];
+        columns.extend(table.is_composite().then_some("b"));
+        columns.extend((table.keyed == Keyed::Triple).then_some("v"));
+        let conditions: Vec<String> =
+            columns.iter().map(|column| format!("{column} = {}", self.column(table, column))).collect();
+        conditions.join(" AND ")
+    }
+
+    fn parent_change(&mut self, table: &Table) -> String {
+        let name = &table.name;
+        match self.random.below(8) {
+            0..3 => format!("DELETE FROM {name} WHERE {}", self.whole_key(table)),
+            3 => self.insert(table, "REPLACE"),
+            4..6 => self.insert(table, "INSERT"),
+            _ => {
+                let or = pick(self.random, &["", "", " OR REPLACE"]);
+                let id = self.column(table, "id");
+                format!("UPDATE{or} {name} SET id = {id} WHERE {}", self.whole_key(table))
+            }
+        }
+    }
+
+    fn child_touch(&mut self, table: &Table) -> String {
+        let name = &table.name;
+        match self.random.below(7) {
+            0..2 => format!("SELECT * FROM {name} WHERE {}", self.whole_key(table)),
+            2 => format!("DELETE FROM {name} WHERE {}", self.whole_key(table)),
+            3 => self.insert(table, "INSERT"),
+            4 => {
+                let f = self.column(table, "f");
+                self.insert(table, "INSERT") + &format!(" ON CONFLICT DO UPDATE SET f = {f}")
+            }
+            _ => {
+                let f = self.column(table, "f");
+                format!("UPDATE {name} SET f = {f} WHERE {}", self.whole_key(table))
+            }
+        }
+    }
+
     fn where_key(&mut self, table: &Table) -> String {
         let name = &table.name;
         let id = self.column(table, "id");
-        let mut condition = match self.random.below(8) {
+        let second = self.column(table, "id");
+        let mut condition = match self.random.below(12) {
             0 => format!("{id} = {name}.id"),
-            1 => {
-                let second = self.column(table, "id");
-                format!("id IN ({id}, {second})")
-            }
+            1 => format!("id IN ({id}, {second})"),
             2 => format!("(id = {id})"),
+            3 => format!("id = {id} AND id = {second}"),
             _ => format!("{name}.id = {id}"),
         };
-        if matches!(table.keyed, Keyed::Pair | Keyed::Index) {
+        if table.is_composite() {
             let b = self.column(table, "b");
-            condition += &format!(" AND b = {b}");
+            condition = match self.random.below(8) {
+                0 => format!("b = {b}"),
+                1 => condition,
+                _ => format!("{condition} AND b = {b}"),
+            };
         }
-        match self.random.below(10) {
+        if table.keyed == Keyed::Triple && !self.random.chance(4) {
+            let v = self.column(table, "v");
+            condition += &format!(" AND v = {v}");
+        }
+        match self.random.below(16) {
             0 => condition + " AND v > 1",
             1 => condition + " AND evesql_int4_div(10, v - 1) >= 0",
-            2 => condition + " OR v = 3",
+            2 => "evesql_int4_div(10, v - 1) >= 0 AND ".to_string() + &condition,
+            3 => {
+                let u = self.column(table, "u");
+                format!("evesql_int4_div(10, v - 1) >= 0 AND u = {u} AND {condition}")
+            }
+            4 => condition + " OR v = 3",
             _ => condition,
         }
     }
@@ -249,31 +365,44 @@ impl Text<'_> {
         if table.keyed == Keyed::Rowid && self.random.chance(8) {
             columns.remove(0);
         }
+        if table.has_hidden_rowid() && self.random.chance(16) {
+            columns.push("rowid");
+        }
+        self.insert_columns(table, verb, &columns)
+    }
+
+    fn insert_columns(&mut self, table: &Table, verb: &str, columns: &[&str]) -> String {
+        let count = if self.random.chance(6) { 2 } else { 1 };
         let mut row = || {
             let values: Vec<String> = columns.iter().map(|column| self.column(table, column)).collect();
             format!("({})", values.join(", "))
         };
-        let mut rows = row();
-        if self.random.chance(6) {
-            let values: Vec<String> = columns.iter().map(|column| self.column(table, column)).collect();
-            rows += &format!(", ({})", values.join(", "));
-        }
-        format!("{verb} INTO {}({}) VALUES {rows}", table.name, columns.join(", "))
+        let rows: Vec<String> = (0..count).map(|_| row()).collect();
+        format!("{verb} INTO {}({}) VALUES {}", table.name, columns.join(", "), rows.join(", "))
     }
 
     fn statement(&mut self, table: &Table, other: &Table, has_view: bool) -> String {
         let name = &table.name;
-        match self.random.below(30) {
+        match self.random.below(36) {
+            0..4 if table.has_hidden_rowid() && self.random.chance(12) => {
+                format!("SELECT rowid, v FROM {name} WHERE {}", self.where_key(table))
+            }
             0..4 => format!("SELECT * FROM {name} WHERE {}", self.where_key(table)),
             4..8 => {
                 let insert = self.insert(table, "INSERT");
-                let tail = ["", "", "", " RETURNING *", " RETURNING id"][self.random.below(5) as usize];
+                let rowid = if table.has_hidden_rowid() { " RETURNING rowid" } else { "" };
+                let tail = ["", "", "", " RETURNING *", " RETURNING id", rowid][self.random.below(6) as usize];
                 insert + tail
             }
             8 => self.insert(table, "INSERT OR REPLACE"),
             9 => self.insert(table, "INSERT OR IGNORE"),
             10 => self.insert(table, "INSERT") + " ON CONFLICT DO UPDATE SET v = v + 1",
-            11 => self.insert(table, "INSERT") + " ON CONFLICT DO UPDATE SET f = excluded.f, u = 3",
+            11 => {
+                let insert = self.insert(table, "INSERT");
+                let column = pick(self.random, &["f", "u", "id"]);
+                let value = self.column(table, column);
+                insert + &format!(" ON CONFLICT DO UPDATE SET {column} = {value}")
+            }
             12..15 => format!("UPDATE {name} SET v = v + 1 WHERE {} RETURNING v", self.where_key(table)),
             15..17 => {
                 let column = pick(self.random, &["u", "f", "id", "b", "s"]);
@@ -316,6 +445,18 @@ impl Text<'_> {
             27 => {
                 let (id, new) = (self.column(table, "id"), self.column(table, "id"));
                 format!("UPDATE {name} SET id = {new} WHERE id = {id}")
+            }
+            30..32 => self.insert(table, "REPLACE"),
+            32..34 => format!("DELETE FROM {name} WHERE {}", self.where_key(table)),
+            34 => {
+                let column = pick(self.random, &["id", "id", "b", "v", "u"]);
+                let value = self.column(table, column);
+                format!("UPDATE {name} SET {column} = {value} WHERE {}", self.where_key(table))
+            }
+            35 => {
+                let column = pick(self.random, &["f", "f", "s", "b"]);
+                let value = self.column(table, column);
+                format!("UPDATE {name} SET {column} = {value} WHERE {}", self.where_key(table))
             }
             28 => {
                 let (id, u) = (self.column(table, "id"), self.column(table, "u"));

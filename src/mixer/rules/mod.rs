@@ -22,7 +22,7 @@ pub use finding::{Finding, Severity};
 pub use listing::Listed;
 pub use read::{KnownTable, Reading, Source, read};
 
-use crate::footprint::{Access, Footprint, Item, space};
+use crate::footprint::{Access, Extent, Footprint, Item, space};
 use crate::transaction::Value;
 use lexeme::Origin;
 use normal::Normal;
@@ -112,15 +112,15 @@ pub struct Statement<'a> {
     pub footprint: &'a Footprint,
 }
 
-/// How derived footprints name a row, so that rules name it alike.
+/// How derived footprints name rows, so that rules name them alike.
 pub trait Keys {
-    /// Hash of the key of that row of `table` (lower case) in which these columns (lower case, sorted by name) have
-    /// these values; `None` if the columns are not just its primary key, or if that is not known.
-    fn row_key(&self, table: &str, columns: &[(&str, &Value)]) -> Option<u64>;
+    /// The rows of `table` (lower case) in which these columns (lower case, sorted by name) have these values; `None`
+    /// if the columns are not just its primary key or its partition's column, or if that is not known.
+    fn extent(&self, table: &str, columns: &[(&str, &Value)]) -> Option<Extent>;
 }
 
-impl<F: Fn(&str, &[(&str, &Value)]) -> Option<u64>> Keys for F {
-    fn row_key(&self, table: &str, columns: &[(&str, &Value)]) -> Option<u64> {
+impl<F: Fn(&str, &[(&str, &Value)]) -> Option<Extent>> Keys for F {
+    fn extent(&self, table: &str, columns: &[(&str, &Value)]) -> Option<Extent> {
         self(table, columns)
     }
 }
@@ -292,15 +292,15 @@ fn item(access: Access, rows: &Rows, values: &Values<'_>, keys: &dyn Keys) -> Op
     };
     let columns: Vec<(String, Value)> = rows.columns.iter().map(column).collect::<Option<_>>()?;
     let borrowed: Vec<(&str, &Value)> = columns.iter().map(|(name, value)| (name.as_str(), value)).collect();
-    let key = match borrowed.as_slice() {
-        [] => None,
-        columns => Some(keys.row_key(&rows.table, columns).unwrap_or_else(|| part_key(columns))),
+    let extent = match borrowed.as_slice() {
+        [] => Extent::All,
+        columns => keys.extent(&rows.table, columns).unwrap_or_else(|| Extent::Partition(partition_by_rule(columns))),
     };
-    Some(Item { space, key, access })
+    Some(Item { space, extent, access })
 }
 
 /// Names the rows of a table that agree in some columns; no derived footprint has this name.
-fn part_key(columns: &[(&str, &Value)]) -> u64 {
+fn partition_by_rule(columns: &[(&str, &Value)]) -> u64 {
     let mut bytes: Vec<u8> = Vec::with_capacity(64);
     for (name, value) in columns {
         bytes.extend_from_slice(name.as_bytes());

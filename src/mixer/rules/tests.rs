@@ -17,9 +17,9 @@ fn findings(text: &str) -> Vec<String> {
 }
 
 /// Footprints know rows of `item` by i_id; the hash is the number itself.
-fn keys(table: &str, columns: &[(&str, &Value)]) -> Option<u64> {
+fn keys(table: &str, columns: &[(&str, &Value)]) -> Option<Extent> {
     match (table, columns) {
-        ("item", [("i_id", Value::Integer(id))]) => Some(*id as u64),
+        ("item", [("i_id", Value::Integer(id))]) => Some(Extent::Partition(*id as u64)),
         _ => None,
     }
 }
@@ -38,11 +38,11 @@ fn refine(rules: &RuleSet, statements: &[(&str, &[Value])]) -> Option<(Footprint
 }
 
 fn whole(table: &str, access: Access) -> Item {
-    Item { space: space(table, None), key: None, access }
+    Item { space: space(table, None), extent: Extent::All, access }
 }
 
 fn row(table: &str, key: u64, access: Access) -> Item {
-    Item { space: space(table, None), key: Some(key), access }
+    Item { space: space(table, None), extent: Extent::Partition(key), access }
 }
 
 const STOCK: &str = r#"

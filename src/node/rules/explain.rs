@@ -4,7 +4,7 @@ use super::schema::Schema;
 use super::{RulesError, parse, read_files};
 use crate::dialect::utility::Utility;
 use crate::dialect::{self, Kind, Parsed};
-use crate::footprint::{self, Footprint, space};
+use crate::footprint::{self, Extent, Footprint, space};
 use crate::mixer::rules::{Keys, RuleSet};
 use crate::mixer::{Derive, Derived, explain};
 use crate::transaction::{SqlError, Value};
@@ -163,8 +163,8 @@ fn in_its_turn(what: &str) -> Derived {
 }
 
 impl Keys for Deriving {
-    fn row_key(&self, table: &str, columns: &[(&str, &Value)]) -> Option<u64> {
-        self.footprints.row_key(table, columns)
+    fn extent(&self, table: &str, columns: &[(&str, &Value)]) -> Option<Extent> {
+        self.footprints.extent(table, columns)
     }
 }
 
@@ -178,13 +178,18 @@ impl Derive for Deriving {
         Ok(derived)
     }
 
-    fn space_name(&self, number: u64) -> Option<String> {
-        self.footprints.tables().find_map(|table| {
+    fn rows(&self, number: u64, extent: Extent) -> Option<String> {
+        let (name, columns) = self.footprints.tables().find_map(|table| {
             if number == space(&table.name, None) {
-                return Some(table.name.to_string());
+                return Some((table.name.to_string(), table.key_columns()));
             }
             let index = table.unique.iter().find(|index| number == space(&table.name, Some(&index.name)))?;
-            Some(format!("{} of {}", index.name, table.name))
+            Some((format!("{} of {}", index.name, table.name), index.columns.as_deref()))
+        })?;
+        Some(match extent {
+            Extent::All => name,
+            Extent::Partition(_) if columns.is_some_and(|columns| columns.len() > 1) => format!("some rows of {name}"),
+            Extent::Partition(_) | Extent::Row { .. } => format!("a row of {name}"),
         })
     }
 }
