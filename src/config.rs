@@ -114,7 +114,7 @@ pub struct Member {
     pub id: u64,
     /// Address on which its peers reach it.
     pub peer_listen: SocketAddr,
-    /// All nodes that make a new cluster, this one too; the same on each of them.
+    /// All nodes that make a new cluster, this one too; the same nodes on each of them, whatever their addresses.
     pub peers: Peers,
 }
 

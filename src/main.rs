@@ -65,7 +65,7 @@ enum Command {
         /// Address of the status page [default: 127.0.0.1:8433]
         #[arg(long, value_name = "ADDR")]
         admin: Option<SocketAddr>,
-        /// All nodes of the cluster and where they reach each other; the same on each of them
+        /// All nodes of the cluster and where this one reaches them; the same nodes on each of them
         #[arg(long, value_name = "1=HOST:PORT,2=HOST:PORT,..")]
         peers: Option<Peers>,
         /// Configuration file (TOML); options given here override it

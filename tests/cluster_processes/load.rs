@@ -71,6 +71,15 @@ impl Ledger {
         list.lock().insert(id);
     }
 
+    /// One insert beside the load: the code of its error.
+    pub async fn insert(&self, client: &Client) -> Result<(), String> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let told = insert(client, id).await;
+        let result = told.as_ref().map_err(|told| told.code.clone()).map(|()| ());
+        self.note(id, 0, told);
+        result
+    }
+
     pub fn summary(&self) -> String {
         let (acknowledged, refused, unknown) =
             (self.acknowledged(), self.refused.lock().len(), self.unknown.lock().len());
@@ -126,8 +135,12 @@ async fn write(client: &Client, me: i32, id: i32) -> Result<(), Told> {
             client.execute("INSERT INTO done VALUES ($1, $2)", &[&id, &me]).await.map_err(Told::early)?;
             client.batch_execute("COMMIT").await.map_err(Told::late)
         }
-        _ => client.execute("INSERT INTO single VALUES ($1)", &[&id]).await.map(drop).map_err(Told::late),
+        _ => insert(client, id).await,
     }
+}
+
+async fn insert(client: &Client, id: i32) -> Result<(), Told> {
+    client.execute("INSERT INTO single VALUES ($1)", &[&id]).await.map(drop).map_err(Told::late)
 }
 
 /// Clients at work.

@@ -8,10 +8,13 @@
 //! `EVESQL_ROUNDS=20 cargo test --test cluster_processes` repeats what depends on chance. Clocks that go wrong are the
 //! simulator's business (`tests/simulator.rs`): a process's clock cannot be turned without privileges.
 
+mod clients;
+mod damage;
 mod deaths;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod load;
 mod node;
+mod partitions;
 mod wires;
 mod world;

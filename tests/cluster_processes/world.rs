@@ -123,6 +123,33 @@ impl World {
         });
     }
 
+    /// Waits until every page of a node has been proved since it started.
+    pub fn is_repaired(&self, id: u64) {
+        let is_healthy = |world: &World| world.nodes[&id].own_status().is_some_and(|node| node.state == "healthy");
+        self.wait_until("a node does not get healthy", is_healthy);
+    }
+
+    /// The same while clients write: none of them is far behind, and all follow one leader.
+    pub fn agree_under_load(&self, live: &[u64]) {
+        let newest = self.wait_for_newest(live);
+        self.wait_until("a node does not catch up", |world| {
+            let own: Option<Vec<_>> = live.iter().map(|id| world.nodes[id].own_status()).collect();
+            own.is_some_and(|own| {
+                own.iter().all(|node| serves(node) && node.accepted_index >= newest && node.term == own[0].term)
+            })
+        });
+    }
+
+    fn wait_for_newest(&self, live: &[u64]) -> u64 {
+        let mut newest = None;
+        self.wait_until("nobody shows a status", |world| {
+            let own = live.iter().filter_map(|id| world.nodes[id].own_status());
+            newest = own.map(|node| node.accepted_index).max();
+            newest.is_some()
+        });
+        newest.unwrap()
+    }
+
     /// The end of a story whose nodes are all well: see [`World::end_with`].
     pub fn end(self) {
         self.end_with(&ALL);

@@ -1,0 +1,180 @@
+//! Directories that are lost, old or damaged, and bits that flip while a node runs.
+
+use super::node::Node;
+use super::world::{ALL, World, rounds};
+use std::collections::hash_map::RandomState;
+use std::fs;
+use std::hash::{BuildHasher, Hasher};
+use std::path::Path;
+
+/// A random number, and a trace of it.
+fn draw(what: &str) -> u64 {
+    let drawn = RandomState::new().build_hasher().finish();
+    eprintln!("{what}: drawn {drawn}");
+    drawn
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to.join(entry.file_name())),
+            false => drop(fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
+        }
+    }
+}
+
+fn work(world: &World) {
+    let load = world.load();
+    load.goes_on(100);
+    load.finish(&world.runtime);
+}
+
+/// It ends with the code 1 and a sentence, the other nodes serve, and go on to do so.
+fn is_refused(world: &mut World, node: u64) -> [u64; 2] {
+    let code = world.node(node).ended();
+    let said = world.node(node).said();
+    assert_eq!(code, Some(1), "{said}");
+    let sentence = format!("the directory of node {node} is an old copy or an empty one");
+    assert!(said.lines().any(|line| line.starts_with("evesql: ") && line.contains(&sentence)), "{said}");
+    let others: Vec<u64> = ALL.into_iter().filter(|id| *id != node).collect();
+    others.iter().for_each(|id| world.node(*id).ready());
+    work(world);
+    [others[0], others[1]]
+}
+
+/// All nodes start, one of them without what it had written.
+fn one_directory_is_lost(stop: impl Fn(&mut World)) {
+    let mut world = World::start(&[]);
+    work(&world);
+    stop(&mut world);
+    let lost = 1 + draw("who loses its directory") % 3;
+    fs::remove_dir_all(&world.nodes[&lost].data).unwrap();
+    ALL.into_iter().for_each(|id| world.node(id).start());
+    let others = is_refused(&mut world, lost);
+    // Again and again, and no harm done.
+    world.node(lost).start();
+    is_refused(&mut world, lost);
+    world.end_with(&others);
+}
+
+#[test]
+fn after_an_orderly_stop_a_node_that_lost_its_directory_is_refused_and_the_others_serve() {
+    one_directory_is_lost(|world| world.stop_nodes(&ALL));
+}
+
+#[test]
+fn after_a_power_cut_a_node_that_lost_its_directory_is_refused_and_the_others_serve() {
+    one_directory_is_lost(|world| ALL.into_iter().for_each(|id| world.node(id).kill()));
+}
+
+#[test]
+fn a_node_that_is_restored_from_an_old_copy_of_its_directory_is_refused() {
+    let mut world = World::start(&[]);
+    work(&world);
+    let node = world.followers()[0];
+    world.stop_nodes(&[node]);
+    let (data, old) = (world.nodes[&node].data.clone(), world.directory.path().join("old"));
+    copy(&data, &old);
+    world.start_nodes(&[node]);
+    work(&world);
+    world.agree(&ALL);
+    world.node(node).kill();
+    fs::remove_dir_all(&data).unwrap();
+    copy(&old, &data);
+    world.node(node).start();
+    let others = is_refused(&mut world, node);
+    world.end_with(&others);
+}
+
+/// Flips some bits of a file that is not all zeros there.
+fn flip_bits(path: &Path, count: u64) {
+    let mut bytes = fs::read(path).unwrap();
+    let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    if used == 0 {
+        return;
+    }
+    for _ in 0..count {
+        let at = draw(&path.display().to_string()) % (used as u64 * 8);
+        bytes[(at / 8) as usize] ^= 1 << (at % 8);
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+/// Stops a node, flips bits in some of its files, and starts it again among the others.
+fn damaged(world: &mut World, node: u64, name: &str) {
+    world.stop_nodes(&[node]);
+    let files = world.nodes[&node].files(name);
+    assert!(!files.is_empty(), "node {node} has no {name}");
+    files.iter().for_each(|file| flip_bits(file, 5));
+    world.node(node).start();
+}
+
+#[test]
+fn bits_that_flipped_in_a_stopped_node_s_pages_are_found_and_repaired_over_the_network() {
+    let mut world = World::start(&[]);
+    work(&world);
+    // What is in the base file by now is what the last start found in the log of pages.
+    world.stop_nodes(&ALL);
+    world.start_nodes(&ALL);
+    work(&world);
+    for _ in 0..rounds() {
+        for name in ["evesql.db", "evesql.db-wal", "evesql.db-hashes"] {
+            let node = 1 + draw("whose pages") % 3;
+            damaged(&mut world, node, name);
+            world.node(node).ready();
+            work(&world);
+            world.is_repaired(node);
+        }
+    }
+    world.end();
+}
+
+#[test]
+fn bits_that_flipped_in_a_stopped_node_s_log_keep_it_out_or_do_no_harm() {
+    let mut world = World::start(&[]);
+    for _ in 0..rounds() {
+        work(&world);
+        let node = 1 + draw("whose log") % 3;
+        let others: Vec<u64> = ALL.into_iter().filter(|id| *id != node).collect();
+        damaged(&mut world, node, "log-");
+        work(&world);
+        match world.node(node).has_ended() {
+            None => world.agree(&ALL),
+            Some(code) => {
+                let said = world.node(node).said();
+                assert_eq!(code, Some(1), "{said}");
+                assert!(said.lines().last().is_some_and(|line| line.starts_with("evesql: node ")), "{said}");
+                eprintln!("{}", said.lines().last().unwrap());
+                return world.end_with(&others);
+            }
+        }
+    }
+    world.end();
+}
+
+#[test]
+fn bits_that_flip_in_a_running_node_s_memory_are_repaired_over_the_network() {
+    let world = World::start(&["--drills"]);
+    work(&world);
+    for _ in 0..rounds() {
+        for node in ALL {
+            let client = world.connect(node);
+            let row =
+                world.runtime.block_on(client.query_one(&format!("SELECT evesql_drill('flip-bit', {node}, 2)"), &[]));
+            assert_eq!(row.unwrap().get::<_, String>(0), format!("flip-bit on node {node}"));
+            let before = repairs(&world.nodes[&node]);
+            let load = world.load();
+            world.wait_until("no repair", |world| repairs(&world.nodes[&node]) > before);
+            load.goes_on(50);
+            load.finish(&world.runtime);
+            world.agree(&ALL);
+        }
+    }
+    world.end();
+}
+
+/// How often a node was repaired.
+fn repairs(node: &Node) -> usize {
+    node.said().matches("repaired by page transfer").count()
+}
