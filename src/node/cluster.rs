@@ -137,6 +137,9 @@ impl Cluster {
         for (node, log) in logs {
             match log.and_then(|log| RunningNode::start(node, &around, log, consensus.handle())) {
                 Ok(running) => drop(nodes.insert(node, Some(Arc::new(running)))),
+                Err(error) if error.is_of_one_node() && around.door.is_some() => {
+                    return Err(NodeError::Unfit(Box::new(error)));
+                }
                 Err(error) if error.is_of_one_node() => drop(refusals.insert(node, error.to_string())),
                 Err(error) => return Err(error),
             }

@@ -110,6 +110,15 @@ fn a_leader_that_hears_and_is_not_heard_gives_way() {
         world.wires.mute(victim, State::Silent);
         eprintln!("node {victim} is not heard: the next 50 transactions took {:?}", load.goes_on(50));
         assert_ne!(world.leader(&others(victim)), victim);
+        let clients = three_clients(&world, victim);
+        world.runtime.block_on(async {
+            let began = Instant::now();
+            let told = count(&clients[0]).await.map_err(|error| error.to_string());
+            eprintln!("read at the muted: {:?} {told:?}", began.elapsed());
+            let began = Instant::now();
+            let told = world.ledger.insert(&clients[1]).await;
+            eprintln!("write at the muted: {:?} {told:?}", began.elapsed());
+        });
         load.goes_on(50);
         world.wires.heal();
         world.agree_under_load(&ALL);
