@@ -122,7 +122,7 @@ fn blocks_on_all_nodes_that_read_and_write_one_row_lose_no_update() {
 
 #[test]
 fn a_client_of_a_node_that_computes_wrongly_gets_the_majority_s_answer() {
-    let world = World::start(&["--drills"]);
+    let world = World { is_damaged: true, ..World::start(&["--drills"]) };
     let [one, other] = world.followers();
     let leader = world.leader(&ALL);
     let client = world.connect(1);

@@ -105,7 +105,7 @@ fn flip_bits(path: &Path, from: u64, each_bytes: u64) {
 
 #[test]
 fn bits_that_flipped_in_a_stopped_node_s_pages_are_found_and_repaired_over_the_network() {
-    let mut world = World::start(&[]);
+    let mut world = World { is_damaged: true, ..World::start(&[]) };
     work(&world);
     // What is in the base file by now is what the last start found in the log of pages.
     world.stop_nodes(&ALL);
@@ -164,7 +164,7 @@ fn bits_that_flipped_in_a_stopped_node_s_log_keep_it_out_or_do_no_harm() {
 
 #[test]
 fn bits_that_flip_in_a_running_node_s_memory_are_repaired_over_the_network() {
-    let world = World::start(&["--drills"]);
+    let world = World { is_damaged: true, ..World::start(&["--drills"]) };
     work(&world);
     for _ in 0..rounds() {
         for node in ALL {

@@ -80,6 +80,21 @@ impl Ledger {
         result
     }
 
+    /// A block that inserts, and waits for its COMMIT.
+    pub async fn begin(&self, client: &Client) -> i32 {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        client.batch_execute(&format!("BEGIN; INSERT INTO single VALUES ({id})")).await.unwrap();
+        id
+    }
+
+    /// The end of such a block: the code of its error.
+    pub async fn commit(&self, client: &Client, id: i32) -> Result<(), String> {
+        let told = client.batch_execute("COMMIT").await.map_err(Told::late);
+        let result = told.as_ref().map_err(|told| told.code.clone()).map(|()| ());
+        self.note(id, 0, told);
+        result
+    }
+
     pub fn summary(&self) -> String {
         let (acknowledged, refused, unknown) =
             (self.acknowledged(), self.refused.lock().len(), self.unknown.lock().len());

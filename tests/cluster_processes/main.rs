@@ -8,6 +8,7 @@
 //! `EVESQL_ROUNDS=20 cargo test --test cluster_processes` repeats what depends on chance. Clocks that go wrong are the
 //! simulator's business (`tests/simulator.rs`): a process's clock cannot be turned without privileges.
 
+mod chaos;
 mod clients;
 mod damage;
 mod deaths;

@@ -65,6 +65,13 @@ fn three_clients(world: &World, node: u64) -> [Client; 3] {
     clients
 }
 
+/// A block of which all but the COMMIT came in time.
+fn is_not_committed(world: &World, id: i32, client: &Client) {
+    let told = world.runtime.block_on(async { tokio::time::timeout(PATIENCE, world.ledger.commit(client, id)).await });
+    let told = told.expect("a COMMIT waits in vain").expect_err("a node that is cut off committed a block");
+    assert!(told == "08007" || told == "57P03", "{told}");
+}
+
 fn cut_off(state: State, choose: impl Fn(&World) -> u64) {
     let world = World::start(&[]);
     for _ in 0..rounds() {
@@ -72,10 +79,13 @@ fn cut_off(state: State, choose: impl Fn(&World) -> u64) {
         load.goes_on(50);
         let victim = choose(&world);
         let clients = three_clients(&world, victim);
+        let blocked = world.connect(victim);
+        let id = world.runtime.block_on(world.ledger.begin(&blocked));
         world.wires.isolate(victim, state);
         eprintln!("node {victim} is cut off: the next 50 transactions took {:?}", load.goes_on(50));
         world.leader(&others(victim));
         refuses_promptly(&world, victim, &clients);
+        is_not_committed(&world, id, &blocked);
         load.goes_on(50);
         world.wires.heal();
         world.agree_under_load(&ALL);
@@ -110,15 +120,9 @@ fn a_leader_that_hears_and_is_not_heard_gives_way() {
         world.wires.mute(victim, State::Silent);
         eprintln!("node {victim} is not heard: the next 50 transactions took {:?}", load.goes_on(50));
         assert_ne!(world.leader(&others(victim)), victim);
-        let clients = three_clients(&world, victim);
-        world.runtime.block_on(async {
-            let began = Instant::now();
-            let told = count(&clients[0]).await.map_err(|error| error.to_string());
-            eprintln!("read at the muted: {:?} {told:?}", began.elapsed());
-            let began = Instant::now();
-            let told = world.ledger.insert(&clients[1]).await;
-            eprintln!("write at the muted: {:?} {told:?}", began.elapsed());
-        });
+        let client = world.connect(victim);
+        let error = world.runtime.block_on(count(&client)).unwrap_err();
+        assert_eq!(code(&error), "57P03", "{error:?}");
         load.goes_on(50);
         world.wires.heal();
         world.agree_under_load(&ALL);
@@ -142,6 +146,23 @@ fn followers_that_lose_each_other_and_a_follower_that_loses_its_leader_do_not_st
         world.wires.cut(leader, one, State::Closed);
         eprintln!("follower {one} and leader {leader} lost each other: {:?}", load.goes_on(100));
         world.wires.heal();
+        world.agree_under_load(&ALL);
+        load.finish(&world.runtime);
+    }
+    world.end();
+}
+
+#[test]
+fn when_all_lost_each_other_nobody_is_served_until_they_meet_again() {
+    let world = World::start(&[]);
+    for _ in 0..rounds() {
+        let load = world.load();
+        load.goes_on(50);
+        let clients = ALL.map(|id| three_clients(&world, id));
+        ALL.into_iter().for_each(|id| world.wires.isolate(id, State::Silent));
+        ALL.into_iter().zip(&clients).for_each(|(id, clients)| refuses_promptly(&world, id, clients));
+        world.wires.heal();
+        load.goes_on(50);
         world.agree_under_load(&ALL);
         load.finish(&world.runtime);
     }

@@ -22,6 +22,8 @@ pub struct World {
     pub ledger: Arc<Ledger>,
     pub runtime: Runtime,
     pub directory: tempfile::TempDir,
+    /// Divergences belong to the story.
+    pub is_damaged: bool,
 }
 
 /// How often what depends on chance is repeated: `EVESQL_ROUNDS`, or once.
@@ -40,7 +42,7 @@ impl World {
             (*id, Node::new(*id, data, *peer_port, wires.peers_of(*id, *peer_port), more))
         };
         let nodes = ports.iter().map(node).collect();
-        let mut world = World { nodes, wires, ledger: Arc::default(), runtime, directory };
+        let mut world = World { nodes, wires, ledger: Arc::default(), runtime, directory, is_damaged: false };
         world.start_nodes(&ALL);
         world.leader(&ALL);
         let client = world.connect(1);
@@ -163,6 +165,13 @@ impl World {
         let statuses: Vec<_> = live.iter().map(|id| self.told_by_the_program(*id)).collect();
         assert!(statuses.windows(2).all(|pair| is_same(&pair[0], &pair[1])), "{statuses:?}");
         assert!(statuses.iter().all(|node| node.audits_found == 0), "{statuses:?}");
+        let found = |id: &u64| divergences(&self.nodes[id]);
+        let diverged = live.iter().find_map(found);
+        assert!(
+            self.is_damaged || diverged.is_none(),
+            "nodes diverged without a fault:\n{}",
+            diverged.unwrap_or_default()
+        );
         let rows: Vec<_> = live.iter().map(|id| self.rows(*id)).collect();
         assert!(rows.windows(2).all(|pair| pair[0] == pair[1]), "nodes of one root show other rows");
         self.ledger.judge(&rows[0]);
@@ -192,6 +201,12 @@ impl World {
         all.extend(numbers("SELECT id FROM single ORDER BY id"));
         all
     }
+}
+
+/// What a node shows of divergences, if there were any.
+fn divergences(node: &Node) -> Option<String> {
+    let status = node.status()?;
+    (!status.divergences.is_empty()).then(|| status.render())
 }
 
 fn serves(node: &NodeStatus) -> bool {
