@@ -7,7 +7,8 @@
 //!
 //! ```text
 //!   identity   cluster, node, starts (newest last)        written once at each start, before anything else
-//!   peers      newest start and log index of each peer    written when a start is new, and when the node stops
+//!   peers      newest start and log index of each peer    written when a start is new, every few seconds in which one
+//!                                                         grew, and when the node stops
 //! ```
 
 use super::NodeError;
@@ -24,7 +25,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+/// What is known of peers is written down this often: a copy of a peer's directory that is older than that is known for
+/// what it is even when all nodes lose their power.
+const SAVE: Duration = Duration::from_secs(2);
 /// Starts that a node remembers of itself: peers that were away for longer judge by the log alone.
 const STARTS_KEPT: usize = 64;
 /// Ballots of one peer that wait for their batch's acceptance.
@@ -70,6 +75,8 @@ pub struct Door {
     disk: Arc<dyn Disk>,
     home: PathBuf,
     peers: Mutex<BTreeMap<NodeId, Remembered>>,
+    /// What is written of them, and since when.
+    saved: Mutex<(BTreeMap<NodeId, Remembered>, Instant)>,
     /// Ballots of peers on batches that are not accepted yet.
     witnessed: Mutex<BTreeMap<NodeId, VecDeque<LogId>>>,
     last_index: Mutex<Box<dyn Fn() -> u64 + Send + Sync>>,
@@ -103,12 +110,13 @@ impl Door {
         identity.starts.drain(..surplus);
         identity.forgotten += surplus as u64;
         write(&*disk, home, "identity", &identity).map_err(failed)?;
-        let peers = read(&*disk, &home.join("peers")).map_err(failed)?.unwrap_or_default();
+        let peers: BTreeMap<_, _> = read(&*disk, &home.join("peers")).map_err(failed)?.unwrap_or_default();
         Ok(Arc::new(Door {
             identity,
             engine,
             disk,
             home: home.into(),
+            saved: Mutex::new((peers.clone(), Instant::now())),
             peers: Mutex::new(peers),
             witnessed: Mutex::default(),
             last_index: Mutex::new(Box::new(|| 0)),
@@ -154,9 +162,22 @@ impl Door {
 
     /// Writes down what is known of peers.
     pub fn save(&self) {
+        let mut saved = self.saved.lock();
         let peers = self.peers.lock().clone();
-        if let Err(error) = write(&*self.disk, &self.home, "peers", &peers) {
-            tracing::error!(%error, "what is known of the peers could not be written down");
+        match write(&*self.disk, &self.home, "peers", &peers) {
+            Ok(()) => *saved = (peers, Instant::now()),
+            Err(error) => tracing::error!(%error, "what is known of the peers could not be written down"),
+        }
+    }
+
+    /// The same, if it is time and there is something new. Called often.
+    pub fn save_now_and_then(&self) {
+        let is_due = {
+            let (known, at) = &*self.saved.lock();
+            at.elapsed() >= SAVE && *known != *self.peers.lock()
+        };
+        if is_due {
+            self.save();
         }
     }
 

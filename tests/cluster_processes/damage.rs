@@ -87,6 +87,37 @@ fn a_node_that_is_restored_from_an_old_copy_of_its_directory_is_refused() {
     world.end_with(&others);
 }
 
+/// How far a node has written down that another one holds the log.
+fn remembered(world: &World, by: u64, node: u64) -> u64 {
+    let path = world.nodes[&by].data.join(format!("node-{by}/peers"));
+    let peers: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    peers[node.to_string()]["index"].as_u64().unwrap_or(0)
+}
+
+#[test]
+fn a_copy_of_a_running_node_s_directory_is_refused_even_after_all_nodes_lost_their_power() {
+    let mut world = World::start(&[]);
+    work(&world);
+    let node = 1 + draw("whose copy") % 3;
+    let (data, old) = (world.nodes[&node].data.clone(), world.directory.path().join("old"));
+    // All at one moment, as a snapshot of a file system is.
+    world.nodes[&node].freeze();
+    copy(&data, &old);
+    world.nodes[&node].thaw();
+    world.agree(&ALL);
+    let then = world.nodes[&node].own_status().unwrap().accepted_index;
+    work(&world);
+    // Since the last start nothing tells the copy from the directory but how far the log goes.
+    let is_known = |world: &World, by: u64| by == node || remembered(world, by, node) > then + 10;
+    world.wait_until("nothing is written down", |world| ALL.into_iter().all(|by| is_known(world, by)));
+    ALL.into_iter().for_each(|id| world.node(id).kill());
+    fs::remove_dir_all(&data).unwrap();
+    copy(&old, &data);
+    ALL.into_iter().for_each(|id| world.node(id).start());
+    let others = is_refused(&mut world, node);
+    world.end_with(&others);
+}
+
 /// Length of what was ever written to a file that is preallocated with zeros.
 fn used_bytes(bytes: &[u8]) -> u64 {
     bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1)
