@@ -79,13 +79,15 @@ fn cut_off(state: State, choose: impl Fn(&World) -> u64) {
         load.goes_on(50);
         let victim = choose(&world);
         let clients = three_clients(&world, victim);
-        let blocked = world.connect(victim);
-        let id = world.runtime.block_on(world.ledger.begin(&blocked));
+        let blocks = [world.connect(victim), world.connect(victim)];
+        let ids = blocks.each_ref().map(|client| world.runtime.block_on(world.ledger.begin(client)));
         world.wires.isolate(victim, state);
+        // A leader that does not know yet that it is alone writes this into its own log, and executes it.
+        is_not_committed(&world, ids[0], &blocks[0]);
         eprintln!("node {victim} is cut off: the next 50 transactions took {:?}", load.goes_on(50));
         world.leader(&others(victim));
         refuses_promptly(&world, victim, &clients);
-        is_not_committed(&world, id, &blocked);
+        is_not_committed(&world, ids[1], &blocks[1]);
         load.goes_on(50);
         world.wires.heal();
         world.agree_under_load(&ALL);
