@@ -169,7 +169,7 @@ fn bits_that_flipped_in_a_stopped_node_s_log_keep_it_out_or_do_no_harm() {
         let node = 1 + draw("whose log") % 3;
         world.stop_nodes(&[node]);
         let file = world.nodes[&node].files("log-").into_iter().find(|file| used_bytes(&fs::read(file).unwrap()) > 0);
-        let (file, near_the_end) = (file.unwrap(), draw("near the end") % 2 == 0);
+        let (file, near_the_end) = (file.unwrap(), draw("near the end").is_multiple_of(2));
         let used = used_bytes(&fs::read(&file).unwrap());
         let from = if near_the_end { used.saturating_sub(64) } else { draw("from") % used };
         flip_bits(&file, from, used);

@@ -75,7 +75,7 @@ impl Ledger {
     pub async fn insert(&self, client: &Client) -> Result<(), String> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let told = insert(client, id).await;
-        let result = told.as_ref().map_err(|told| told.code.clone()).map(|()| ());
+        let result = told.as_ref().map_err(|told| told.code.clone()).copied();
         self.note(id, 0, told);
         result
     }
@@ -90,7 +90,7 @@ impl Ledger {
     /// The end of such a block: the code of its error.
     pub async fn commit(&self, client: &Client, id: i32) -> Result<(), String> {
         let told = client.batch_execute("COMMIT").await.map_err(Told::late);
-        let result = told.as_ref().map_err(|told| told.code.clone()).map(|()| ());
+        let result = told.as_ref().map_err(|told| told.code.clone()).copied();
         self.note(id, 0, told);
         result
     }
