@@ -20,6 +20,10 @@ use tpcw::load::Mix;
 use tpcw::schema::Sizes;
 use tpcw::{mixes, sweeps, writes};
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn text(name: &str, default: &str) -> String {
     std::env::var(format!("EVESQL_TPCW_{name}")).unwrap_or_else(|_| default.into())
 }

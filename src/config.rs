@@ -122,7 +122,8 @@ pub struct Member {
     pub id: u64,
     /// Address on which its peers reach it.
     pub peer_listen: SocketAddr,
-    /// All nodes that make a new cluster, this one too; the same on each of them. Empty for a node that joins one.
+    /// All nodes that make a new cluster, this one too; the same nodes on each of them, whatever their addresses. Empty
+    /// for a node that joins one.
     #[serde(default)]
     pub peers: Peers,
     /// The peer address of any node of the cluster that this one joins, as `HOST:PORT`.

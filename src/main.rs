@@ -66,7 +66,7 @@ enum Command {
         /// Address of the status page [default: 127.0.0.1:8433]
         #[arg(long, value_name = "ADDR")]
         admin: Option<SocketAddr>,
-        /// All nodes of a new cluster and where they reach each other; the same on each of them
+        /// All nodes of a new cluster and where this one reaches them; the same nodes on each of them
         #[arg(long, value_name = "1=HOST:PORT,2=HOST:PORT,..")]
         peers: Option<Peers>,
         /// Join a running cluster, of which this is any node's --peer-listen

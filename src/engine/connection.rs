@@ -14,6 +14,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// Pages that a speculating view keeps pinned: 4 MiB.
+const KEPT_PAGES: usize = 1_024;
+
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -110,7 +113,9 @@ impl Connection {
 
     /// A view that tells what rows its statements change ([`Connection::take_changes`]).
     pub fn speculating(snapshot: &Snapshot, options: Options) -> Result<Self, LocalError> {
-        let connection = Connection::over(View::new(snapshot), Role::View, options)?;
+        let view = View::new(snapshot);
+        view.keep_pages(KEPT_PAGES)?;
+        let connection = Connection::over(view, Role::View, options)?;
         connection.sqlite.record_changes();
         Ok(connection)
     }

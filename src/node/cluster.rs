@@ -147,6 +147,9 @@ impl Cluster {
         for (node, log) in logs {
             match log.and_then(|log| RunningNode::start(node, &around, log, consensus.handle())) {
                 Ok(running) => drop(nodes.insert(node, Some(Arc::new(running)))),
+                Err(error) if error.is_of_one_node() && around.door.is_some() => {
+                    return Err(NodeError::Unfit(Box::new(error)));
+                }
                 Err(error) if error.is_of_one_node() => drop(refusals.insert(node, error.to_string())),
                 Err(error) => return Err(error),
             }
@@ -471,7 +474,10 @@ impl Cluster {
         }
         let hosted = self.around.config.hosted();
         let others = self.around.members.voters().into_iter().filter(|node| !hosted.contains(node));
-        others.filter(|peer| nodes.iter().all(|node| !node.shared.hears(*peer))).collect()
+        // Both ways: what is heard and cannot be answered is of no use.
+        let works =
+            |peer: &NodeId| self.around.network.reaches(*peer) && nodes.iter().any(|node| node.shared.hears(*peer));
+        others.filter(|peer| !works(peer)).collect()
     }
 
     /// What the leader learned about kinds of transactions; without a leader what any node did.

@@ -7,7 +7,8 @@
 //!
 //! ```text
 //!   identity   cluster, node, starts (newest last)        written once at each start, before anything else
-//!   peers      newest start and log index of each peer    written when a start is new, and when the node stops
+//!   peers      newest start and log index of each peer    written when a start is new, every few seconds in which one
+//!                                                         grew, and when the node stops
 //! ```
 
 use super::NodeError;
@@ -25,7 +26,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+/// What is known of peers is written down this often: a copy of a peer's directory that is older than that is known for
+/// what it is even when all nodes lose their power.
+const SAVE: Duration = Duration::from_secs(2);
 /// Starts that a node remembers of itself: peers that were away for longer judge by the log alone.
 const STARTS_KEPT: usize = 64;
 /// Ballots of one peer that wait for their batch's acceptance.
@@ -34,7 +39,7 @@ const WITNESSED_MAX: usize = 1_000;
 /// What is written in a node's directory about itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Identity {
-    /// Of the list of nodes that made the cluster; empty until a node that joins knows it.
+    /// Of the numbers of the nodes that made the cluster; empty until a node that joins knows it.
     cluster: String,
     node: NodeId,
     /// Starts before those that are kept.
@@ -75,6 +80,8 @@ pub struct Door {
     disk: Arc<dyn Disk>,
     home: PathBuf,
     peers: Mutex<BTreeMap<NodeId, Remembered>>,
+    /// What is written of them, and since when.
+    saved: Mutex<(BTreeMap<NodeId, Remembered>, Instant)>,
     /// Ballots of peers on batches that are not accepted yet.
     witnessed: Mutex<BTreeMap<NodeId, VecDeque<LogId>>>,
     last_index: Mutex<Box<dyn Fn() -> u64 + Send + Sync>>,
@@ -95,9 +102,11 @@ impl Door {
     ) -> Result<Arc<Door>, NodeError> {
         let failed = |error| NodeError::directory(home, error);
         disk.create_directory(home).map_err(failed)?;
-        let cluster = made_by.map_or(String::new(), |peers| Hash::of(peers.to_string().as_bytes()).to_string());
+        // Not the addresses: nodes may reach each other under different ones (through a translation of addresses, or
+        // one of them by name), and they may change later.
+        let numbers = |peers: &Peers| peers.0.keys().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let cluster = made_by.map_or(String::new(), |peers| Hash::of(numbers(peers).as_bytes()).to_string());
         let known: Option<Identity> = read(&*disk, &home.join("identity")).map_err(failed)?;
-        // Addresses may change later; which cluster it is does not.
         let mut identity = known.unwrap_or_else(|| Identity { cluster, node, forgotten: 0, starts: Vec::new() });
         if identity.node != node {
             return Err(NodeError::OtherNode { path: home.into(), node: identity.node });
@@ -107,7 +116,7 @@ impl Door {
         identity.starts.drain(..surplus);
         identity.forgotten += surplus as u64;
         write(&*disk, home, "identity", &identity).map_err(failed)?;
-        let peers = read(&*disk, &home.join("peers")).map_err(failed)?.unwrap_or_default();
+        let peers: BTreeMap<_, _> = read(&*disk, &home.join("peers")).map_err(failed)?.unwrap_or_default();
         Ok(Arc::new(Door {
             identity: Mutex::new(identity),
             node,
@@ -115,6 +124,7 @@ impl Door {
             engine,
             disk,
             home: home.into(),
+            saved: Mutex::new((peers.clone(), Instant::now())),
             peers: Mutex::new(peers),
             witnessed: Mutex::default(),
             last_index: Mutex::new(Box::new(|| 0)),
@@ -160,9 +170,22 @@ impl Door {
 
     /// Writes down what is known of peers.
     pub fn save(&self) {
+        let mut saved = self.saved.lock();
         let peers = self.peers.lock().clone();
-        if let Err(error) = write(&*self.disk, &self.home, "peers", &peers) {
-            tracing::error!(%error, "what is known of the peers could not be written down");
+        match write(&*self.disk, &self.home, "peers", &peers) {
+            Ok(()) => *saved = (peers, Instant::now()),
+            Err(error) => tracing::error!(%error, "what is known of the peers could not be written down"),
+        }
+    }
+
+    /// The same, if it is time and there is something new. Called often.
+    pub fn save_now_and_then(&self) {
+        let is_due = {
+            let (known, at) = &*self.saved.lock();
+            at.elapsed() >= SAVE && *known != *self.peers.lock()
+        };
+        if is_due {
+            self.save();
         }
     }
 
@@ -195,7 +218,7 @@ impl Door {
         let knows = !passport.joins || !passport.cluster.is_empty();
         if knows && passport.cluster != self.identity.lock().cluster {
             return Err(format!(
-                "node {peer} belongs to another cluster than node {this}: it was made with other --peers"
+                "node {peer} belongs to another cluster than node {this}: it was made of other nodes; look at --peers"
             ));
         }
         if passport.engine != self.engine {
@@ -333,7 +356,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let one = open(home.path(), 1, 100);
         one.admit(2, &open(home.path(), 2, 1).credentials()).unwrap();
-        let many = (2..200).map(|start| open(home.path(), 2, start)).last().unwrap();
+        let many = (2..200).map(|start| open(home.path(), 2, start)).reduce(|_, newest| newest).unwrap();
         one.admit(2, &many.credentials()).unwrap();
     }
 
@@ -369,13 +392,14 @@ mod tests {
             )
             .unwrap()
         };
-        let Refusal { reason, is_final } = one.admit(2, &other("1=a:1,2=b:2", Hash(7), "x").credentials()).unwrap_err();
+        let Refusal { reason, is_final } = one.admit(2, &other("1=a:1,2=b:1", Hash(7), "x").credentials()).unwrap_err();
         assert!(is_final && reason.contains("another cluster"), "{reason}");
+        one.admit(2, &other("1=x:9,2=b:2,3=y:4", Hash(7), "z").credentials()).expect("addresses are each node's own");
         let Refusal { reason, is_final } =
             one.admit(2, &other("1=a:1,2=b:1,3=c:1", Hash(8), "y").credentials()).unwrap_err();
         assert!(is_final && reason.contains("another engine"), "{reason}");
         let again = Door::open(Arc::new(RealDisk), &home.path().join("x"), 2, Some(&peers()), members(), Hash(7), 6);
-        assert!(again.is_ok(), "the list may change, as addresses do");
+        assert!(again.is_ok(), "the list may change");
         assert!(one.admit(2, b"nonsense").is_err());
         let wrong = Door::open(Arc::new(RealDisk), &home.path().join("x"), 3, Some(&peers()), members(), Hash(7), 6);
         assert!(matches!(wrong, Err(NodeError::OtherNode { node: 2, .. })));

@@ -75,7 +75,8 @@ async fn strict(node: Arc<RunningNode>, database: Arc<str>) -> Result<Pinned, Ga
     pin(&node, &database)
 }
 
-/// A node may go into quarantine while a reader waits for it: nothing was read yet, so another one does.
+/// A node may go into quarantine while a reader waits for it: nothing was read yet, so another one does. A node that
+/// cannot reach a quorum of others does not let readers wait for that.
 async fn strict_somewhere(cluster: Arc<Cluster>, database: Arc<str>) -> Result<Pinned, GatewayError> {
     let deadline = tokio::time::Instant::now() + ACCEPT_WAIT;
     loop {
@@ -83,11 +84,15 @@ async fn strict_somewhere(cluster: Arc<Cluster>, database: Arc<str>) -> Result<P
             Some(node) => strict(node, database.clone()).await,
             None => Err(nobody()),
         };
-        let hopeless = cluster.is_stopping() || tokio::time::Instant::now() >= deadline;
-        match found {
-            Err(GatewayError::Unavailable(_)) if !hopeless => tokio::time::sleep(ANOTHER_TRY).await,
-            found => return found,
+        let Err(GatewayError::Unavailable(reason)) = found else { return found };
+        let outage = cluster.surroundings().door.as_ref().and_then(|_| cluster.outage.lock().clone());
+        if let Some(outage) = outage {
+            return Err(GatewayError::Unavailable(outage.to_string()));
         }
+        if cluster.is_stopping() || tokio::time::Instant::now() >= deadline {
+            return Err(GatewayError::Unavailable(reason));
+        }
+        tokio::time::sleep(ANOTHER_TRY).await;
     }
 }
 

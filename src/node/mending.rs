@@ -96,6 +96,9 @@ impl Cluster {
             self.around.waiters.clear();
         }
         self.mend_those_due();
+        if let Some(door) = &self.around.door {
+            door.save_now_and_then();
+        }
     }
 
     /// Has a node started again after a pause.

@@ -140,6 +140,9 @@ pub enum NodeError {
         /// Whose it is.
         node: NodeId,
     },
+    /// A node of a cluster whose own files are damaged; the others serve without it.
+    #[error("{0}; mend that, or start it with an empty directory under a new number, with --join")]
+    Unfit(Box<NodeError>),
     /// A peer does not let this node in.
     #[error("{0}")]
     Refused(String),

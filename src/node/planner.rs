@@ -27,7 +27,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What a parallel part has to save at least: waking threads, and a version that all views have to read anew.
-const SAVED_NS_MIN: u64 = 100_000;
+const SAVED_NS_MIN: u64 = 150_000;
 
 /// Plans batches; keeps the mixer's buffers.
 pub struct Planner {

@@ -271,7 +271,8 @@ impl ConsensusParts {
             // The installer below has seen to the state itself.
             Event::Installed(checkpoint) => inbox.put(Input::Decided { index: checkpoint.log_id.index }),
         };
-        let installer = Joiner { inbox: self.inbox.clone(), shared: self.shared.clone() };
+        let installer =
+            Joiner { inbox: self.inbox.clone(), shared: self.shared.clone(), is_alone: self.around.door.is_some() };
         let checkpoint = match &self.checkpoint {
             Some(log_id) => Some(Checkpoint {
                 log_id: *log_id,
@@ -294,11 +295,13 @@ impl ConsensusParts {
 struct Joiner {
     inbox: Inbox,
     shared: Arc<NodeShared>,
+    /// No other node of this process executes what its clients submit.
+    is_alone: bool,
 }
 
 impl SnapshotInstaller for Joiner {
     fn install(&self, leader: NodeId, checkpoint: Checkpoint) -> BoxFuture<'static, Result<(), String>> {
-        let (inbox, shared) = (self.inbox.clone(), self.shared.clone());
+        let (inbox, shared, is_alone) = (self.inbox.clone(), self.shared.clone(), self.is_alone);
         async move {
             let mark: verifier::Mark = postcard::from_bytes(&checkpoint.manifest)
                 .map_err(|error| format!("node {leader} offers a state whose mark does not decode: {error}"))?;
@@ -306,6 +309,10 @@ impl SnapshotInstaller for Joiner {
                 return Err(format!("node {leader} offers a state of another position than its log's"));
             }
             tracing::warn!(node = shared.id, leader, index = checkpoint.log_id.index, "joining by pages");
+            if is_alone {
+                // The pages may hold what clients of this node submitted, and nobody will tell it.
+                shared.waiters.clear();
+            }
             let (sender, durable) = oneshot::channel();
             let keep = shared.clone();
             // Whoever waits may have given up.

@@ -21,6 +21,11 @@ pub trait PageSource: Send + Sync {
     fn page(&self, page: PageNumber, expected: Hash, buffer: &mut [u8; PAGE_SIZE]) -> Result<(), CheckpointError>;
     /// Reads a page as the newest checkpoint has it, unproved: to compute a damaged block again.
     fn newest(&self, page: PageNumber, buffer: &mut [u8; PAGE_SIZE]) -> Result<(), CheckpointError>;
+    /// Writes a block again of which no copy is left, as it was computed and proved. Where no blocks are kept there is
+    /// nothing to do.
+    fn mend(&self, _level: u32, _index: u32, _hashes: &[Hash; FANOUT]) -> Result<(), CheckpointError> {
+        Ok(())
+    }
 }
 
 impl PageSource for DatabaseFiles {
@@ -32,6 +37,9 @@ impl PageSource for DatabaseFiles {
     }
     fn newest(&self, page: PageNumber, buffer: &mut [u8; PAGE_SIZE]) -> Result<(), CheckpointError> {
         self.read_newest(page, buffer)
+    }
+    fn mend(&self, level: u32, index: u32, hashes: &[Hash; FANOUT]) -> Result<(), CheckpointError> {
+        self.mend_block(level, index, hashes)
     }
 }
 

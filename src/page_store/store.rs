@@ -290,7 +290,14 @@ impl PageStore {
             let below = index * FANOUT as u32 + slot as u32;
             *hash = rebuild(source, level, below, self.head.lock().version.page_count)?;
         }
-        if node::block_hash(&hashes) == *expected { Ok(hashes) } else { Err(StoreError::DamagedNode { level, index }) }
+        if node::block_hash(&hashes) != *expected {
+            return Err(StoreError::DamagedNode { level, index });
+        }
+        // Otherwise it would be found damaged again at every start, until a page below it changes.
+        if let Err(error) = source.mend(level, index, &hashes.map(Hash::from_bytes)) {
+            tracing::warn!(level, index, %error, "a damaged hash block could not be written again");
+        }
+        Ok(hashes)
     }
 
     /// A node that nobody else knows yet.

@@ -71,6 +71,10 @@ pub trait Network: Send + Sync + 'static {
     fn attach(&self, node: NodeId, handler: Arc<dyn Handler>) -> JoinHandle<()>;
     /// Tells a node's address, or a new one; of no meaning where nodes have none.
     fn set_address(&self, _node: NodeId, _address: &str) {}
+    /// Whether messages can be sent to a node now, as far as that is known.
+    fn reaches(&self, _node: NodeId) -> bool {
+        true
+    }
     /// Takes a node off the network: messages to it and from it are lost.
     fn detach(&self, node: NodeId);
 }

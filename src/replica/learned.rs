@@ -22,11 +22,11 @@ const TEXT_MAX: usize = 200;
 const MEAN_WEIGHT: u64 = 8;
 
 /// Running ahead pays from so many nanoseconds on: below, handing it over and checking cost as much.
-const RUN_NS_MIN: u64 = 5_000;
+const RUN_NS_MIN: u64 = 2_500;
 /// To apply one row's change, and to check and apply a transaction beside that, in nanoseconds (measured with
 /// `benches/tpcw_executor`, section `interactions`).
-const APPLY_ROW_NS: u64 = 8_000;
-const APPLY_NS: u64 = 1_000;
+const APPLY_ROW_NS: u64 = 5_000;
+const APPLY_NS: u64 = 500;
 /// What runs ahead has to cost so many times what stays serial.
 const GAIN_MIN: u64 = 3;
 /// Tries before conflicts are held against a kind, and runs in its turn before it is tried again.

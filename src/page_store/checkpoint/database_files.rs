@@ -200,6 +200,12 @@ impl DatabaseFiles {
         self.hashes.read(level, index, expected)
     }
 
+    /// Writes a damaged hash block again, as it was computed. By P5 no checkpoint since the start has changed it, nor
+    /// does one now: the writer's lock, whose holder may wait for just this block, is not needed.
+    pub fn mend_block(&self, level: u32, index: u32, hashes: &[Hash; FANOUT]) -> Result<(), CheckpointError> {
+        self.hashes.mend(level, index, hashes)
+    }
+
     /// Makes a change durable beside the checkpoint in force (step 1). `read` fills in a page and says its hash.
     ///
     /// May be repeated after an error, and a result that is dropped (or given to [`DatabaseFiles::abandon`])

@@ -67,6 +67,14 @@ impl HashFile {
         if changes.is_empty() { Ok(()) } else { at_path(&self.path, self.file.sync_data()) }
     }
 
+    /// Writes a block again that neither slot has any more, as every checkpoint in force since the file was opened
+    /// needs it.
+    pub fn mend(&self, level: u32, index: u32, hashes: &[Hash; FANOUT]) -> Result<(), CheckpointError> {
+        let offset = position(level, index) * BLOCK_BYTES as u64;
+        at_path(&self.path, self.file.write_at(&encode(hashes), offset))?;
+        at_path(&self.path, self.file.sync_data())
+    }
+
     /// Where it lies, for messages.
     pub fn path(&self) -> &Path {
         &self.path
@@ -123,6 +131,20 @@ mod tests {
 
     fn hashes(seed: u128) -> [Hash; FANOUT] {
         std::array::from_fn(|child| Hash(seed * 1000 + child as u128))
+    }
+
+    #[test]
+    fn a_block_that_was_damaged_is_written_again_and_the_next_checkpoint_spares_it() {
+        let file = hash_file();
+        let durable = node_hash(&hashes(1));
+        file.write(&[BlockChange { level: 0, index: 3, durable: Hash::default(), hashes: hashes(1) }]).unwrap();
+        file.file.write_at(&[7], position(0, 3) * BLOCK_BYTES as u64).unwrap();
+        assert_eq!(file.read(0, 3, durable).unwrap(), None);
+        file.mend(0, 3, &hashes(1)).unwrap();
+        assert_eq!(file.read(0, 3, durable).unwrap(), Some(hashes(1)));
+        file.write(&[BlockChange { level: 0, index: 3, durable, hashes: hashes(2) }]).unwrap();
+        assert_eq!(file.read(0, 3, durable).unwrap(), Some(hashes(1)), "the manifest may still name it");
+        assert_eq!(file.read(0, 3, node_hash(&hashes(2))).unwrap(), Some(hashes(2)));
     }
 
     #[test]

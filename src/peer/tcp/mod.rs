@@ -64,8 +64,11 @@ pub(crate) struct Inner {
     options: TcpOptions,
     listener: TcpListener,
     addresses: Mutex<BTreeMap<NodeId, String>>,
-    links: Mutex<BTreeMap<NodeId, (Arc<Link>, JoinHandle<()>)>>,
+    links: Mutex<Links>,
 }
+
+/// The way to each peer, and the task that keeps it up.
+type Links = BTreeMap<NodeId, (Arc<Link>, JoinHandle<()>)>;
 
 /// A connection, whatever carries it.
 trait Carrier: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -101,11 +104,6 @@ impl Tcp {
         self.set_address(node, address);
         Ok(node)
     }
-
-    /// Whether there is a connection to a peer now.
-    pub fn is_connected(&self, peer: NodeId) -> bool {
-        self.inner.links.lock().get(&peer).is_some_and(|(link, _)| link.is_open())
-    }
 }
 
 impl Network for Tcp {
@@ -132,6 +130,10 @@ impl Network for Tcp {
 
     fn set_address(&self, peer: NodeId, address: &str) {
         self.inner.addresses.lock().insert(peer, address.into());
+    }
+
+    fn reaches(&self, peer: NodeId) -> bool {
+        self.inner.links.lock().get(&peer).is_some_and(|(link, _)| link.is_open())
     }
 
     fn detach(&self, _node: NodeId) {

@@ -44,7 +44,7 @@ impl Side {
 
     async fn connected(&self, peer: NodeId) {
         self.transport.send(peer, PeerMessage::ReadIndex);
-        while !self.tcp.is_connected(peer) {
+        while !self.tcp.reaches(peer) {
             time::sleep(Duration::from_millis(1)).await;
         }
     }
