@@ -30,7 +30,7 @@ use crate::transaction::{Operation, Outcome, Transaction};
 use crate::verifier::Divergence;
 use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -450,9 +450,14 @@ impl Cluster {
             connections,
             transactions: count(|node| node.shared.counters.transactions(), past.0),
             batches: count(|node| node.shared.counters.batches(), past.1),
-            nodes: self.around.members.ids().into_iter().map(|id| self.node_status(id, nodes.get(&id))).collect(),
+            nodes: self.known_nodes().into_iter().map(|id| self.node_status(id, nodes.get(&id))).collect(),
             divergences: self.divergences().iter().map(divergence_status).collect(),
         }
+    }
+
+    /// Members, and the nodes of this process: one that joins is no member yet.
+    fn known_nodes(&self) -> BTreeSet<NodeId> {
+        self.around.members.ids().into_iter().chain(self.around.config.hosted()).collect()
     }
 
     fn node_status(&self, id: NodeId, hosted: Option<&Option<Arc<RunningNode>>>) -> NodeStatus {
