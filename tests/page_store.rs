@@ -419,6 +419,58 @@ fn flipped_bits_are_found_and_repaired_by_installing_the_page() {
     assert_everything_is_freed(&store, session);
 }
 
+/// A part of what leads to another root is taken in as it is; the rest makes the whole of it.
+#[test]
+fn pages_come_in_parts_and_only_the_whole_has_the_root() {
+    let (right, behind) = (in_memory(), in_memory());
+    let session = writer(&right, 100);
+    session.connection.execute_batch(SCHEMA).unwrap();
+    session
+        .connection
+        .execute_batch("INSERT INTO item SELECT value, 'x', 1, zeroblob(2000) FROM json_each('[1,2,3,4,5,6,7,8]')")
+        .unwrap();
+    let target = right.publish(&session.view).unwrap();
+    let pages = |numbers: std::ops::RangeInclusive<u32>| -> Vec<_> {
+        numbers.map(|page| (page, Box::new(*target.page(page).unwrap()))).collect()
+    };
+    let (half, all) = (target.page_count() / 2, target.page_count());
+    let part = behind.install_part(&pages(1..=half), all).unwrap();
+    assert_ne!(part.root(), target.root());
+    let wrong = behind.install(&part, &pages(half + 1..=all - 1), all, target.root());
+    assert!(matches!(wrong, Err(StoreError::WrongRoot { .. })), "{:?}", wrong.map(|whole| whole.root()));
+    let whole = behind.install(&behind.head(), &pages(half + 1..=all), all, target.root()).unwrap();
+    assert_eq!(all_rows(&reader(&whole).connection), all_rows(&session.connection));
+}
+
+/// However few places it has for them, a view that keeps pages reads what others read, and lets all of them go.
+#[test]
+fn a_view_that_keeps_pages_reads_the_same_and_lets_go_when_it_moves_on() {
+    for places in [1, 2, 16, 4_096] {
+        let store = in_memory();
+        let session = writer(&store, 100);
+        session.connection.execute_batch(SCHEMA).unwrap();
+        let mut random = Random(places as u64);
+        let view = View::new(&store.head());
+        view.keep_pages(places).unwrap();
+        let keeping = open(view, READER_SETTINGS, 5);
+        for _ in 0..30 {
+            run(&session.connection, &batch(&mut random));
+            let snapshot = store.publish(&session.view).unwrap();
+            keeping.view.repin(&snapshot).unwrap();
+            for _ in 0..2 {
+                assert_eq!(all_rows(&keeping.connection), all_rows(&reader(&snapshot).connection));
+            }
+            // A page that the view wrote itself is not taken from what it keeps.
+            keeping.connection.execute_batch("BEGIN; UPDATE item SET price = -1; DELETE FROM pair").unwrap();
+            assert_eq!(rows(&keeping.connection, "SELECT count(*) FROM item WHERE price <> -1"), [[0.into()]]);
+            keeping.connection.execute_batch("ROLLBACK").unwrap();
+            assert_eq!(all_rows(&keeping.connection), all_rows(&reader(&snapshot).connection));
+        }
+        drop(keeping);
+        assert_everything_is_freed(&store, session);
+    }
+}
+
 #[test]
 fn sql_has_the_clock_of_the_view() {
     let store = in_memory();

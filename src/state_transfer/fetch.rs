@@ -292,6 +292,31 @@ mod tests {
     }
 
     #[test]
+    fn what_was_taken_as_a_part_is_not_in_the_rest() {
+        let bytes = |byte| vec![byte; PAGE_SIZE];
+        let mut hashes = [Hash::default(); FANOUT];
+        (hashes[0], hashes[1]) = (Hash::of(&bytes(1)), Hash::of(&bytes(2)));
+        let head = DatabaseHead { name: "d".into(), top: node_hash(&hashes), page_count: 2 };
+        let root = state_root([("d", root_hash(head.top, head.page_count))]);
+        let target = Accepted { root, log_id: LogId { index: 7, ..LogId::default() }, ..Accepted::default() };
+        let mut fetch = Fetch::new(target, BTreeMap::new(), BTreeMap::new());
+        fetch.request();
+        fetch.reply(Reply::State(vec![head])).unwrap();
+        assert_eq!(fetch.pages_of_target(), 2);
+        fetch.request();
+        fetch.reply(Reply::Nodes(vec![hashes.to_vec()])).unwrap();
+        assert!(matches!(fetch.request(), Some(Request::Pages { pages, .. }) if pages == [1, 2]));
+        assert!(fetch.take_part(1).is_none(), "nothing is here yet");
+        fetch.reply(Reply::Pages(vec![bytes(1), bytes(2)])).unwrap();
+        assert!(fetch.take_part(3 * PAGE_SIZE).is_none());
+        let part = fetch.take_part(2 * PAGE_SIZE).unwrap();
+        assert_eq!((part["d"].page_count, part["d"].pages.len()), (2, 2));
+        assert_eq!(fetch.request(), None);
+        let rest = fetch.finish();
+        assert_eq!((rest["d"].root, rest["d"].pages.len()), (root_hash(node_hash(&hashes), 2), 0));
+    }
+
+    #[test]
     fn a_damaged_page_that_the_target_has_emptied_is_not_asked_for() {
         let mut hashes = [Hash::default(); FANOUT];
         (hashes[0], hashes[1]) = (Hash(1), Hash(2));

@@ -319,3 +319,96 @@ impl Verifier {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Entry, Event, Peer};
+    use super::*;
+    use crate::page::Hash;
+    use crate::token::Token;
+
+    fn at(index: u64) -> LogId {
+        LogId { term: 1, leader: 1, index }
+    }
+
+    fn token(index: u64, parent: Hash, root: Hash) -> Token {
+        Token { log_id: at(index), batch: Hash(index.into()), attempt: 0, parent, root, answers: Hash(1) }
+    }
+
+    fn step(verifier: &mut Verifier, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        verifier.step(event, 1_000_000, &mut actions);
+        actions
+    }
+
+    fn batch(index: u64) -> Event {
+        let entry = Entry::Batch {
+            hash: Hash(index.into()),
+            transactions: 1,
+            engine: Hash::default(),
+            accepted: Accepted::default(),
+        };
+        Event::Appended { log_id: at(index), entry }
+    }
+
+    #[test]
+    fn a_node_that_joins_goes_on_with_the_rulings_and_voters_of_the_state_that_it_fetched() {
+        let mut verifier = Verifier::new(Options::new(4), Members::new([]));
+        let target = Accepted::from(&token(9, Hash(3), Hash(5)));
+        let mut ledger = Ledger::default();
+        (ledger.position, ledger.accepted) = (11, target);
+        let mark = Mark { accepted: target, ledger: ledger.clone(), members: Members::new(1..=3), whole: true };
+        step(&mut verifier, Event::Peer { node: 2, peer: Peer { alive: true, quarantined: false } });
+        let asked = step(&mut verifier, Event::Join(Box::new(mark.clone())));
+        assert!(asked.contains(&Action::Quarantine(Reason::Joining)), "{asked:?}");
+        assert!(asked.contains(&Action::Repair { target, sources: vec![2] }), "{asked:?}");
+        // What comes through the log meanwhile is not executed.
+        assert!(!step(&mut verifier, batch(12)).iter().any(|action| matches!(action, Action::Execute { .. })));
+        let rehash = step(&mut verifier, Event::Repaired { target, complete: true });
+        let [Action::Rehash { run }] = rehash[..] else { panic!("{rehash:?}") };
+        let released = step(&mut verifier, Event::Rehashed { damaged: 0, run: Some(run) });
+        assert!(released.contains(&Action::Accept { batches: Vec::new(), accepted: target }), "{released:?}");
+        assert!(released.contains(&Action::Release), "{released:?}");
+        let executed =
+            released.iter().filter(|action| matches!(action, Action::Execute { log_id, .. } if *log_id == at(12)));
+        assert_eq!(executed.count(), 1, "{released:?}");
+        assert_eq!(verifier.mark(), Mark { ledger, ..mark });
+    }
+
+    #[test]
+    fn a_node_that_stopped_while_it_fetched_waits_to_be_offered_a_state_again() {
+        let mut verifier = Verifier::new(Options::new(4), Members::new(1..=3));
+        assert!(step(&mut verifier, Event::Unfinished).contains(&Action::Quarantine(Reason::Joining)));
+        assert!(!step(&mut verifier, batch(1)).iter().any(|action| matches!(action, Action::Execute { .. })));
+        let mut later = Vec::new();
+        verifier.step(Event::Tick, 60_000_000, &mut later);
+        assert!(!later.iter().any(|action| matches!(action, Action::Rehash { .. } | Action::Release)), "{later:?}");
+    }
+
+    #[test]
+    fn a_learner_is_judged_by_tokens_that_come_behind_the_acceptance_too_and_each_batch_counts_once() {
+        let mut verifier = Verifier::new(Options::new(1), Members::new([1]));
+        let mut parent = Accepted::default().token;
+        for index in 1..=3 {
+            let given = step(&mut verifier, batch(index));
+            let run = given.iter().find_map(|action| match action {
+                Action::Execute { run, .. } => Some(*run),
+                _ => None,
+            });
+            let own = token(index, parent, Hash(7));
+            let done = Event::Executed { run: run.unwrap(), log_id: at(index), root: own.root, answers: own.answers };
+            step(&mut verifier, done);
+            step(&mut verifier, Event::Persisted(own.key()));
+            step(&mut verifier, Event::Decided { index });
+            assert_eq!(verifier.status().accepted.log_id, at(index));
+            let right = Event::Ballots { from: 4, ballots: vec![Ballot::Token(own)] };
+            step(&mut verifier, right.clone());
+            step(&mut verifier, right);
+            assert_eq!(verifier.matching_tokens(4), index);
+            let wrong = Ballot::Token(Token { root: Hash(8), ..own });
+            step(&mut verifier, Event::Ballots { from: 5, ballots: vec![wrong] });
+            assert_eq!(verifier.matching_tokens(5), 0);
+            parent = own.hash();
+        }
+    }
+}
