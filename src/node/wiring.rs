@@ -236,14 +236,15 @@ impl ConsensusParts {
         };
         let delivery = self.around.network.attach(self.node, Arc::new(handler));
         // A node that joins hears from the leader who belongs to the cluster.
-        if self.is_new && !self.around.members.nodes().is_empty() {
-            if let Err(error) = consensus.bootstrap(&self.around.members.nodes()).await {
-                // Nobody else knows of this attempt, and another one must find the place free.
-                self.around.network.detach(self.node);
-                delivery.abort();
-                consensus.shut_down().await;
-                return Err(error.to_string());
-            }
+        if self.is_new
+            && !self.around.members.nodes().is_empty()
+            && let Err(error) = consensus.bootstrap(&self.around.members.nodes()).await
+        {
+            // Nobody else knows of this attempt, and another one must find the place free.
+            self.around.network.detach(self.node);
+            delivery.abort();
+            consensus.shut_down().await;
+            return Err(error.to_string());
         }
         let proposing = tokio::spawn(self.proposer.clone().run(consensus.clone(), queue));
         let following = tokio::spawn(follow_leader(self.node, consensus.leader(), self.inbox, self.proposer));
