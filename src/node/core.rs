@@ -14,14 +14,12 @@
 use super::auditor::Choice;
 use super::lending::Lending;
 use super::message::NodeMessage;
-use super::repair::{Next, Repair};
+use super::repair::Repair;
 use super::shared::NodeShared;
 use super::storage::Capture;
 use crate::batch::{Batch, Command};
 use crate::entry::{EncodedCommand, Entry as LogEntry, Payload};
-use crate::page_store::Replacement;
-use crate::replica::{self, Replaced, Replica};
-use crate::state_transfer::{Reply, Request};
+use crate::replica::{self, Replica};
 use crate::token::{Accepted, Ballot, BallotKey, LogId, Mode, NodeId, Verdict};
 use crate::transaction::Outcome;
 use crate::verifier::{
@@ -143,13 +141,13 @@ struct Appended {
 
 /// A node's state.
 pub struct NodeCore {
-    id: NodeId,
+    pub(super) id: NodeId,
     peers: Vec<NodeId>,
-    verifier: Verifier,
+    pub(super) verifier: Verifier,
     /// The SQL state that this node executes on.
     pub replica: Replica,
-    outside: Box<dyn Outside + Send>,
-    shared: Arc<NodeShared>,
+    pub(super) outside: Box<dyn Outside + Send>,
+    pub(super) shared: Arc<NodeShared>,
     /// Batches in the log above the accepted one.
     batches: BTreeMap<u64, Appended>,
     /// Outcomes of executed, not yet accepted batches.
@@ -161,16 +159,16 @@ pub struct NodeCore {
     /// For audits.
     choice: Choice,
     /// For repairs of peers.
-    lending: Lending,
+    pub(super) lending: Lending,
     peer_states: BTreeMap<NodeId, Peer>,
     /// When each peer was last heard of.
     heard_us: BTreeMap<NodeId, u64>,
     pinged_us: u64,
-    repair: Option<Repair>,
-    repairs: u64,
+    pub(super) repair: Option<Repair>,
+    pub(super) repairs: u64,
     /// Who waits for the state that this node joins with.
-    joining: Option<Box<dyn FnOnce(Capture) + Send>>,
-    quarantined: bool,
+    pub(super) joining: Option<Box<dyn FnOnce(Capture) + Send>>,
+    pub(super) quarantined: bool,
     halted: bool,
 }
 
@@ -526,12 +524,6 @@ impl NodeCore {
         }
     }
 
-    /// The newest accepted state, held for a peer that cannot follow the log; nothing from a node in quarantine.
-    fn offer(&mut self, now_us: u64) -> Option<Mark> {
-        let offered = self.lending.offer(now_us).filter(|_| !self.quarantined)?;
-        Some(self.verifier.mark()).filter(|mark| mark.accepted == offered)
-    }
-
     fn remember(&mut self, accepted: Accepted) {
         self.lending.remember(accepted, self.replica.snapshots());
     }
@@ -668,101 +660,6 @@ impl NodeCore {
             Some(repair) if repair.is_late() => self.repair_failed("no reply in time"),
             Some(_) => self.go_on_repairing(now_us),
             None => Some(Event::Tick),
-        }
-    }
-
-    fn begin_repair(&mut self, target: Accepted, sources: Vec<NodeId>, now_us: u64) -> Option<Event> {
-        self.repairs += 1;
-        self.shared.set_repairing(true);
-        let damaged = self.replica.rehash();
-        let own = self.replica.newest_snapshots();
-        // Only a join is long enough to be in the way of others.
-        let bytes_per_s = if self.joining.is_some() { self.shared.transfer_bytes_per_s } else { 0 };
-        let mut repair = Repair::new(self.repairs, target, sources, own, damaged, bytes_per_s);
-        match repair.next(now_us) {
-            Next::Ask(source, message) => {
-                self.outside.send(source, message);
-                self.repair = Some(repair);
-                None
-            }
-            Next::Wait | Next::Finish => Some(Event::Repaired { target, complete: false }),
-        }
-    }
-
-    fn repair_reply(&mut self, number: u64, reply: Reply, now_us: u64) -> Option<Event> {
-        let repair = self.repair.as_mut().filter(|repair| repair.expects(number))?;
-        if let Err(error) = repair.reply(reply) {
-            return self.repair_failed(&error.to_string());
-        }
-        self.shared.set_fetched(repair.fetched().1, repair.pages_of_target());
-        if self.joining.is_some()
-            && let Some(part) = repair.take_part()
-        {
-            return self.store_part(part);
-        }
-        self.go_on_repairing(now_us)
-    }
-
-    /// Holds what was fetched so far on the disk and not in memory: a database may be larger than that.
-    fn store_part(&mut self, part: BTreeMap<String, Replacement>) -> Option<Event> {
-        if let Err(error) = self.replica.install_part(part) {
-            return self.repair_failed(&format!("fetched pages cannot be taken in: {error}"));
-        }
-        let number = self.repair.as_ref()?.number();
-        let capture = Capture::of_part(self);
-        self.outside.store_part(number, capture);
-        None
-    }
-
-    fn part_stored(&mut self, number: u64, done: bool, now_us: u64) -> Option<Event> {
-        self.repair.as_ref().filter(|repair| repair.expects(number))?;
-        match done {
-            true => self.go_on_repairing(now_us),
-            false => self.repair_failed("fetched pages could not be written to disk"),
-        }
-    }
-
-    fn go_on_repairing(&mut self, now_us: u64) -> Option<Event> {
-        match self.repair.as_mut()?.next(now_us) {
-            Next::Ask(source, message) => {
-                self.outside.send(source, message);
-                return None;
-            }
-            Next::Wait => return None,
-            Next::Finish => {}
-        }
-        let repair = self.repair.take()?;
-        let target = repair.target();
-        let (nodes, pages) = repair.fetched();
-        // Of a node that was away, or is new, nobody wants to know each row.
-        let tells = self.joining.is_none();
-        let complete = match self.replica.install(&target, repair.finish(), tells) {
-            Ok(replaced) => {
-                let (index, Replaced { tables, rows, .. }) = (target.log_id.index, &replaced);
-                tracing::warn!(node = self.id, index, nodes, pages, ?tables, ?rows, "repaired by page transfer");
-                self.shared.repaired(&replaced);
-                true
-            }
-            Err(error) => {
-                tracing::error!(node = self.id, %error, "the repaired pages could not be installed");
-                false
-            }
-        };
-        self.shared.set_repairing(false);
-        Some(Event::Repaired { target, complete })
-    }
-
-    fn repair_failed(&mut self, reason: &str) -> Option<Event> {
-        let repair = self.repair.take()?;
-        tracing::warn!(node = self.id, reason, "a repair did not finish; trying again");
-        self.shared.set_repairing(false);
-        Some(Event::Repaired { target: repair.target(), complete: false })
-    }
-
-    fn serve_repair(&mut self, from: NodeId, request: &Request, now_us: u64) -> Reply {
-        match self.quarantined {
-            true => Reply::NotHeld,
-            false => self.lending.serve(from, request, now_us),
         }
     }
 

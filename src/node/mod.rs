@@ -1,9 +1,11 @@
 //! The top of the system: one node wired from its parts, and the programs over several of them.
 //!
 //! - `core`: a node without threads; `wiring`: its parts joined; `executor`, `running`: its threads; `inline`: it
-//!   without any, on simulated time; `storage`: its files; `lending`: what it holds for peers;
-//!   `auditor`: accepted batches that it runs again; `saved_audit`: those for which that found something;
-//! - `members`, `membership`: who belongs to the cluster, and changes of it; `join`: how a node comes in; `door`: whom a node lets in; `neighbours`: how nodes of other processes are;
+//!   without any, on simulated time; `storage`: its files; `handler`: what peers send;
+//! - `repair`, `repairing`: pages from peers, `lending`: pages for them;
+//! - `auditor`: accepted batches that it runs again; `saved_audit`: those for which that found something;
+//! - `members`, `membership`: who belongs to the cluster, and changes of it; `join`: how a node comes in; `door`: whom it
+//!   lets in; `neighbours`: how nodes of other processes are;
 //! - `proposer`: the leader's way to consensus; `gateway`: what sessions see; `cluster`: nodes of one process,
 //!   and `mending`: those of them whose disk is full or failed;
 //! - `serve`, `check`, `rules`, `replay`: the programs.
@@ -15,6 +17,7 @@ pub mod core;
 mod door;
 mod executor;
 mod gateway;
+mod handler;
 mod hints;
 mod inline;
 mod join;
@@ -27,6 +30,7 @@ mod neighbours;
 pub mod planner;
 mod proposer;
 mod repair;
+mod repairing;
 mod replay;
 pub mod rules;
 mod running;
