@@ -189,7 +189,8 @@ impl Registry {
     async fn at_barrier<T>(&self, change: impl AsyncFnOnce() -> Result<T, String>) -> Result<T, String> {
         let _held = self.proposer.hold();
         let deadline = Instant::now() + BARRIER_WAIT;
-        while !self.ask(|core| core.verifier().may_change_members()).await? {
+        // What is not in the log yet the verifier has not seen.
+        while !self.proposer.is_idle() || !self.ask(|core| core.verifier().may_change_members()).await? {
             if Instant::now() > deadline {
                 return Err("the batches before the change are not accepted; is a quorum of the nodes up?".into());
             }

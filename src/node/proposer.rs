@@ -114,6 +114,11 @@ impl Proposer {
         Hold(self.clone())
     }
 
+    /// Whether nothing that this node proposed is on its way, into the log or to its acceptance.
+    pub fn is_idle(&self) -> bool {
+        self.state.lock().batcher.in_flight() == 0
+    }
+
     /// Proposes a batch of nothing, if this node leads and nothing else is on its way.
     pub fn propose_nothing(&self) {
         let mut state = self.state.lock();
