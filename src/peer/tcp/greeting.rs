@@ -125,6 +125,10 @@ pub async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
     begin(stream).await?;
     say(stream, &Hello { from, to, credentials: door.credentials() }).await?;
     match hear(stream).await?.decode()? {
+        Reply::Welcome { node, .. } if to.is_some_and(|to| to != node) => {
+            let reason = format!("node {node} answers there, not node {}: look at --peers", to.unwrap_or_default());
+            Err(GreetingError::NotAdmitted(reason))
+        }
         Reply::Welcome { node, credentials } => match door.admit(node, &credentials) {
             Ok(()) => Ok(node),
             Err(refusal) => Err(GreetingError::NotAdmitted(refusal.reason)),
@@ -160,5 +164,43 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
             say(stream, &Reply::Refused(refusal.clone())).await?;
             Err(GreetingError::NotAdmitted(refusal.reason))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Open;
+
+    impl Doorkeeper for Open {
+        fn credentials(&self) -> Bytes {
+            Bytes::new()
+        }
+        fn admit(&self, _peer: NodeId, _credentials: &[u8]) -> Result<(), Refusal> {
+            Ok(())
+        }
+        fn refused(&self, _by: NodeId, _refusal: &Refusal) {}
+    }
+
+    /// What a dialer that looks for `to` makes of somebody who welcomes it as node 3.
+    async fn welcomed_by_3(to: Option<NodeId>) -> Result<NodeId, GreetingError> {
+        let (mut near, mut far) = tokio::io::duplex(1 << 10);
+        let answers = async {
+            begin(&mut far).await?;
+            hear(&mut far).await?;
+            say(&mut far, &Reply::Welcome { node: 3, credentials: Bytes::new() }).await
+        };
+        let (dialled, answered) = futures::future::join(dial(&mut near, 1, to, &Open), answers).await;
+        answered.unwrap();
+        dialled
+    }
+
+    #[tokio::test]
+    async fn a_node_that_answers_in_anothers_place_is_not_taken_for_it() {
+        assert_eq!(welcomed_by_3(Some(3)).await.unwrap(), 3);
+        assert_eq!(welcomed_by_3(None).await.unwrap(), 3);
+        let error = welcomed_by_3(Some(2)).await.unwrap_err().to_string();
+        assert_eq!(error, "node 3 answers there, not node 2: look at --peers");
     }
 }
