@@ -129,6 +129,23 @@ pub struct Member {
     /// The peer address of any node of the cluster that this one joins, as `HOST:PORT`.
     #[serde(default)]
     pub join: Option<String>,
+    /// Certificate of the CA that signs for the nodes of this cluster, in PEM form. With `cert` and `key`: peers talk over
+    /// TLS, and who has no certificate of this CA is not heard. All three or none, and on all nodes the same.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// This node's certificate, in PEM form.
+    #[serde(default)]
+    pub cert: Option<PathBuf>,
+    /// The private key of `cert`, in PEM form, without a password.
+    #[serde(default)]
+    pub key: Option<PathBuf>,
+}
+
+impl Member {
+    /// CA, certificate and key, if peers are to prove who they are.
+    pub fn tls(&self) -> Option<[&Path; 3]> {
+        Some([self.ca.as_deref()?, self.cert.as_deref()?, self.key.as_deref()?])
+    }
 }
 
 /// Nodes and their addresses, written as `1=HOST:PORT,2=HOST:PORT`.
@@ -224,7 +241,7 @@ pub enum ConfigError {
     Insecure(SocketAddr),
     /// Anybody on the network could pass for a node.
     #[error(
-        "listening on {0} for peers without TLS would let anybody pass for a node; listen on 127.0.0.1, or say --insecure"
+        "listening on {0} for peers without TLS would let anybody pass for a node; give certificates with --peer-ca, --peer-cert and --peer-key, listen on 127.0.0.1, or say --insecure"
     )]
     InsecurePeers(SocketAddr),
     /// Anybody on the network could change who belongs to the cluster.
@@ -232,6 +249,11 @@ pub enum ConfigError {
         "listening on {0} for administrators would let anybody change the cluster; listen on 127.0.0.1, or say --insecure"
     )]
     InsecureAdmin(SocketAddr),
+    /// Some of what TLS needs.
+    #[error(
+        "TLS between nodes needs --peer-ca, --peer-cert and --peer-key (in a file: ca, cert and key of [member]), and {0} is missing; give all three or none"
+    )]
+    IncompleteTls(&'static str),
     /// It must do one of the two.
     #[error("a node makes a new cluster with --peers, or joins one with --join; say one of the two")]
     MakesOrJoins,
@@ -324,7 +346,7 @@ impl Config {
         if !self.admin.ip().is_loopback() && !self.insecure {
             return Err(ConfigError::InsecureAdmin(self.admin));
         }
-        if let Some(Member { id, peer_listen, peers, join }) = &self.member {
+        if let Some(member @ Member { id, peer_listen, peers, join, .. }) = &self.member {
             if peers.0.is_empty() == join.is_none() {
                 return Err(ConfigError::MakesOrJoins);
             }
@@ -334,7 +356,13 @@ impl Config {
             if join.is_none() && !peers.0.contains_key(id) {
                 return Err(ConfigError::NotAPeer { id: *id, peers: peers.clone() });
             }
-            if !peer_listen.ip().is_loopback() && !self.insecure {
+            let tls = [(&member.ca, "--peer-ca"), (&member.cert, "--peer-cert"), (&member.key, "--peer-key")];
+            if let Some((_, missing)) = tls.iter().find(|(file, _)| file.is_none())
+                && tls.iter().any(|(file, _)| file.is_some())
+            {
+                return Err(ConfigError::IncompleteTls(missing));
+            }
+            if !peer_listen.ip().is_loopback() && !self.insecure && member.tls().is_none() {
                 return Err(ConfigError::InsecurePeers(*peer_listen));
             }
         }
@@ -387,7 +415,7 @@ mod tests {
     fn a_node_must_be_among_its_peers_and_not_trust_the_world() {
         let peers: Peers = "1=a:5434,2=b:5434".parse().unwrap();
         let loopback = SocketAddr::from(([127, 0, 0, 1], 5434));
-        let member = Member { id: 3, peer_listen: loopback, peers, join: None };
+        let member = Member { id: 3, peer_listen: loopback, peers, join: None, ca: None, cert: None, key: None };
         let config = |member| Config { member: Some(member), ..Config::default() };
         assert!(matches!(config(member.clone()).validate(), Err(ConfigError::NotAPeer { id: 3, .. })));
         let member = Member { id: 2, ..member };
@@ -398,6 +426,17 @@ mod tests {
         assert_eq!(config(neither).validate(), Err(ConfigError::MakesOrJoins));
         let world = SocketAddr::from(([0, 0, 0, 0], 5434));
         let open = Member { peer_listen: world, ..member };
+        let proven = Member {
+            ca: Some("ca.pem".into()),
+            cert: Some("node-2.pem".into()),
+            key: Some("node-2.key".into()),
+            ..open.clone()
+        };
+        assert_eq!(config(proven.clone()).validate(), Ok(()));
+        let keyless = Member { key: None, ..proven.clone() };
+        assert_eq!(config(keyless).validate(), Err(ConfigError::IncompleteTls("--peer-key")));
+        let without_ca = Member { ca: None, peer_listen: loopback, ..proven };
+        assert_eq!(config(without_ca).validate(), Err(ConfigError::IncompleteTls("--peer-ca")));
         assert_eq!(config(open.clone()).validate(), Err(ConfigError::InsecurePeers(world)));
         assert_eq!(Config { insecure: true, ..config(open) }.validate(), Ok(()));
     }

@@ -72,6 +72,15 @@ enum Command {
         /// Join a running cluster, of which this is any node's --peer-listen
         #[arg(long, value_name = "HOST:PORT", conflicts_with = "peers")]
         join: Option<String>,
+        /// TLS with the other nodes: certificate of the CA that signed for all of them (PEM)
+        #[arg(long, value_name = "FILE")]
+        peer_ca: Option<PathBuf>,
+        /// This node's certificate (PEM)
+        #[arg(long, value_name = "FILE")]
+        peer_cert: Option<PathBuf>,
+        /// Its private key (PEM, without a password)
+        #[arg(long, value_name = "FILE")]
+        peer_key: Option<PathBuf>,
         /// Configuration file (TOML); options given here override it
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
@@ -212,7 +221,22 @@ fn main() -> ExitCode {
             };
             return serve(config);
         }
-        Command::Node { id, data, listen, peer_listen, admin, peers, join, config, rules, drills, insecure } => {
+        Command::Node {
+            id,
+            data,
+            listen,
+            peer_listen,
+            admin,
+            peers,
+            join,
+            peer_ca,
+            peer_cert,
+            peer_key,
+            config,
+            rules,
+            drills,
+            insecure,
+        } => {
             let base = match config.map_or(Ok(Config::default()), |path| Config::from_file(&path)) {
                 Ok(base) => base,
                 Err(error) => return fail(2, &error),
@@ -226,11 +250,14 @@ fn main() -> ExitCode {
             let ((Some(id), Some(peer_listen)), Some((peers, join))) = (member, makes_or_joins) else {
                 return fail(2, &MissingMember);
             };
+            let (ca, cert, key) =
+                known.map_or((None, None, None), |member| (member.ca.clone(), member.cert.clone(), member.key.clone()));
+            let (ca, cert, key) = (peer_ca.or(ca), peer_cert.or(cert), peer_key.or(key));
             let config = Config {
                 data: data.unwrap_or(base.data),
                 listen: listen.unwrap_or(base.listen),
                 admin: admin.unwrap_or(base.admin),
-                member: Some(Member { id, peer_listen, peers, join }),
+                member: Some(Member { id, peer_listen, peers, join, ca, cert, key }),
                 rules: rules.or(base.rules),
                 drills: drills || base.drills,
                 insecure: insecure || base.insecure,
@@ -287,7 +314,7 @@ fn serve(config: Config) -> ExitCode {
     start_log();
     match node::serve(config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ node::NodeError::Rules(_)) => fail(2, &error),
+        Err(error @ (node::NodeError::Rules(_) | node::NodeError::PeerTls(_))) => fail(2, &error),
         Err(error) => fail(1, &error),
     }
 }

@@ -39,6 +39,32 @@ fn wrong_usage_exits_with_2() {
 }
 
 #[test]
+fn a_node_with_half_of_tls_or_with_files_that_do_not_work_exits_with_2() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_string();
+    std::fs::write(path("key"), "no key").unwrap();
+    let node = |more: &[&str]| {
+        let listens = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--peer-listen", "127.0.0.1:0"];
+        let start = ["node", "--id", "1", "--data", &path("data"), "--peers", "1=127.0.0.1:9"];
+        run(&[&start[..], &listens, more].concat())
+    };
+    assert_refused(&node(&["--peer-ca", &path("ca")]), 2, "--peer-cert is missing");
+    assert_refused(&node(&["--peer-ca", &path("ca"), "--peer-key", &path("key")]), 2, "--peer-cert is missing");
+    let config = path("evesql.toml");
+    let member = format!("[member]\nid = 1\npeer_listen = \"127.0.0.1:0\"\npeers = \"1=a:1\"\nca = {:?}\n", path("ca"));
+    std::fs::write(&config, member).unwrap();
+    // What the file lacks may come from the command line.
+    assert_refused(&node(&["--config", &config, "--peer-cert", &path("c")]), 2, "--peer-key is missing");
+    let all = ["--config", &config, "--peer-cert", &path("cert"), "--peer-key", &path("key")];
+    assert_refused(&node(&all), 2, &format!("cannot read --peer-ca {}", path("ca")));
+    let key = path("key");
+    let all = ["--peer-ca", &key, "--peer-cert", &key, "--peer-key", &key];
+    assert_refused(&node(&all), 2, "holds no certificate");
+    let open = ["node", "--id", "1", "--peers", "1=a:1", "--peer-listen", "0.0.0.0:0"];
+    assert_refused(&run(&open), 2, "--peer-ca");
+}
+
+#[test]
 fn status_with_nobody_there_and_check_of_nothing_exit_with_1() {
     let output = run(&["status", "--admin", &format!("127.0.0.1:{}", free_port())]);
     assert_refused(&output, 1, "is it running");

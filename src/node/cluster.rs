@@ -23,7 +23,7 @@ use crate::admin::{DivergenceStatus, NodeStatus, Status};
 use crate::config::{Config, Member};
 use crate::consensus::Leadership;
 use crate::engine::fingerprint;
-use crate::peer::{InProcess, Network, PeerMessage, Tcp, TcpOptions};
+use crate::peer::{InProcess, Network, PeerMessage, PeerTls, Tcp, TcpOptions, TlsFiles};
 use crate::replica::Learned;
 use crate::seam::{Disk, RealDisk, SystemClock};
 use crate::token::NodeId;
@@ -581,10 +581,12 @@ fn listen_to_peers(
     members: Arc<MembersView>,
     disk: Arc<dyn Disk>,
 ) -> Result<(Tcp, Arc<Door>), NodeError> {
+    let files = member.tls().map(|[ca, cert, key]| TlsFiles { ca: ca.into(), cert: cert.into(), key: key.into() });
+    let tls = files.map(|files| PeerTls::load(&files, member.id)).transpose()?;
     let home = directory(config, member.id);
     let made_by = member.join.is_none().then_some(&member.peers);
     let door = Door::open(disk, &home, member.id, made_by, members, fingerprint(), random_u64())?;
-    let options = TcpOptions { node: member.id, door: door.clone(), waiting_bytes_max: PEER_WAITING_BYTES_MAX };
+    let options = TcpOptions { node: member.id, door: door.clone(), waiting_bytes_max: PEER_WAITING_BYTES_MAX, tls };
     let tcp = Tcp::bind(member.peer_listen, member.peers.0.clone(), options)
         .map_err(|error| NodeError::ListenPeers { address: member.peer_listen, reason: error.to_string() })?;
     Ok((tcp, door))

@@ -158,6 +158,9 @@ pub enum NodeError {
         /// The operating system's word.
         reason: String,
     },
+    /// Certificates for the peers' connections.
+    #[error(transparent)]
+    PeerTls(#[from] crate::peer::TlsError),
     /// Another process works on the directory.
     #[error("{} is in use by another evesql; stop it, or choose another directory with --data", .0.display())]
     InUse(PathBuf),

@@ -12,7 +12,7 @@ pub use in_process::{Faults, InProcess, InProcessTransport};
 pub use message::{
     AppendReply, AppendRequest, PeerMessage, PeerReply, SnapshotRequest, TransferRequest, VoteReply, VoteRequest,
 };
-pub use tcp::{Doorkeeper, GreetingError, PROTOCOL_VERSION, Refusal, Tcp, TcpOptions};
+pub use tcp::{Doorkeeper, GreetingError, PROTOCOL_VERSION, PeerTls, Refusal, Tcp, TcpOptions, TlsError, TlsFiles};
 
 use crate::token::NodeId;
 use futures::future::BoxFuture;

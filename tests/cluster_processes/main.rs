@@ -18,5 +18,6 @@ mod load;
 mod members;
 mod node;
 mod partitions;
+mod proven;
 mod wires;
 mod world;

@@ -34,12 +34,19 @@ pub fn rounds() -> u32 {
 impl World {
     /// Three nodes that serve, and the load's tables.
     pub fn start(more: &[&str]) -> World {
+        World::start_each(|_| more.iter().map(ToString::to_string).collect())
+    }
+
+    /// The same, with options of its own for each.
+    pub fn start_each(more: impl Fn(u64) -> Vec<String>) -> World {
         let (runtime, directory) = (runtime(), tempfile::tempdir().unwrap());
         let ports: BTreeMap<u64, u16> = ALL.into_iter().map(|id| (id, port())).collect();
         let wires = Wires::new(&runtime, &ports);
         let node = |(id, peer_port): (&u64, &u16)| {
             let data = directory.path().join(format!("of-{id}"));
-            (*id, Node::new(*id, data, *peer_port, wires.peers_of(*id, *peer_port), more))
+            let mut node = Node::new(*id, data, *peer_port, wires.peers_of(*id, *peer_port), &[]);
+            node.more = more(*id);
+            (*id, node)
         };
         let nodes = ports.iter().map(node).collect();
         let mut world = World { nodes, wires, ledger: Arc::default(), runtime, directory, is_damaged: false };

@@ -43,13 +43,13 @@ pub(super) async fn listen(network: Arc<Inner>, listener: TcpListener, handler: 
     loop {
         while strangers.try_join_next().is_some() {}
         match listener.accept().await {
-            Ok((stream, _)) if strangers.len() < STRANGERS_MAX => {
+            Ok((stream, from)) if strangers.len() < STRANGERS_MAX => {
                 let (network, handler, current) = (network.clone(), handler.clone(), current.0.clone());
                 strangers.spawn(async move {
                     let greeted = time::timeout(GREETING_TIMEOUT, greet(&network, stream)).await;
                     match greeted {
                         Ok(Ok((peer, stream))) => take_over(peer, stream, network, handler, &current).await,
-                        Ok(Err(error)) => tracing::warn!(%error, "a connection was refused"),
+                        Ok(Err(error)) => tracing::warn!(%from, %error, "a connection was refused"),
                         Err(_) => tracing::debug!("a connection that said nothing was closed"),
                     }
                 });
@@ -64,8 +64,8 @@ pub(super) async fn listen(network: Arc<Inner>, listener: TcpListener, handler: 
 }
 
 async fn greet(network: &Inner, stream: tokio::net::TcpStream) -> Result<(NodeId, Stream), greeting::GreetingError> {
-    let mut stream = network.admit(stream).await?;
-    let peer = greeting::accept(&mut stream, network.options.node, &*network.options.door).await?;
+    let (mut stream, door) = network.admit(stream).await?;
+    let peer = greeting::accept(&mut stream, network.options.node, &door).await?;
     Ok((peer, stream))
 }
 

@@ -12,6 +12,7 @@
 //! What is in the credentials is the [`Doorkeeper`]'s business.
 
 use super::frame::{self, Kind};
+use super::tls;
 use crate::entry::byte_string;
 use crate::token::NodeId;
 use bytes::Bytes;
@@ -69,10 +70,18 @@ enum Reply {
 pub enum GreetingError {
     /// The connection broke.
     #[error("the connection broke: {0}")]
-    Broken(#[from] io::Error),
+    Broken(io::Error),
     /// What answers there is no node.
     #[error("what answers there does not speak the protocol of EveSQL's nodes")]
     NoNode,
+    /// TLS on the other side alone.
+    #[error(
+        "the other side talks to its peers over TLS, and this node does not; start both with --peer-ca, --peer-cert and --peer-key"
+    )]
+    SpeaksTls,
+    /// TLS's word, on either side.
+    #[error("{0}")]
+    Tls(String),
     /// Two programs that do not fit.
     #[error(
         "the other side speaks version {0} of the protocol between nodes, this one {PROTOCOL_VERSION}; run the same program on both"
@@ -86,13 +95,23 @@ pub enum GreetingError {
     NotAdmitted(String),
 }
 
+impl From<io::Error> for GreetingError {
+    fn from(error: io::Error) -> Self {
+        match tls::complaint(&error) {
+            Some(complaint) => GreetingError::Tls(complaint),
+            None => GreetingError::Broken(error),
+        }
+    }
+}
+
 async fn begin<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> Result<(), GreetingError> {
-    let mut words = [0; 12];
-    words[..8].copy_from_slice(&MAGIC);
-    words[8..].copy_from_slice(&PROTOCOL_VERSION.to_le_bytes());
-    stream.write_all(&words).await?;
+    stream.write_all(&first_words()).await?;
     stream.flush().await?;
+    let mut words = [0; 12];
     stream.read_exact(&mut words).await?;
+    if words[..2] == [tls::HANDSHAKE_BYTE, 3] {
+        return Err(GreetingError::SpeaksTls);
+    }
     let (magic, version) = words.split_at(8);
     if magic != MAGIC {
         return Err(GreetingError::NoNode);
@@ -101,6 +120,19 @@ async fn begin<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> Result<(), 
         PROTOCOL_VERSION => Ok(()),
         other => Err(GreetingError::Version(other)),
     }
+}
+
+fn first_words() -> [u8; 12] {
+    let mut words = [0; 12];
+    words[..8].copy_from_slice(&MAGIC);
+    words[8..].copy_from_slice(&PROTOCOL_VERSION.to_le_bytes());
+    words
+}
+
+/// Tells a dialer why it stays outside, without listening to it.
+pub(super) async fn turn_away<S: AsyncWrite + Unpin>(stream: &mut S, refusal: &Refusal) -> Result<(), GreetingError> {
+    stream.write_all(&first_words()).await?;
+    say(stream, &Reply::Refused(refusal.clone())).await
 }
 
 async fn say<S: AsyncWrite + Unpin, T: Serialize>(stream: &mut S, value: &T) -> Result<(), GreetingError> {
@@ -125,6 +157,10 @@ pub async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
     begin(stream).await?;
     say(stream, &Hello { from, to, credentials: door.credentials() }).await?;
     match hear(stream).await?.decode()? {
+        Reply::Welcome { node, .. } if to.is_some_and(|to| to != node) => {
+            let reason = format!("node {node} answers there, not node {}: look at --peers", to.unwrap_or_default());
+            Err(GreetingError::NotAdmitted(reason))
+        }
         Reply::Welcome { node, credentials } => match door.admit(node, &credentials) {
             Ok(()) => Ok(node),
             Err(refusal) => Err(GreetingError::NotAdmitted(refusal.reason)),
@@ -160,5 +196,43 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
             say(stream, &Reply::Refused(refusal.clone())).await?;
             Err(GreetingError::NotAdmitted(refusal.reason))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Open;
+
+    impl Doorkeeper for Open {
+        fn credentials(&self) -> Bytes {
+            Bytes::new()
+        }
+        fn admit(&self, _peer: NodeId, _credentials: &[u8]) -> Result<(), Refusal> {
+            Ok(())
+        }
+        fn refused(&self, _by: NodeId, _refusal: &Refusal) {}
+    }
+
+    /// What a dialer that looks for `to` makes of somebody who welcomes it as node 3.
+    async fn welcomed_by_3(to: Option<NodeId>) -> Result<NodeId, GreetingError> {
+        let (mut near, mut far) = tokio::io::duplex(1 << 10);
+        let answers = async {
+            begin(&mut far).await?;
+            hear(&mut far).await?;
+            say(&mut far, &Reply::Welcome { node: 3, credentials: Bytes::new() }).await
+        };
+        let (dialled, answered) = futures::future::join(dial(&mut near, 1, to, &Open), answers).await;
+        answered.unwrap();
+        dialled
+    }
+
+    #[tokio::test]
+    async fn a_node_that_answers_in_anothers_place_is_not_taken_for_it() {
+        assert_eq!(welcomed_by_3(Some(3)).await.unwrap(), 3);
+        assert_eq!(welcomed_by_3(None).await.unwrap(), 3);
+        let error = welcomed_by_3(Some(2)).await.unwrap_err().to_string();
+        assert_eq!(error, "node 3 answers there, not node 2: look at --peers");
     }
 }

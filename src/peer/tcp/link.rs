@@ -135,8 +135,8 @@ impl Link {
 
     async fn connect(&self, network: &Inner) -> Result<(super::Reader, super::Writer), greeting::GreetingError> {
         let address = network.address(self.peer).ok_or(io::ErrorKind::AddrNotAvailable).map_err(io::Error::from)?;
-        let mut stream = network.dial(&address).await?;
-        greeting::dial(&mut stream, network.options.node, Some(self.peer), &*network.options.door).await?;
+        let (mut stream, door) = network.dial(&address).await?;
+        greeting::dial(&mut stream, network.options.node, Some(self.peer), &door).await?;
         let (reader, writer) = tokio::io::split(stream);
         Ok((Box::new(reader), Box::new(writer)))
     }

@@ -4,6 +4,7 @@
 //! back on it. So there are two connections between two nodes, one for what each of them begins.
 //!
 //! ```text
+//!   tls        whether it holds a certificate of the cluster's CA, if that is asked for
 //!   greeting   who is it, and may it talk to this node
 //!   frame      length, checksum, value
 //!   link       the way to one peer: what waits, who waits for a reply, reconnection with back-off
@@ -19,8 +20,12 @@ mod greeting;
 mod link;
 #[cfg(test)]
 mod tests;
+mod tls;
+#[cfg(test)]
+mod tls_tests;
 
 pub use greeting::{Doorkeeper, GreetingError, PROTOCOL_VERSION, Refusal};
+pub use tls::{PeerTls, TlsError, TlsFiles};
 
 use super::{Handler, Network, PeerError, PeerMessage, PeerReply, Transport};
 use crate::token::NodeId;
@@ -36,6 +41,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tls::Proven;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -52,6 +58,8 @@ pub struct TcpOptions {
     pub door: Arc<dyn Doorkeeper>,
     /// Bytes that wait for one slow peer, at most (one message more is possible).
     pub waiting_bytes_max: usize,
+    /// Peers prove that they belong to the cluster, and so does this node; else anybody may say so.
+    pub tls: Option<PeerTls>,
 }
 
 /// A node's side of the network.
@@ -95,8 +103,8 @@ impl Tcp {
     /// Asks who listens at an address, and notes it; for a node that knows no more of its cluster.
     pub async fn introduce(&self, address: &str) -> Result<NodeId, GreetingError> {
         let greeting = async {
-            let mut stream = self.inner.dial(address).await?;
-            greeting::dial(&mut stream, self.inner.options.node, None, &*self.inner.options.door).await
+            let (mut stream, door) = self.inner.dial(address).await?;
+            greeting::dial(&mut stream, self.inner.options.node, None, &door).await
         };
         let node = time::timeout(INTRODUCE_TIMEOUT, greeting)
             .await
@@ -148,15 +156,27 @@ impl Inner {
         self.addresses.lock().get(&peer).cloned()
     }
 
-    async fn dial(&self, address: &str) -> io::Result<Stream> {
+    /// A connection, and who judges what comes over it.
+    async fn dial(&self, address: &str) -> Result<(Stream, Proven), GreetingError> {
         let stream = tokio::net::TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Box::new(stream))
+        match &self.options.tls {
+            Some(tls) => tls.dial(stream).await.map(|(stream, named)| (stream, self.proven(named))),
+            None => Ok((Box::new(stream), self.proven(Vec::new()))),
+        }
     }
 
-    async fn admit(&self, stream: tokio::net::TcpStream) -> io::Result<Stream> {
+    /// The same for a connection that somebody opened.
+    async fn admit(&self, stream: tokio::net::TcpStream) -> Result<(Stream, Proven), GreetingError> {
         stream.set_nodelay(true)?;
-        Ok(Box::new(stream))
+        match &self.options.tls {
+            Some(tls) => tls.accept(stream).await.map(|(stream, named)| (stream, self.proven(named))),
+            None => Ok((Box::new(stream), self.proven(Vec::new()))),
+        }
+    }
+
+    fn proven(&self, named: Vec<NodeId>) -> Proven {
+        Proven { door: self.options.door.clone(), named }
     }
 }
 

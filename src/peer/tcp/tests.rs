@@ -1,11 +1,16 @@
 use super::*;
 use bytes::Bytes;
-use std::sync::atomic::AtomicBool;
 
 /// Lets in whoever shows the same word.
-struct Word {
+pub(super) struct Word {
     word: &'static str,
-    was_refused: AtomicBool,
+    refusal: Mutex<Option<Refusal>>,
+}
+
+impl Word {
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.refusal.lock().clone()
+    }
 }
 
 impl Doorkeeper for Word {
@@ -18,31 +23,34 @@ impl Doorkeeper for Word {
         if said == self.word { Ok(()) } else { Err(Refusal { reason, is_final: true }) }
     }
     fn refused(&self, _by: NodeId, refusal: &Refusal) {
-        assert!(refusal.is_final && refusal.reason.contains("says"), "{refusal:?}");
-        self.was_refused.store(true, Ordering::Release);
+        *self.refusal.lock() = Some(refusal.clone());
     }
 }
 
-struct Side {
-    tcp: Tcp,
-    door: Arc<Word>,
-    transport: Arc<dyn Transport>,
+pub(super) struct Side {
+    pub tcp: Tcp,
+    pub door: Arc<Word>,
+    pub transport: Arc<dyn Transport>,
 }
 
-fn side(node: NodeId, word: &'static str, waiting_bytes_max: usize) -> Side {
-    let door = Arc::new(Word { word, was_refused: AtomicBool::new(false) });
-    let options = TcpOptions { node, door: door.clone(), waiting_bytes_max };
+pub(super) fn side(node: NodeId, word: &'static str, waiting_bytes_max: usize) -> Side {
+    side_with(node, word, waiting_bytes_max, None)
+}
+
+pub(super) fn side_with(node: NodeId, word: &'static str, waiting_bytes_max: usize, tls: Option<PeerTls>) -> Side {
+    let door = Arc::new(Word { word, refusal: Mutex::default() });
+    let options = TcpOptions { node, door: door.clone(), waiting_bytes_max, tls };
     let tcp = Tcp::bind(SocketAddr::from(([127, 0, 0, 1], 0)), BTreeMap::new(), options).unwrap();
     let transport = tcp.transport(node);
     Side { tcp, door, transport }
 }
 
 impl Side {
-    fn knows(&self, peer: NodeId, other: &Side) {
+    pub fn knows(&self, peer: NodeId, other: &Side) {
         self.tcp.set_address(peer, &other.tcp.local_address().unwrap().to_string());
     }
 
-    async fn connected(&self, peer: NodeId) {
+    pub async fn connected(&self, peer: NodeId) {
         self.transport.send(peer, PeerMessage::ReadIndex);
         while !self.tcp.reaches(peer) {
             time::sleep(Duration::from_millis(1)).await;
@@ -52,8 +60,8 @@ impl Side {
 
 /// Keeps what comes, and answers with it; never, if it is told to wait.
 #[derive(Default)]
-struct Keeper {
-    seen: Mutex<Vec<Bytes>>,
+pub(super) struct Keeper {
+    pub seen: Mutex<Vec<Bytes>>,
 }
 
 impl Handler for Keeper {
@@ -70,9 +78,9 @@ impl Handler for Keeper {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-fn other(text: &str) -> PeerMessage {
+pub(super) fn other(text: &str) -> PeerMessage {
     PeerMessage::Other(Bytes::copy_from_slice(text.as_bytes()))
 }
 
@@ -122,9 +130,11 @@ async fn who_is_not_admitted_is_told_and_never_heard() {
     let keeper = Arc::new(Keeper::default());
     let _listening = two.tcp.attach(2, keeper.clone());
     one.transport.send(2, other("x"));
-    while !one.door.was_refused.load(Ordering::Acquire) {
+    while one.door.refusal().is_none() {
         time::sleep(Duration::from_millis(1)).await;
     }
+    let refusal = one.door.refusal().unwrap();
+    assert!(refusal.is_final && refusal.reason.contains("says"), "{refusal:?}");
     assert_eq!(one.transport.request(2, other("x"), PATIENCE).await, Err(PeerError::Unreachable(2)));
     assert!(keeper.seen.lock().is_empty());
 }
