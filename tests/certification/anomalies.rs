@@ -1,6 +1,6 @@
 //! The checker finds what it is there for: histories with known anomalies, and sound ones.
 
-use super::checker::{Anomaly, End, Seen, Step, check};
+use super::checker::{Anomaly, End, Model, Seen, Step};
 
 fn append(key: i32, value: i64) -> Step {
     Step::Append { key, value }
@@ -12,6 +12,10 @@ fn read(key: i32, values: &[i64]) -> Step {
 
 fn seen(began: u64, ended: u64, steps: Vec<Step>) -> Seen {
     Seen { steps, began, ended, end: End::Committed }
+}
+
+fn check(history: &[Seen]) -> Result<(), Anomaly> {
+    super::checker::check(history, Model::Strict)
 }
 
 #[test]
@@ -74,6 +78,7 @@ fn a_read_that_misses_what_was_acknowledged_before_it_began_is_stale() {
     };
     assert!(matches!(check(&stale(2)), Err(Anomaly::Cycle(_))));
     assert_eq!(check(&stale(0)), Ok(()));
+    assert_eq!(super::checker::check(&stale(2), Model::Serializable), Ok(()), "but for its time it is sound");
 }
 
 #[test]
@@ -108,4 +113,38 @@ fn lists_that_contradict_each_other_are_forked() {
         seen(4, 5, vec![read(1, &[11, 10])]),
     ];
     assert_eq!(check(&history), Err(Anomaly::Forked { key: 1 }));
+}
+
+#[test]
+fn what_is_unknown_takes_effect_in_full_or_not_at_all() {
+    let history = |values: &[i64]| {
+        let unknown = seen(0, 1, vec![append(1, 10), append(1, 11)]);
+        [Seen { end: End::Unknown, ..unknown }, seen(2, 3, vec![read(1, values)])]
+    };
+    assert_eq!(check(&history(&[])), Ok(()));
+    assert_eq!(check(&history(&[10, 11])), Ok(()));
+    assert_eq!(check(&history(&[10])), Err(Anomaly::Torn { key: 1, value: 11 }));
+}
+
+#[test]
+fn what_is_unknown_and_took_effect_had_read_soundly_and_may_have_ended_late() {
+    let history = |values: &[i64]| {
+        let unknown = seen(2, 3, vec![read(1, values), append(2, 20)]);
+        [
+            seen(0, 1, vec![append(1, 10)]),
+            Seen { end: End::Unknown, ..unknown },
+            seen(4, 5, vec![read(1, &[10]), read(2, &[])]),
+            seen(6, 7, vec![read(1, &[10]), read(2, &[20])]),
+        ]
+    };
+    assert_eq!(check(&history(&[10])), Ok(()));
+    assert!(matches!(check(&history(&[])), Err(Anomaly::Cycle(_))));
+    assert_eq!(check(&history(&[11])), Err(Anomaly::Forked { key: 1 }));
+}
+
+#[test]
+fn a_transaction_that_does_not_see_its_own_append_is_found() {
+    let history = |values: &[i64]| [seen(0, 1, vec![append(1, 10), read(1, values)]), seen(2, 3, vec![read(1, &[10])])];
+    assert_eq!(check(&history(&[10])), Ok(()));
+    assert_eq!(check(&history(&[])), Err(Anomaly::NotOwn { key: 1, transaction: 0 }));
 }

@@ -2,6 +2,7 @@
 //! serializability reads.
 
 mod anomalies;
+#[path = "../checker/mod.rs"]
 mod checker;
 mod counters;
 #[path = "../harness/mod.rs"]

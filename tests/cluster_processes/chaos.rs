@@ -1,4 +1,4 @@
-//! One fault after the other, as they come, under load.
+//! One fault after the other, under load: as they come, or one of each kind.
 
 use super::wires::State;
 use super::world::{ALL, World, rounds};
@@ -6,10 +6,10 @@ use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 /// Numbers from a seed (splitmix64).
-struct Chance(u64);
+pub struct Chance(u64);
 
 impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -18,10 +18,12 @@ impl Chance {
     }
 }
 
-/// `EVESQL_SEED`, or another one each time: the same faults in the same order, though not at the same moments.
-fn seed() -> u64 {
+/// From `EVESQL_SEED`, or others each time: the same faults in the same order, though not at the same moments.
+pub fn chance() -> Chance {
     let given = std::env::var("EVESQL_SEED").ok().and_then(|seed| seed.parse().ok());
-    given.unwrap_or_else(|| std::hash::RandomState::new().build_hasher().finish())
+    let seed = given.unwrap_or_else(|| std::hash::RandomState::new().build_hasher().finish());
+    eprintln!("EVESQL_SEED={seed}");
+    Chance(seed)
 }
 
 /// A fault, or the end of all.
@@ -63,17 +65,11 @@ fn strike(world: &mut World, chance: &mut Chance) -> String {
     }
 }
 
-#[test]
-fn one_fault_after_the_other_loses_nothing_repeats_nothing_and_shows_nothing_old() {
-    const STRIKES: u32 = 16;
-    let seed = seed();
-    eprintln!("EVESQL_SEED={seed}");
-    let (mut world, mut chance) = (World::start(&[]), Chance(seed));
-    let load = world.load();
-    load.goes_on(50);
-    for _ in 0..STRIKES * rounds() {
-        let what = strike(&mut world, &mut chance);
-        eprintln!("{what}; {} acknowledged so far", world.ledger.acknowledged());
+/// Faults as they come; `progress` is for the trace.
+pub fn as_they_come(world: &mut World, chance: &mut Chance, strikes: u32, progress: impl Fn() -> usize) {
+    for _ in 0..strikes {
+        let what = strike(world, chance);
+        eprintln!("{what}; {} acknowledged so far", progress());
         std::thread::sleep(Duration::from_millis(chance.below(1_200)));
         for id in ALL {
             let ended = world.node(id).has_ended();
@@ -82,6 +78,66 @@ fn one_fault_after_the_other_loses_nothing_repeats_nothing_and_shows_nothing_old
     }
     world.wires.heal();
     ALL.into_iter().for_each(|id| world.node(id).ready());
+}
+
+const NOTICED: Duration = Duration::from_secs(1);
+
+/// A fault of a node, while clients go on.
+type Fault = fn(&mut World, u64, &dyn Fn());
+
+/// One fault of each kind, to the leader and to a follower; between them clients must go on. How many there were.
+pub fn each_kind(world: &mut World, goes_on: impl Fn()) -> u32 {
+    let kinds: [Fault; 5] = [
+        |world, victim, goes_on| {
+            world.node(victim).kill();
+            goes_on();
+            world.start_nodes(&[victim]);
+        },
+        |world, victim, goes_on| {
+            world.wires.isolate(victim, State::Silent);
+            goes_on();
+            // Its clients, too, come to notice.
+            std::thread::sleep(NOTICED);
+            world.wires.heal();
+        },
+        |world, victim, goes_on| {
+            world.wires.isolate(victim, State::Closed);
+            goes_on();
+            std::thread::sleep(NOTICED);
+            world.wires.heal();
+        },
+        |world, victim, goes_on| {
+            world.nodes[&victim].freeze();
+            goes_on();
+            world.nodes[&victim].thaw();
+        },
+        |world, victim, goes_on| {
+            world.stop_nodes(&[victim]);
+            goes_on();
+            world.start_nodes(&[victim]);
+        },
+    ];
+    let mut faults = 0;
+    for fault in kinds {
+        for leads in [true, false] {
+            goes_on();
+            let victim = if leads { world.leader(&ALL) } else { world.followers()[0] };
+            fault(world, victim, &goes_on);
+            world.agree_under_load(&ALL);
+            faults += 1;
+        }
+    }
+    goes_on();
+    faults
+}
+
+#[test]
+fn one_fault_after_the_other_loses_nothing_repeats_nothing_and_shows_nothing_old() {
+    let (mut world, mut chance) = (World::start(&[]), chance());
+    let load = world.load();
+    load.goes_on(50);
+    let ledger = world.ledger.clone();
+    as_they_come(&mut world, &mut chance, 16 * rounds(), || ledger.acknowledged());
     load.goes_on(50);
     load.finish(&world.runtime);
     world.end();
