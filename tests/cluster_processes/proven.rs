@@ -67,10 +67,10 @@ fn nodes_with_certificates_serve_under_load_and_hear_nobody_without_one() {
     world.node(plain).kill();
     let options = std::mem::take(&mut world.node(plain).more);
     world.node(plain).start();
-    let secured = "this node talks to its peers over TLS, and the other side does not";
     said(&world, plain, "the other side talks to its peers over TLS, and this node does not");
-    said(&world, plain, secured);
-    said(&world, sees_it, secured);
+    said(&world, plain, "talks to its peers over TLS, and this connection came without it");
+    said(&world, sees_it, "this node talks to its peers over TLS, and the other side does not");
+    said(&world, sees_it, "talks to its peers over TLS, and this connection came without it");
     load.goes_on(50);
     let alone = world.nodes[&plain].own_status();
     assert!(alone.is_none_or(|node| node.role != "leader" && node.state != "verifying"), "it follows somebody");

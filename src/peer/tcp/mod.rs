@@ -170,7 +170,9 @@ impl Inner {
     async fn admit(&self, stream: tokio::net::TcpStream) -> Result<(Stream, Proven), GreetingError> {
         stream.set_nodelay(true)?;
         match &self.options.tls {
-            Some(tls) => tls.accept(stream).await.map(|(stream, named)| (stream, self.proven(named))),
+            Some(tls) => {
+                tls.accept(stream, self.options.node).await.map(|(stream, named)| (stream, self.proven(named)))
+            }
             None => Ok((Box::new(stream), self.proven(Vec::new()))),
         }
     }

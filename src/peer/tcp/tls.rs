@@ -39,7 +39,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 pub(super) const HANDSHAKE_BYTE: u8 = 0x16;
 /// Time for a peer that is turned away to read why: closing at once could take the words back.
 const LINGER: Duration = Duration::from_secs(1);
-/// What is said of a peer without TLS, and to it.
+/// What is said of a peer that answers without TLS.
 const PLAIN_PEER: &str = "this node talks to its peers over TLS, and the other side does not; start both with --peer-ca, --peer-cert and --peer-key";
 
 /// Files in PEM form.
@@ -144,14 +144,14 @@ impl Proof {
         let (own, between) = self.chain.split_first().expect("at least one, or it was missing");
         let now = UnixTime::now();
         let verified = self.clients.verify_client_cert(own, between, now);
-        verified.and_then(|_| self.servers.verify(own, between, now)).map_err(|error| {
+        let verified = verified.and_then(|_| self.servers.verify(own, between, now));
+        let named = verified.and_then(|()| named_in(Some(&self.chain))).map_err(|error| {
             let fault = match error {
                 rustls::Error::InvalidCertificate(error) => fault(&error),
                 other => format!("cannot be used ({other})"),
             };
             TlsError::Unfit { path: files.cert.clone(), fault }
         })?;
-        let named = named_in(Some(&self.chain));
         if is_of(&named, node) { Ok(()) } else { Err(TlsError::OtherNode { path: files.cert.clone(), named, node }) }
     }
 
@@ -197,25 +197,32 @@ impl PeerTls {
         // Neither sent nor compared, but the library wants one.
         let nobody = ServerName::from(std::net::IpAddr::from([127, 0, 0, 1]));
         let stream = self.connector.connect(nobody, stream).await?;
-        let named = named_in(stream.get_ref().1.peer_certificates());
+        let named = named_in(stream.get_ref().1.peer_certificates()).map_err(io::Error::other)?;
         Ok((boxed(stream), named))
     }
 
     /// The accepter's side.
-    pub(super) async fn accept(&self, mut stream: TcpStream) -> Result<(Stream, Vec<NodeId>), GreetingError> {
+    pub(super) async fn accept(
+        &self,
+        mut stream: TcpStream,
+        this: NodeId,
+    ) -> Result<(Stream, Vec<NodeId>), GreetingError> {
         let mut first = [0];
         if stream.peek(&mut first).await? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         if first[0] != HANDSHAKE_BYTE {
-            let refusal = Refusal { reason: PLAIN_PEER.into(), is_final: false };
+            let reason = format!(
+                "node {this} talks to its peers over TLS, and this connection came without it; start all nodes with --peer-ca, --peer-cert and --peer-key"
+            );
+            let refusal = Refusal { reason, is_final: false };
             greeting::turn_away(&mut stream, &refusal).await?;
             linger(&mut stream).await;
             return Err(GreetingError::NotAdmitted(refusal.reason));
         }
         match self.acceptor.accept(stream).into_fallible().await {
             Ok(stream) => {
-                let named = named_in(stream.get_ref().1.peer_certificates());
+                let named = named_in(stream.get_ref().1.peer_certificates()).map_err(io::Error::other)?;
                 Ok((boxed(stream), named))
             }
             Err((error, mut stream)) => {
@@ -346,11 +353,13 @@ impl ServerCertVerifier for AnyAddress {
     }
 }
 
-/// The nodes that a verified certificate names as `node-N`.
-fn named_in(chain: Option<&[CertificateDer<'_>]>) -> Vec<NodeId> {
-    let certificate = chain.and_then(|chain| webpki::EndEntityCert::try_from(chain.first()?).ok());
+/// The nodes that a verified certificate names as `node-N`. That there is none to read must not look like one that
+/// names nobody, and is good for all.
+pub(super) fn named_in(chain: Option<&[CertificateDer<'_>]>) -> Result<Vec<NodeId>, rustls::Error> {
+    let certificate = chain.and_then(|chain| chain.first()).ok_or(rustls::Error::NoCertificatesPresented)?;
+    let certificate = webpki::EndEntityCert::try_from(certificate).map_err(|_| CertificateError::BadEncoding)?;
     let number = |name: &str| name.to_ascii_lowercase().strip_prefix("node-")?.parse().ok();
-    certificate.iter().flat_map(|certificate| certificate.valid_dns_names()).filter_map(number).collect()
+    Ok(certificate.valid_dns_names().filter_map(number).collect())
 }
 
 fn is_of(named: &[NodeId], node: NodeId) -> bool {

@@ -2,7 +2,7 @@
 
 use super::greeting;
 use super::tests::{Keeper, PATIENCE, Side, other, side, side_with};
-use super::tls::Proof;
+use super::tls::{Proof, named_in};
 use super::*;
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use std::path::PathBuf;
@@ -160,14 +160,21 @@ async fn a_final_word_of_somebody_in_another_nodes_place_is_not_final() {
 async fn with_and_without_tls_do_not_talk_and_both_say_why() {
     let ca = Authority::new("ours");
     let (plain, secure) = (side(1, "a", 1 << 20), secured(2, &ca.of_node(2)));
-    let (to_plain, to_secure) = (
-        "the other side talks to its peers over TLS, and this node does not",
-        "this node talks to its peers over TLS, and the other side does not",
-    );
-    // The words of the accepter.
-    strangers(&plain, &secure, to_secure, to_secure).await;
+    let told = "node 2 talks to its peers over TLS, and this connection came without it";
+    strangers(&plain, &secure, told, told).await;
     assert!(!plain.door.refusal().unwrap().is_final);
-    strangers(&secure, &plain, to_secure, to_plain).await;
+    let (secured, plainly) = (
+        "this node talks to its peers over TLS, and the other side does not",
+        "the other side talks to its peers over TLS, and this node does not",
+    );
+    strangers(&secure, &plain, secured, plainly).await;
+}
+
+#[test]
+fn no_certificate_is_not_one_that_is_good_for_all() {
+    assert!(named_in(None).is_err());
+    assert!(named_in(Some(&[])).is_err());
+    assert!(named_in(Some(&[vec![0].into()])).is_err());
 }
 
 /// Says hello over a connection, without any doubt about the other side; whether it is welcome.
