@@ -35,16 +35,6 @@ async fn passed(server: &InProcess, count: u64) {
     }
 }
 
-/// Clients, and the accounts that they work on.
-async fn clients(server: &InProcess) -> Vec<Client> {
-    let mut clients = Vec::new();
-    for _ in 0..6 {
-        clients.push(connect(server.address()).await);
-    }
-    clients[0].batch_execute(ACCOUNTS).await.unwrap();
-    clients
-}
-
 /// Transfers between a few accounts, each at once with others.
 async fn transfer(clients: &[Client]) {
     let work = clients.iter().enumerate().map(|(number, client)| async move {
@@ -95,7 +85,11 @@ fn a_healthy_cluster_passes_all_its_audits() {
     let change = |config| Config { audit_every: 1, workers: 2, run_ahead: RunAhead::Always, ..config };
     let server = InProcess::start(change);
     runtime().block_on(async {
-        let clients = clients(&server).await;
+        let mut clients = Vec::new();
+        for _ in 0..6 {
+            clients.push(connect(server.address()).await);
+        }
+        clients[0].batch_execute(ACCOUNTS).await.unwrap();
         transfer(&clients).await;
         passed(&server, 10).await;
         let row = clients[0].query_one("SELECT count(*) FROM evesql_audits WHERE result = 'same'", &[]).await.unwrap();
@@ -128,7 +122,11 @@ fn an_unsound_footprint_is_saved_and_replayed() {
     let change = |config| Config { audit_every: 1, workers: 2, run_ahead: RunAhead::Always, ..config };
     let server = InProcess::start(change);
     runtime().block_on(async {
-        let clients = clients(&server).await;
+        let mut clients = Vec::new();
+        for _ in 0..6 {
+            clients.push(connect(server.address()).await);
+        }
+        clients[0].batch_execute(ACCOUNTS).await.unwrap();
         let deadline = Instant::now() + PATIENCE;
         let row = loop {
             copy_and_change(&clients).await;
