@@ -25,6 +25,9 @@ pub enum Event {
     },
     /// The state was replaced by a peer's, which the owner has installed already.
     Installed(Checkpoint),
+    /// The log begins behind an installed state now, and has taken over the membership that came with it: no entry
+    /// will say who belongs to the cluster.
+    MembershipInstalled,
 }
 
 /// Takes events, on consensus's thread: it must not block. For one node they come in one order: an entry is

@@ -137,6 +137,11 @@ impl RaftLogStorage<TypeConfig> for Storage {
     async fn purge(&mut self, log_id: LogIdOf<TypeConfig>) -> Result<(), io::Error> {
         let log_id = log_id_from_raft(&log_id);
         let membership = self.shared.membership_of_installed(log_id);
-        self.log.purge(log_id, membership, nobody_waits()).map_err(other)
+        let is_installed = membership.is_some();
+        self.log.purge(log_id, membership, nobody_waits()).map_err(other)?;
+        if is_installed {
+            self.shared.emit(Event::MembershipInstalled);
+        }
+        Ok(())
     }
 }

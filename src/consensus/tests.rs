@@ -172,6 +172,7 @@ fn follow(events: &[Event]) -> (BTreeMap<u64, Entry>, Option<LogId>) {
                 log = log.split_off(&(checkpoint.log_id.index + 1));
                 decided = Some(checkpoint.log_id);
             }
+            Event::MembershipInstalled => {}
         }
     }
     (log, decided)
@@ -479,6 +480,7 @@ async fn a_checkpoint_purges_the_log_and_a_node_that_lags_behind_it_takes_over_t
         _ => None,
     });
     assert_eq!(installed.as_ref().map(|checkpoint| checkpoint.log_id), Some(last));
+    assert!(events.contains(&Event::MembershipInstalled), "no entry says who belongs to the cluster");
     cluster.checkpoints.insert(lagging, installed.unwrap());
     // A restart begins at the checkpoint: only what follows is fed.
     for node in 1..=3 {

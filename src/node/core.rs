@@ -77,6 +77,8 @@ pub enum Input {
         /// Log index.
         index: u64,
     },
+    /// The log has a membership that none of its entries brought.
+    MembershipInstalled,
     /// A ballot is durable.
     Persisted(BallotKey),
     /// A message came in.
@@ -251,6 +253,10 @@ impl NodeCore {
             Input::Decided { index } => {
                 self.shared.watermark.lock().decided(index);
                 Some(Event::Decided { index })
+            }
+            Input::MembershipInstalled => {
+                self.members_changed();
+                None
             }
             Input::Persisted(key) => Some(Event::Persisted(key)),
             Input::Message { from, message } => {

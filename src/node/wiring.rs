@@ -268,6 +268,7 @@ impl ConsensusParts {
             Event::Decided { log_id, .. } => inbox.put(Input::Decided { index: log_id.index }),
             // The installer below has seen to the state itself.
             Event::Installed(checkpoint) => inbox.put(Input::Decided { index: checkpoint.log_id.index }),
+            Event::MembershipInstalled => inbox.put(Input::MembershipInstalled),
         };
         let installer =
             Joiner { inbox: self.inbox.clone(), shared: self.shared.clone(), is_alone: self.around.door.is_some() };

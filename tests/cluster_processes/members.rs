@@ -1,7 +1,7 @@
 //! Nodes come, go and come back after too long a time, while clients work.
 
-use super::harness::{PATIENCE, run};
-use super::node::{Node, port};
+use super::harness::{PATIENCE, free_port, run};
+use super::node::Node;
 use super::world::{ALL, World, rounds};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -17,7 +17,7 @@ fn forgetful(directory: &tempfile::TempDir, more: &str) -> String {
 fn fourth(world: &mut World, config: &str) {
     let data: PathBuf = world.directory.path().join("of-4");
     let at = format!("127.0.0.1:{}", world.nodes[&1].peer_port);
-    let node = Node::joining(4, data, port(), at, &["--config", config]);
+    let node = Node::joining(4, data, free_port(), at, &["--config", config]);
     world.nodes.insert(4, node);
     world.start_nodes(&[4]);
 }

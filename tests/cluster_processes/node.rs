@@ -1,30 +1,14 @@
 //! One node of a story: a process of its own, which is started, stopped, frozen and killed.
 
-use super::harness::{PATIENCE, evesql, run};
+use super::harness::{PATIENCE, evesql, free_port, run};
 use evesql::admin::{NodeStatus, Status, fetch};
 use parking_lot::Mutex;
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-/// Ports that the system gives to nobody who does not ask for them: a node that starts again finds its own free.
-const PORTS: std::ops::Range<u16> = 10_000..30_000;
-
-/// A free port for the whole story, from another part of the range in each process.
-pub fn port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    loop {
-        let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed)) + std::process::id() * 97;
-        let port = PORTS.start + (step % u32::from(PORTS.end - PORTS.start)) as u16;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
 
 /// What a node is started with, and its process while it runs.
 pub struct Node {
@@ -51,9 +35,20 @@ struct Running {
 
 impl Node {
     pub fn new(id: u64, data: PathBuf, peer_port: u16, peers: String, more: &[&str]) -> Node {
-        let admin = format!("127.0.0.1:{}", port());
+        let admin = format!("127.0.0.1:{}", free_port());
         let more = more.iter().map(ToString::to_string).collect();
-        Node { id, data, port: port(), admin, peer_port, peers, join: None, more, running: None, said: Arc::default() }
+        Node {
+            id,
+            data,
+            port: free_port(),
+            admin,
+            peer_port,
+            peers,
+            join: None,
+            more,
+            running: None,
+            said: Arc::default(),
+        }
     }
 
     /// One that joins a cluster, of which `at` is a node's address for peers.

@@ -1,6 +1,7 @@
 //! Nodes that prove to each other who they are.
 
-use super::node::{Node, port};
+use super::harness::free_port;
+use super::node::Node;
 use super::wires::State;
 use super::world::{ALL, World, rounds};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -80,7 +81,7 @@ fn nodes_with_certificates_serve_under_load_and_hear_nobody_without_one() {
     world.agree_under_load(&ALL);
 
     let at = format!("127.0.0.1:{}", world.nodes[&1].peer_port);
-    let mut fourth = Node::joining(4, world.directory.path().join("of-4"), port(), at, &[]);
+    let mut fourth = Node::joining(4, world.directory.path().join("of-4"), free_port(), at, &[]);
     fourth.more = theirs.options(4);
     fourth.start();
     world.nodes.insert(4, fourth);

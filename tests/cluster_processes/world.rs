@@ -1,8 +1,8 @@
 //! Three nodes, the ways between them and a load; and how every story ends.
 
-use super::harness::{PATIENCE, connect, run, runtime};
+use super::harness::{PATIENCE, connect, free_port, run, runtime};
 use super::load::{CLIENTS, Ledger, Load, TABLES};
-use super::node::{Node, port};
+use super::node::Node;
 use super::wires::Wires;
 use evesql::admin::{NodeStatus, Status};
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ impl World {
     /// The same, with options of its own for each.
     pub fn start_each(more: impl Fn(u64) -> Vec<String>) -> World {
         let (runtime, directory) = (runtime(), tempfile::tempdir().unwrap());
-        let ports: BTreeMap<u64, u16> = ALL.into_iter().map(|id| (id, port())).collect();
+        let ports: BTreeMap<u64, u16> = ALL.into_iter().map(|id| (id, free_port())).collect();
         let wires = Wires::new(&runtime, &ports);
         let node = |(id, peer_port): (&u64, &u16)| {
             let data = directory.path().join(format!("of-{id}"));

@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio_postgres::{Client, NoTls};
@@ -185,7 +186,18 @@ impl Drop for Program {
     }
 }
 
-/// A port that was free a moment ago.
+/// Ports that the system gives to nobody who does not ask for them by number: what is free stays free, also while a
+/// program that was told to listen there starts or starts again.
+const PORTS: std::ops::Range<u16> = 10_000..30_000;
+
+/// A port that nobody listens on, from another part of the range in each process.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed)) + std::process::id() * 97;
+        let port = PORTS.start + (step % u32::from(PORTS.end - PORTS.start)) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

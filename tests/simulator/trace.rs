@@ -72,6 +72,7 @@ pub fn describe(input: &Input) -> String {
         Input::Join { mark, .. } => format!("join at {}", mark.accepted.log_id.index),
         Input::Stored { number, done } => format!("part of repair {number} stored: {done}"),
         Input::Unfinished => "unfinished".to_string(),
+        Input::MembershipInstalled => "membership installed".to_string(),
         Input::Offer(_) => "offer".to_string(),
         Input::Persisted(key) => format!("persisted ballot on {} attempt {}", key.log_id.index, key.attempt),
         Input::Message { from, message } => match message {
