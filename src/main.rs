@@ -1,8 +1,8 @@
 //! The `evesql` program: parses the command line, wires the parts, runs and stops cleanly.
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use evesql::admin::{self, Wish};
-use evesql::config::{Config, Member, Peers};
+use evesql::config::{Config, ConfigError, Member, Peers};
 use evesql::node;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,52 +20,72 @@ struct Arguments {
     command: Command,
 }
 
+/// What `serve` and `node` have in common.
+#[derive(Args)]
+struct Common {
+    /// Directory of the nodes' files [default: evesql-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Address for Postgres clients [default: 127.0.0.1:5433]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Address of the status page [default: 127.0.0.1:8433]
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<SocketAddr>,
+    /// Configuration file (TOML); options given here override it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// File or directory of rules for the mixer; changes are taken up while it runs
+    #[arg(long, value_name = "DIR")]
+    rules: Option<PathBuf>,
+    /// Allow fault drills: SELECT evesql_drill(..)
+    #[arg(long)]
+    drills: bool,
+    /// Allow listening beyond loopback without passwords and TLS
+    #[arg(long)]
+    insecure: bool,
+}
+
+impl Common {
+    /// The configuration file, or the defaults.
+    fn base(&self) -> Result<Config, ConfigError> {
+        self.config.as_deref().map_or(Ok(Config::default()), Config::from_file)
+    }
+
+    /// What was given here goes before what stands in the file.
+    fn over(self, base: Config) -> Config {
+        Config {
+            data: self.data.unwrap_or(base.data),
+            listen: self.listen.unwrap_or(base.listen),
+            admin: self.admin.unwrap_or(base.admin),
+            rules: self.rules.or(base.rules),
+            drills: self.drills || base.drills,
+            insecure: self.insecure || base.insecure,
+            ..base
+        }
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Run three replicas in this process and serve Postgres clients.
     Serve {
-        /// Directory of the nodes' files [default: evesql-data]
-        #[arg(long, value_name = "DIR")]
-        data: Option<PathBuf>,
-        /// Address for Postgres clients [default: 127.0.0.1:5433]
-        #[arg(long, value_name = "ADDR")]
-        listen: Option<SocketAddr>,
-        /// Address of the status page [default: 127.0.0.1:8433]
-        #[arg(long, value_name = "ADDR")]
-        admin: Option<SocketAddr>,
+        #[command(flatten)]
+        common: Common,
         /// Nodes in this process: 1, 3, 5 or 7 [default: 3]
         #[arg(long, value_name = "N")]
         replicas: Option<u64>,
-        /// Configuration file (TOML); options given here override it
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
-        /// File or directory of rules for the mixer; changes are taken up while it runs
-        #[arg(long, value_name = "DIR")]
-        rules: Option<PathBuf>,
-        /// Allow fault drills: SELECT evesql_drill(..)
-        #[arg(long)]
-        drills: bool,
-        /// Allow listening beyond loopback without passwords and TLS
-        #[arg(long)]
-        insecure: bool,
     },
     /// Run one node of a cluster, whose other nodes are processes of their own, and serve Postgres clients.
     Node {
         /// Number of this node
         #[arg(long, value_name = "N")]
         id: Option<u64>,
-        /// Directory of its files [default: evesql-data]
-        #[arg(long, value_name = "DIR")]
-        data: Option<PathBuf>,
-        /// Address for Postgres clients [default: 127.0.0.1:5433]
-        #[arg(long, value_name = "ADDR")]
-        listen: Option<SocketAddr>,
         /// Address for the other nodes
         #[arg(long, value_name = "ADDR")]
         peer_listen: Option<SocketAddr>,
-        /// Address of the status page [default: 127.0.0.1:8433]
-        #[arg(long, value_name = "ADDR")]
-        admin: Option<SocketAddr>,
+        #[command(flatten)]
+        common: Common,
         /// All nodes of a new cluster and where this one reaches them; the same nodes on each of them
         #[arg(long, value_name = "1=HOST:PORT,2=HOST:PORT,..")]
         peers: Option<Peers>,
@@ -81,18 +101,6 @@ enum Command {
         /// Its private key (PEM, without a password)
         #[arg(long, value_name = "FILE")]
         peer_key: Option<PathBuf>,
-        /// Configuration file (TOML); options given here override it
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
-        /// File or directory of rules for the mixer; changes are taken up while it runs
-        #[arg(long, value_name = "DIR")]
-        rules: Option<PathBuf>,
-        /// Allow fault drills: SELECT evesql_drill(..)
-        #[arg(long)]
-        drills: bool,
-        /// Allow listening beyond loopback without passwords and TLS
-        #[arg(long)]
-        insecure: bool,
     },
     /// Show nodes, roots, lag and divergences of a running server.
     Status {
@@ -203,41 +211,16 @@ fn main() -> ExitCode {
         }
     };
     let result: Result<ExitCode, Box<dyn std::error::Error>> = match arguments.command {
-        Command::Serve { data, listen, admin, replicas, config, rules, drills, insecure } => {
-            let base = match config.map_or(Ok(Config::default()), |path| Config::from_file(&path)) {
+        Command::Serve { common, replicas } => {
+            let base = match common.base() {
                 Ok(base) => base,
                 Err(error) => return fail(2, &error),
             };
-            let config = Config {
-                data: data.unwrap_or(base.data),
-                listen: listen.unwrap_or(base.listen),
-                admin: admin.unwrap_or(base.admin),
-                replicas: replicas.unwrap_or(base.replicas),
-                member: None,
-                rules: rules.or(base.rules),
-                drills: drills || base.drills,
-                insecure: insecure || base.insecure,
-                ..base
-            };
-            return serve(config);
+            let replicas = replicas.unwrap_or(base.replicas);
+            return serve(Config { replicas, member: None, ..common.over(base) });
         }
-        Command::Node {
-            id,
-            data,
-            listen,
-            peer_listen,
-            admin,
-            peers,
-            join,
-            peer_ca,
-            peer_cert,
-            peer_key,
-            config,
-            rules,
-            drills,
-            insecure,
-        } => {
-            let base = match config.map_or(Ok(Config::default()), |path| Config::from_file(&path)) {
+        Command::Node { common, id, peer_listen, peers, join, peer_ca, peer_cert, peer_key } => {
+            let base = match common.base() {
                 Ok(base) => base,
                 Err(error) => return fail(2, &error),
             };
@@ -253,17 +236,8 @@ fn main() -> ExitCode {
             let (ca, cert, key) =
                 known.map_or((None, None, None), |member| (member.ca.clone(), member.cert.clone(), member.key.clone()));
             let (ca, cert, key) = (peer_ca.or(ca), peer_cert.or(cert), peer_key.or(key));
-            let config = Config {
-                data: data.unwrap_or(base.data),
-                listen: listen.unwrap_or(base.listen),
-                admin: admin.unwrap_or(base.admin),
-                member: Some(Member { id, peer_listen, peers, join, ca, cert, key }),
-                rules: rules.or(base.rules),
-                drills: drills || base.drills,
-                insecure: insecure || base.insecure,
-                ..base
-            };
-            return serve(config);
+            let member = Some(Member { id, peer_listen, peers, join, ca, cert, key });
+            return serve(Config { member, ..common.over(base) });
         }
         Command::Status { admin, json } => status(&admin, json).map_err(|e| Box::new(e) as _),
         Command::Member { command: MemberCommand::Add { node, admin } } => wish(&admin, Wish::AddMember(node)),

@@ -35,6 +35,16 @@ async fn passed(server: &InProcess, count: u64) {
     }
 }
 
+/// Clients, and the accounts that they work on.
+async fn clients(server: &InProcess) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for _ in 0..6 {
+        clients.push(connect(server.address()).await);
+    }
+    clients[0].batch_execute(ACCOUNTS).await.unwrap();
+    clients
+}
+
 /// Transfers between a few accounts, each at once with others.
 async fn transfer(clients: &[Client]) {
     let work = clients.iter().enumerate().map(|(number, client)| async move {
@@ -85,11 +95,7 @@ fn a_healthy_cluster_passes_all_its_audits() {
     let change = |config| Config { audit_every: 1, workers: 2, run_ahead: RunAhead::Always, ..config };
     let server = InProcess::start(change);
     runtime().block_on(async {
-        let mut clients = Vec::new();
-        for _ in 0..6 {
-            clients.push(connect(server.address()).await);
-        }
-        clients[0].batch_execute(ACCOUNTS).await.unwrap();
+        let clients = clients(&server).await;
         transfer(&clients).await;
         passed(&server, 10).await;
         let row = clients[0].query_one("SELECT count(*) FROM evesql_audits WHERE result = 'same'", &[]).await.unwrap();
@@ -122,11 +128,7 @@ fn an_unsound_footprint_is_saved_and_replayed() {
     let change = |config| Config { audit_every: 1, workers: 2, run_ahead: RunAhead::Always, ..config };
     let server = InProcess::start(change);
     runtime().block_on(async {
-        let mut clients = Vec::new();
-        for _ in 0..6 {
-            clients.push(connect(server.address()).await);
-        }
-        clients[0].batch_execute(ACCOUNTS).await.unwrap();
+        let clients = clients(&server).await;
         let deadline = Instant::now() + PATIENCE;
         let row = loop {
             copy_and_change(&clients).await;

@@ -353,13 +353,6 @@ impl Consensus {
         added.map(|_| ()).map_err(|error| ConsensusError::Refused(error.to_string()))
     }
 
-    /// Changes the voters, and waits until that is decided. One change at a time.
-    pub async fn change_voters(&self, voters: impl IntoIterator<Item = NodeId>) -> Result<(), ConsensusError> {
-        let voters: std::collections::BTreeSet<NodeId> = voters.into_iter().collect();
-        let changed = self.0.raft.change_membership(voters, false).await;
-        changed.map(|_| ()).map_err(|error| ConsensusError::Refused(error.to_string()))
-    }
-
     /// Makes a learner a voter, and waits until that is decided.
     pub async fn add_voter(&self, node: NodeId) -> Result<(), ConsensusError> {
         self.change(ChangeMembers::AddVoterIds([node].into())).await
@@ -373,7 +366,7 @@ impl Consensus {
         self.change(ChangeMembers::RemoveNodes([node].into())).await
     }
 
-    /// Other learners stay what they are.
+    /// One change at a time. Other learners stay what they are.
     async fn change(&self, change: ChangeMembers<u64, BasicNode>) -> Result<(), ConsensusError> {
         let changed = self.0.raft.change_membership(change, true).await;
         changed.map(|_| ()).map_err(|error| ConsensusError::Refused(error.to_string()))

@@ -316,6 +316,11 @@ impl Cluster {
         })
     }
 
+    /// Whether a node is one of this process, up or down.
+    fn hosts(&self, node: NodeId) -> bool {
+        self.nodes.read().contains_key(&node)
+    }
+
     /// Gives a transaction to the leader, wherever it is. Over a network that is no promise.
     fn hand_over(&self, transaction: Transaction) -> Result<(), NotTaken> {
         if let Some(leader) = self.leader() {
@@ -323,7 +328,7 @@ impl Cluster {
         }
         let known = |node: Arc<RunningNode>| Some((node.consensus.leader().borrow().as_ref()?.node, node));
         match self.nodes().into_iter().find_map(known) {
-            Some((leader, node)) if !self.around.config.hosted().contains(&leader) => {
+            Some((leader, node)) if !self.hosts(leader) => {
                 let message = NodeMessage::Submit(vec![transaction]);
                 node.transport.send(leader, PeerMessage::Other(message.encode()));
                 Ok(())
@@ -440,7 +445,11 @@ impl Cluster {
 
     /// For the status page.
     pub fn status(&self, connections: u64) -> Status {
+        // Before the lock, which it takes as well: a writer may wait between the two.
+        let divergences = self.divergences().iter().map(divergence_status).collect();
         let nodes = self.nodes.read();
+        // One that joins is no member yet.
+        let known: BTreeSet<NodeId> = self.around.members.ids().into_iter().chain(nodes.keys().copied()).collect();
         let past = *self.past_counts.lock();
         let count = |count: fn(&RunningNode) -> u64, past: u64| {
             nodes.values().flatten().map(|node| count(node)).max().unwrap_or(0).max(past)
@@ -451,14 +460,9 @@ impl Cluster {
             connections,
             transactions: count(|node| node.shared.counters.transactions(), past.0),
             batches: count(|node| node.shared.counters.batches(), past.1),
-            nodes: self.known_nodes().into_iter().map(|id| self.node_status(id, nodes.get(&id))).collect(),
-            divergences: self.divergences().iter().map(divergence_status).collect(),
+            nodes: known.into_iter().map(|id| self.node_status(id, nodes.get(&id))).collect(),
+            divergences,
         }
-    }
-
-    /// Members, and the nodes of this process: one that joins is no member yet.
-    fn known_nodes(&self) -> BTreeSet<NodeId> {
-        self.around.members.ids().into_iter().chain(self.around.config.hosted()).collect()
     }
 
     fn node_status(&self, id: NodeId, hosted: Option<&Option<Arc<RunningNode>>>) -> NodeStatus {
@@ -478,8 +482,7 @@ impl Cluster {
         if self.around.door.is_none() || self.started.elapsed() < REACH_TIME || nodes.is_empty() {
             return Vec::new();
         }
-        let hosted = self.around.config.hosted();
-        let others = self.around.members.voters().into_iter().filter(|node| !hosted.contains(node));
+        let others = self.around.members.voters().into_iter().filter(|node| !self.hosts(*node));
         // Both ways: what is heard and cannot be answered is of no use.
         let works =
             |peer: &NodeId| self.around.network.reaches(*peer) && nodes.iter().any(|node| node.shared.hears(*peer));

@@ -13,10 +13,11 @@
 
 use super::NodeError;
 use super::members::MembersView;
+use super::message::encode;
 use crate::config::Peers;
 use crate::page::Hash;
 use crate::peer::{Doorkeeper, Refusal};
-use crate::seam::Disk;
+use crate::seam::{Disk, write_file};
 use crate::token::{LogId, NodeId};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -242,16 +243,14 @@ impl Door {
 impl Doorkeeper for Door {
     fn credentials(&self) -> Bytes {
         let identity = self.identity.lock().clone();
-        let passport = Passport {
+        encode(&Passport {
             cluster: identity.cluster,
             joins: self.joins(),
             engine: self.engine,
             forgotten: identity.forgotten,
             starts: identity.starts,
             last_index: self.last_index.lock()(),
-        };
-        // Plain values into a growing buffer: postcard has nothing that can fail here.
-        Bytes::from(postcard::to_stdvec(&passport).expect("a passport of plain values encodes"))
+        })
     }
 
     fn admit(&self, peer: NodeId, credentials: &[u8]) -> Result<(), Refusal> {
@@ -295,10 +294,7 @@ fn read<T: DeserializeOwned>(disk: &dyn Disk, path: &Path) -> io::Result<Option<
 fn write<T: Serialize>(disk: &dyn Disk, home: &Path, name: &str, value: &T) -> io::Result<()> {
     let (new, path) = (home.join(format!("{name}.new")), home.join(name));
     let bytes = serde_json::to_vec_pretty(value).map_err(io::Error::other)?;
-    let file = disk.open(&new, true)?;
-    file.set_length(0)?;
-    file.write_at(&bytes, 0)?;
-    file.sync_data()?;
+    write_file(disk, &new, &bytes)?;
     disk.rename(&new, &path)?;
     disk.sync_directory(home)
 }

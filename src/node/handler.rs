@@ -6,7 +6,7 @@ use super::door::Door;
 use super::executor::Inbox;
 use super::members::MembersView;
 use super::membership::Registry;
-use super::message::{NodeMessage, Question, encode_answer};
+use super::message::{NodeMessage, Question, encode};
 use super::proposer::Proposer;
 use super::shared::NodeShared;
 use crate::admin::NodeStatus;
@@ -73,9 +73,7 @@ impl SnapshotSource for Lender {
         self.inbox.put(Input::Offer(Box::new(move |mark| drop(sender.send(mark)))));
         async move {
             let mark: verifier::Mark = offered.await.ok()??;
-            // Plain values into a growing buffer: postcard has nothing that can fail here.
-            let bytes = postcard::to_stdvec(&mark).expect("a mark of plain values encodes");
-            Some((mark.accepted.log_id, bytes.into()))
+            Some((mark.accepted.log_id, encode(&mark)))
         }
         .boxed()
     }
@@ -135,12 +133,12 @@ impl NodeHandler {
     fn answer(&self, from: NodeId, question: &[u8]) -> BoxFuture<'static, PeerReply> {
         match postcard::from_bytes(question) {
             Ok(Question::Status) => {
-                let status = encode_answer(&status(&self.shared, &self.consensus, &self.members));
+                let status = encode(&status(&self.shared, &self.consensus, &self.members));
                 futures::future::ready(PeerReply::Bytes(status)).boxed()
             }
             Ok(Question::Change(change)) => {
                 let registry = self.registry.clone();
-                async move { PeerReply::Bytes(encode_answer(&registry.change(change).await)) }.boxed()
+                async move { PeerReply::Bytes(encode(&registry.change(change).await)) }.boxed()
             }
             Err(error) => {
                 tracing::error!(from, %error, "a peer's question does not decode");

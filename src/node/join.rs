@@ -3,7 +3,7 @@
 use super::cluster::Cluster;
 use super::membership::{Change, Changed};
 use super::message::Question;
-use crate::peer::{PeerMessage, PeerReply, Tcp, Transport};
+use crate::peer::{Network, PeerMessage, PeerReply, Tcp, Transport};
 use crate::token::NodeId;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -50,7 +50,7 @@ async fn ask_leader(tcp: &Tcp, transport: &dyn Transport, first: NodeId, change:
             Some(Changed::Done(done)) => return Ok(done),
             Some(Changed::Refused(reason)) => return Err(reason),
             Some(Changed::NotLeader(Some((leader, address)))) => {
-                crate::peer::Network::set_address(tcp, leader, &address);
+                tcp.set_address(leader, &address);
                 asked = leader;
             }
             // It knows no leader, or there is no connection yet.

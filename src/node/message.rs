@@ -69,22 +69,20 @@ pub enum Question {
 impl Question {
     /// Encoded form.
     pub fn encode(&self) -> Bytes {
-        // Plain values into a growing buffer: postcard has nothing that can fail here.
-        Bytes::from(postcard::to_stdvec(self).expect("a question of plain values encodes"))
+        encode(self)
     }
 }
 
-/// A node's answer to a question.
-pub fn encode_answer<T: Serialize>(answer: &T) -> Bytes {
-    // As above.
-    Bytes::from(postcard::to_stdvec(answer).expect("an answer of plain values encodes"))
+/// What one node tells another, in postcard's encoding.
+pub(super) fn encode<T: Serialize>(value: &T) -> Bytes {
+    // Plain values into a growing buffer: postcard has nothing that can fail here.
+    Bytes::from(postcard::to_stdvec(value).expect("plain values encode"))
 }
 
 impl NodeMessage {
     /// Encoded form.
     pub fn encode(&self) -> Bytes {
-        // Plain values into a growing buffer: postcard has nothing that can fail here.
-        Bytes::from(postcard::to_stdvec(self).expect("a message of plain values encodes"))
+        encode(self)
     }
     /// The inverse; an error is a peer of another version, or damage on the way.
     pub fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {

@@ -18,7 +18,7 @@ use crate::entry::EncodedCommand;
 use crate::page::{Hash, PAGE_SIZE};
 use crate::page_store::{Snapshot, StoreError, StoreOptions, open_plain, write_plain};
 use crate::replica::DatabaseVersion;
-use crate::seam::{Disk, DiskFile, RealDisk};
+use crate::seam::{Disk, RealDisk, create_file, write_file};
 use crate::token::{LogId, Mode, NodeId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -272,18 +272,6 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 
 fn database_file(number: usize) -> String {
     format!("database-{}.db", number + 1)
-}
-
-fn create_file(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-    let file = disk.open(path, true)?;
-    file.set_length(0)?;
-    Ok(file)
-}
-
-fn write_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let file = create_file(disk, path)?;
-    file.write_at(bytes, 0)?;
-    file.sync_data()
 }
 
 /// Makes room for one more, with databases or without; what has no manifest was never finished.

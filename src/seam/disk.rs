@@ -44,6 +44,20 @@ pub trait DiskFile: Send + Sync {
     fn set_length(&self, length_bytes: u64) -> io::Result<()>;
 }
 
+/// Makes a file, or empties the one that is there.
+pub fn create_file(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+    let file = disk.open(path, true)?;
+    file.set_length(0)?;
+    Ok(file)
+}
+
+/// Makes a file of these bytes, durable but for its name ([`Disk::sync_directory`]).
+pub fn write_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = create_file(disk, path)?;
+    file.write_at(bytes, 0)?;
+    file.sync_data()
+}
+
 /// The machine's file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;

@@ -6,5 +6,5 @@ mod disk;
 mod simulated_disk;
 
 pub use clock::{Clock, SystemClock};
-pub use disk::{Disk, DiskFile, RealDisk};
+pub use disk::{Disk, DiskFile, RealDisk, create_file, write_file};
 pub use simulated_disk::{DiskFault, HeldSyncs, SimulatedDisk};

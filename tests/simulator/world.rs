@@ -97,13 +97,6 @@ pub struct World {
     pub disk_trouble: Cell<Option<NodeId>>,
 }
 
-impl Drop for World {
-    /// The network knows the nodes, and they know it: without this the pages of every world stay for good.
-    fn drop(&mut self) {
-        NODES.into_iter().for_each(|node| self.network.detach(node));
-    }
-}
-
 impl World {
     pub fn new(seed: u64) -> Rc<World> {
         let mut random = Random::new(seed);
