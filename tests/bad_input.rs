@@ -208,7 +208,7 @@ fn assert_served(data: &Path, what: &str, stays_down: Option<&str>) {
                 Some(word) => assert!(state == "down" && reason.contains(word), "damaged {what}: {state}, {reason}"),
                 // Every page has been proved once.
                 None if state != "healthy" => {
-                    assert!(state != "down" && Instant::now() < deadline, "damaged {what}: {state}, {reason}");
+                    assert!(Instant::now() < deadline, "damaged {what}: {state}, {reason}");
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     continue;
                 }
@@ -235,7 +235,8 @@ fn damaged_files_are_found_by_check_and_never_lose_or_falsify_a_row() {
     let checked = run(&["check", "--data", sound_data.to_str().unwrap()]);
     assert_eq!(checked.status.code(), Some(0), "{checked:?}");
     for (part, stays_down) in [
-        ("log-", Some("node 2 cannot use its log")),
+        // Made whole again from the logs of the other two.
+        ("log-", None),
         ("manifest", Some("node 2 cannot use its databases")),
         ("evesql.db", None),
         ("evesql.db-wal", None),

@@ -27,8 +27,8 @@ pub use config::ConsensusConfig;
 pub use event::{Checkpoint, Event, Sink};
 pub use proposal::{Proposal, ProposeError};
 
-use crate::entry::{EncodedCommand, Membership};
-use crate::log_store::{Log, LogError};
+use crate::entry::{EncodedCommand, Entry, Membership, Vote};
+use crate::log_store::{Log, LogError, Purged};
 use crate::peer::{PeerMessage, PeerReply, Transport};
 use crate::token::{LogId, NodeId};
 use bytes::Bytes;
@@ -39,6 +39,7 @@ use openraft::{BasicNode, ChangeMembers, Raft, ReadPolicy};
 use parking_lot::Mutex;
 use read_index::Rounds;
 use runtime::Runtime;
+use serde::{Deserialize, Serialize};
 use state_machine::StateMachine;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -130,6 +131,19 @@ impl Shared {
         };
         at(&self.installing.lock()).or_else(|| at(&self.checkpoint.lock()))
     }
+}
+
+/// What a node says of its log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogReport {
+    /// Its newest vote.
+    pub vote: Option<Vote>,
+    /// Its newest entry, or where it was purged.
+    pub last: Option<LogId>,
+    /// From where on entries are kept.
+    pub purged: Option<Purged>,
+    /// The newest membership, with its position.
+    pub membership: Option<(LogId, Membership)>,
 }
 
 /// Counters and watermarks for the status page.
@@ -317,6 +331,24 @@ impl Consensus {
     /// Stands for election now.
     pub async fn elect(&self) -> Result<(), ConsensusError> {
         self.0.raft.trigger().elect(true).await.map_err(stopped)
+    }
+
+    /// What is in this node's log, for a peer that lost a part of its own.
+    pub fn log_report(&self) -> Result<LogReport, ConsensusError> {
+        let state = self.0.log.state();
+        let membership = self.0.log.membership_at(u64::MAX)?;
+        Ok(LogReport { vote: state.vote, last: state.last, purged: state.purged, membership })
+    }
+
+    /// Entries from `first` up to `last` (inclusive), about `bytes_max` of them; none where the log does not hold
+    /// `last`, so that all that is answered belongs to one history.
+    pub fn log_entries(&self, first: u64, last: LogId, bytes_max: usize) -> Result<Vec<Entry>, ConsensusError> {
+        let holds_last = || self.0.log.log_id(last.index) == Some(last);
+        if !holds_last() || first < self.0.log.first_index() {
+            return Ok(Vec::new());
+        }
+        let entries = self.0.log.read(first, last.index + 1, bytes_max)?;
+        Ok(if holds_last() { entries } else { Vec::new() })
     }
 
     /// A checkpoint at a decided position, completed with the membership there.

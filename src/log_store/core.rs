@@ -10,14 +10,14 @@
 use super::memory::{Memory, Place, ends};
 use super::record::{Executing, Identity, Purged, Record};
 use super::segment::{
-    self, FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, create_segment, read_all, segment_path,
-    segment_sequence,
+    self, FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, create_segment, has_lost_its_header, read_all,
+    segment_path, segment_sequence,
 };
 use super::{LogError, LogOptions};
 use crate::entry::Vote;
 use crate::page::Hash;
 use crate::seam::{Disk, DiskFile};
-use crate::token::LogId;
+use crate::token::{LogId, NodeId};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,6 +53,7 @@ struct Carried {
     committed: Option<LogId>,
     purged: Option<Purged>,
     executing: Option<Executing>,
+    ballots_lost_below: u64,
 }
 
 impl Carried {
@@ -68,6 +69,7 @@ impl Carried {
                     self.executing = None;
                 }
             }
+            Record::BallotsLost(below) => self.ballots_lost_below = self.ballots_lost_below.max(*below),
             Record::Entry(_) | Record::Truncate(_) => {}
         }
     }
@@ -78,6 +80,11 @@ impl Carried {
         records.extend(self.committed.map(Record::Committed));
         records.extend(self.purged.clone().map(Record::Purge));
         records.extend(self.executing.map(Record::Executing));
+        // Batches that were purged are judged no more.
+        let purged_below = self.purged.as_ref().map_or(0, |purged| purged.log_id.index + 1);
+        if self.ballots_lost_below > purged_below {
+            records.push(Record::BallotsLost(self.ballots_lost_below));
+        }
         records
     }
 }
@@ -166,7 +173,9 @@ impl LogCore {
         }
         files.sort_by_key(|(_, sequence, ..)| *sequence);
         let in_use = files.iter().rposition(|(.., header)| header.is_some()).map_or(0, |last| last + 1);
-        for (_, sequence, file, ..) in files.drain(in_use..) {
+        let mut after_last = None;
+        for (path, sequence, file, bytes, _) in files.drain(in_use..) {
+            after_last.get_or_insert((path, bytes));
             self.spares.push_back((sequence, file));
         }
         let count = files.len();
@@ -179,6 +188,14 @@ impl LogCore {
             self.check_order(&segment, sequence)?;
             self.segments.push_back(segment);
             self.recover_segment(&bytes, position + 1 == count, memory)?;
+        }
+        if let Some((path, bytes)) = after_last.filter(|(_, bytes)| has_lost_its_header(bytes, self.next_frame)) {
+            drop(bytes);
+            return Err(damaged(
+                &path,
+                0,
+                "the segment's header is unreadable, and its frames say that they were durable",
+            ));
         }
         memory.check().map_err(|reason| damaged(&self.directory, 0, reason))?;
         // What was read may have been in the page cache alone.
@@ -256,6 +273,11 @@ impl LogCore {
         memory.identity = Some(identity);
         self.push(&record);
         self.flush().map(|_| ())
+    }
+
+    /// Whose log it is.
+    pub(crate) fn node(&self) -> NodeId {
+        self.options.node
     }
 
     /// Whether the error that stopped the log was that of a full disk.

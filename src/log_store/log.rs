@@ -43,6 +43,8 @@ pub struct LogState {
     pub last: Option<LogId>,
     /// The execution that has begun and not ended (rule 14).
     pub executing: Option<Executing>,
+    /// Ballots on batches below this index may have been given and are not known any more: none is given again.
+    pub ballots_lost_below: u64,
 }
 
 type Wake = Box<dyn Fn() + Send + Sync>;
@@ -118,6 +120,7 @@ impl Log {
             purged: memory.purged.clone(),
             last: memory.last(),
             executing: memory.executing,
+            ballots_lost_below: memory.ballots_lost_below,
         }
     }
 

@@ -69,6 +69,7 @@ pub(crate) struct Memory {
     pub(crate) committed: Option<LogId>,
     pub(crate) purged: Option<Purged>,
     pub(crate) executing: Option<Executing>,
+    pub(crate) ballots_lost_below: u64,
     ballots: BTreeMap<(u64, BallotKey), Ballot>,
 }
 
@@ -92,6 +93,7 @@ impl Memory {
             committed: None,
             purged: None,
             executing: None,
+            ballots_lost_below: 0,
             ballots: BTreeMap::new(),
         }
     }
@@ -107,6 +109,7 @@ impl Memory {
             Record::Ballot(ballot) => self.add_ballot(*ballot),
             Record::Executing(mark) => self.executing = Some(*mark).filter(|mark| mark.starts > 0),
             Record::Identity(identity) => self.identity = Some(*identity),
+            Record::BallotsLost(below) => self.ballots_lost_below = self.ballots_lost_below.max(*below),
         }
         Ok(())
     }

@@ -20,6 +20,7 @@
 //! | 7 | executing | log id 24, attempt 4, starts 4 |
 //! | 8 | identity | node 8, cluster 8, incarnation 8 |
 //! | 9 | failed | log id 24, attempt 4, parent 16 |
+//! | 10 | ballots lost | log index 8 |
 
 use crate::entry::{EncodedCommand, Entry, Membership, Payload, Vote};
 use crate::page::Hash;
@@ -73,6 +74,8 @@ pub(crate) enum Record {
     Ballot(Ballot),
     Executing(Executing),
     Identity(Identity),
+    /// Ballots on batches below this index may have been given and are not known any more.
+    BallotsLost(u64),
 }
 
 impl Record {
@@ -87,6 +90,7 @@ impl Record {
             Record::Ballot(Ballot::Failed(_)) => 9,
             Record::Executing(_) => 7,
             Record::Identity(_) => 8,
+            Record::BallotsLost(_) => 10,
         }
     }
 
@@ -142,6 +146,7 @@ impl Record {
                     out.extend_from_slice(&number.to_le_bytes());
                 }
             }
+            Record::BallotsLost(below) => out.extend_from_slice(&below.to_le_bytes()),
         }
     }
 
@@ -243,6 +248,7 @@ fn decode_payload(kind: u8, input: &mut Input<'_>) -> Option<Record> {
         })),
         7 => Record::Executing(Executing { log_id: input.log_id()?, attempt: input.u32()?, starts: input.u32()? }),
         8 => Record::Identity(Identity { node: input.u64()?, cluster: input.u64()?, incarnation: input.u64()? }),
+        10 => Record::BallotsLost(input.u64()?),
         _ => return None,
     })
 }
@@ -276,6 +282,7 @@ mod tests {
             Record::Ballot(Ballot::Failed(BallotKey { log_id, attempt: 1, parent: hash(6) })),
             Record::Executing(Executing { log_id, attempt: 1, starts: 2 }),
             Record::Identity(Identity { node: 1, cluster: 9, incarnation: 77 }),
+            Record::BallotsLost(42),
         ]
     }
 

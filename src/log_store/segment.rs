@@ -110,6 +110,23 @@ impl SegmentHeader {
     }
 }
 
+/// Whether a segment that should begin with frame `first_frame` is in use, though its header is unreadable: its frames
+/// say that they were durable, and so the header was. Without the header's salt no frame is proved; but what a file held
+/// in a former life has other numbers.
+pub(crate) fn has_lost_its_header(segment: &[u8], first_frame: u64) -> bool {
+    let frame = |offset: usize| {
+        let header = segment.get(offset..)?.get(..FRAME_HEADER_BYTES)?;
+        let next = offset + (FRAME_HEADER_BYTES + half_word(header, 24) as usize).next_multiple_of(8);
+        (&header[0..4] == FRAME_MAGIC).then(|| (word(header, 8), word(header, 16), next))
+    };
+    let Some((number, _, mut next)) = frame(SEGMENT_HEADER_BYTES as usize) else { return false };
+    let (mut last, mut durable) = (number, 0);
+    while let Some((number, said, after)) = frame(next).filter(|(number, ..)| *number == last + 1) {
+        (last, durable, next) = (number, said, after);
+    }
+    number == first_frame && durable >= first_frame
+}
+
 /// A whole frame.
 pub(crate) struct Frame<'a> {
     pub(crate) number: u64,

@@ -23,6 +23,7 @@ use crate::admin::{DivergenceStatus, NodeStatus, Status};
 use crate::config::{Config, Member};
 use crate::consensus::Leadership;
 use crate::engine::fingerprint;
+use crate::log_store::finish_exchange;
 use crate::peer::{InProcess, Network, PeerMessage, PeerTls, Tcp, TcpOptions, TlsFiles};
 use crate::replica::Learned;
 use crate::seam::{Disk, RealDisk, SystemClock};
@@ -106,6 +107,10 @@ impl Cluster {
     pub fn start_on(config: Config, rules: SharedRules, disk: Arc<dyn Disk>) -> Result<Arc<Cluster>, NodeError> {
         let (voters, hosted) = (config.voters(), config.hosted());
         disk.create_directory(&config.data).map_err(|e| NodeError::directory(&config.data, e))?;
+        for node in &hosted {
+            let home = directory(&config, *node);
+            finish_exchange(&*disk, &home.join("log")).map_err(|e| NodeError::directory(&home, e))?;
+        }
         let members = Arc::new(MembersView::new(founders(&config)));
         let (tcp, door) = match &config.member {
             Some(member) => {
@@ -144,10 +149,15 @@ impl Cluster {
         let logs: Vec<_> = hosted.iter().map(|node| (*node, RunningNode::open_log(*node, &around))).collect();
         around.crashes = logs.iter().filter_map(|(_, log)| crash_in(log.as_ref().ok()?)).collect();
         let mut nodes = BTreeMap::new();
-        let mut refusals = BTreeMap::new();
+        let (mut refusals, mut damaged) = (BTreeMap::new(), Vec::new());
         for (node, log) in logs {
             match log.and_then(|log| RunningNode::start(node, &around, log, consensus.handle())) {
                 Ok(running) => drop(nodes.insert(node, Some(Arc::new(running)))),
+                Err(error) if error.is_of_damaged_log() && can_be_helped(&around) => {
+                    damaged.push(node);
+                    around.door.iter().for_each(|door| door.mends());
+                    refusals.insert(node, error.to_string());
+                }
                 Err(error) if error.is_of_one_node() && around.door.is_some() => {
                     return Err(NodeError::Unfit(Box::new(error)));
                 }
@@ -155,7 +165,9 @@ impl Cluster {
                 Err(error) => return Err(error),
             }
         }
-        if refusals.len() > spare(&around) {
+        // A process that is one node waits for the others, which are other processes.
+        let waits = around.door.is_some() && !damaged.is_empty();
+        if refusals.len() > spare(&around) && !waits {
             return Err(NodeError::NoMajority { reasons: refusals.into_values().collect() });
         }
         for (node, reason) in &refusals {
@@ -177,6 +189,7 @@ impl Cluster {
         if let Some(tcp) = tcp {
             cluster.ask_to_join(tcp);
         }
+        damaged.into_iter().for_each(|node| cluster.mend_later(node));
         let resubmitting = Arc::downgrade(&cluster);
         std::thread::Builder::new()
             .name("resubmit".into())
@@ -601,6 +614,11 @@ fn founders(config: &Config) -> Vec<(NodeId, String)> {
         Some(member) => member.peers.0.iter().map(|(node, address)| (*node, address.clone())).collect(),
         None => config.voters().into_iter().map(|node| (node, String::new())).collect(),
     }
+}
+
+/// Whether there are other voters, which may hold what a damaged log has lost.
+fn can_be_helped(around: &Surroundings) -> bool {
+    around.members.voters().len() > 1 || around.door.is_some()
 }
 
 /// How many nodes of this process may be missing.

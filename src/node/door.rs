@@ -27,6 +27,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// What is known of peers is written down this often: a copy of a peer's directory that is older than that is known for
@@ -70,6 +71,8 @@ struct Passport {
     starts: Vec<u64>,
     /// Of its log.
     last_index: u64,
+    /// Its log is damaged: it asks for entries, and judges nothing and votes for nobody until it has them.
+    mends: bool,
 }
 
 /// The door of one node.
@@ -87,6 +90,7 @@ pub struct Door {
     witnessed: Mutex<BTreeMap<NodeId, VecDeque<LogId>>>,
     last_index: Mutex<Box<dyn Fn() -> u64 + Send + Sync>>,
     refusal: Mutex<Option<String>>,
+    mends: AtomicBool,
 }
 
 impl Door {
@@ -130,12 +134,19 @@ impl Door {
             witnessed: Mutex::default(),
             last_index: Mutex::new(Box::new(|| 0)),
             refusal: Mutex::default(),
+            mends: AtomicBool::new(false),
         }))
     }
 
-    /// How the end of this node's log is asked for: before any peer is.
+    /// How the end of this node's log is asked for: before any peer is. The log is whole.
     pub fn set_log(&self, last_index: impl Fn() -> u64 + Send + Sync + 'static) {
         *self.last_index.lock() = Box::new(last_index);
+        self.mends.store(false, Ordering::Relaxed);
+    }
+
+    /// This node's log is damaged: until it is whole again, the node comes to its peers for help only.
+    pub fn mends(&self) {
+        self.mends.store(true, Ordering::Relaxed);
     }
 
     /// A peer gave a ballot on a batch: it holds the log up to there.
@@ -229,7 +240,7 @@ impl Door {
         }
         let starts = passport.forgotten + passport.starts.len() as u64;
         let forgets = known.starts > 0 && !passport.starts.contains(&known.start) && passport.forgotten < known.starts;
-        if forgets || passport.last_index < known.index {
+        if forgets || (passport.last_index < known.index && !passport.mends) {
             return Err(format!(
                 "the directory of node {peer} is an old copy or an empty one: node {this} remembers it with log up to index {}, and it has {}; start it with an empty directory under a new number, with --join",
                 known.index, passport.last_index
@@ -250,6 +261,7 @@ impl Doorkeeper for Door {
             forgotten: identity.forgotten,
             starts: identity.starts,
             last_index: self.last_index.lock()(),
+            mends: self.mends.load(Ordering::Relaxed),
         })
     }
 

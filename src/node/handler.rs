@@ -6,11 +6,11 @@ use super::door::Door;
 use super::executor::Inbox;
 use super::members::MembersView;
 use super::membership::Registry;
-use super::message::{NodeMessage, Question, encode};
+use super::message::{ENTRIES_BYTES_MAX, NodeMessage, Question, encode};
 use super::proposer::Proposer;
 use super::shared::NodeShared;
 use crate::admin::NodeStatus;
-use crate::consensus::{Checkpoint, Consensus, SnapshotInstaller, SnapshotSource};
+use crate::consensus::{Checkpoint, Consensus, ConsensusError, SnapshotInstaller, SnapshotSource};
 use crate::peer::{Handler, PeerMessage, PeerReply, Transport};
 use crate::token::{LogId, NodeId};
 use crate::transaction::Transaction;
@@ -18,6 +18,7 @@ use crate::verifier;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use serde::Serialize;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -140,12 +141,33 @@ impl NodeHandler {
                 let registry = self.registry.clone();
                 async move { PeerReply::Bytes(encode(&registry.change(change).await)) }.boxed()
             }
+            Ok(Question::State) => {
+                let offered = Lender { inbox: self.inbox.clone() }.offer();
+                async move { PeerReply::Bytes(encode(&offered.await.map(|(log_id, mark)| (log_id, mark.to_vec())))) }
+                    .boxed()
+            }
+            Ok(Question::Log) => told(from, self.consensus.log_report()),
+            Ok(Question::Entries { first, last }) => {
+                told(from, self.consensus.log_entries(first, last, ENTRIES_BYTES_MAX))
+            }
             Err(error) => {
                 tracing::error!(from, %error, "a peer's question does not decode");
                 futures::future::ready(PeerReply::None).boxed()
             }
         }
     }
+}
+
+/// What this node knows, or nothing.
+fn told<T: Serialize>(from: NodeId, known: Result<T, ConsensusError>) -> BoxFuture<'static, PeerReply> {
+    let reply = match known {
+        Ok(known) => PeerReply::Bytes(encode(&known)),
+        Err(error) => {
+            tracing::error!(from, %error, "a peer's question cannot be answered");
+            PeerReply::None
+        }
+    };
+    futures::future::ready(reply).boxed()
 }
 
 /// How a node is.

@@ -1,4 +1,4 @@
-//! Nodes whose log cannot be written, as when the disk is full: they are shown as down, clients learn of it at once,
+//! Nodes whose log cannot be written, as when the disk is full, or is damaged: they are shown as down, clients learn of it at once,
 //! and they start again from their files as soon as the disk allows it.
 //!
 //! A log that has failed writes no more, and its node takes part no more: after a failed fdatasync nobody knows what
@@ -166,6 +166,14 @@ impl Cluster {
             self.refusals.lock().insert(node, reason);
         }
         self.kill(node);
-        self.restart(node)
+        match self.restart(node) {
+            Err(error) if error.is_of_damaged_log() => {
+                self.around.door.iter().for_each(|door| door.mends());
+                let repaired = self.repair_log(node);
+                repaired.inspect_err(|error| drop(self.refusals.lock().insert(node, error.to_string())))?;
+                self.restart(node)
+            }
+            started => started,
+        }
     }
 }

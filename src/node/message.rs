@@ -2,7 +2,7 @@
 
 use super::membership::Change;
 use crate::state_transfer::{Reply, Request};
-use crate::token::Ballot;
+use crate::token::{Ballot, LogId};
 use crate::transaction::{Outcome, Transaction, TransactionId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,9 @@ pub enum NodeMessage {
     NotTaken(Vec<TransactionId>),
 }
 
+/// Entries in one answer.
+pub(super) const ENTRIES_BYTES_MAX: usize = 4 << 20;
+
 /// What one node asks another outside the walk of a transaction. Encoded with postcard inside
 /// `PeerMessage::Question`, the answer inside `PeerReply::Bytes`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +67,18 @@ pub enum Question {
     Status,
     /// Change who belongs to the cluster, if you lead. Answered with a [`super::membership::Changed`].
     Change(Change),
+    /// What state do you lend? Answered with the position of one and its mark, or nothing.
+    State,
+    /// What is in your log? Answered with a [`crate::consensus::LogReport`].
+    Log,
+    /// Give me entries of your log. Answered with a list of [`crate::entry::Entry`], about [`ENTRIES_BYTES_MAX`] of
+    /// them, which is empty where the log does not hold both ends.
+    Entries {
+        /// Index of the first one.
+        first: u64,
+        /// The last one.
+        last: LogId,
+    },
 }
 
 impl Question {

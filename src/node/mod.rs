@@ -11,6 +11,7 @@
 //! - `serve`, `check`, `rules`, `replay`: the programs.
 
 mod auditor;
+mod catching_up;
 mod check;
 mod cluster;
 pub mod core;
@@ -22,6 +23,7 @@ mod hints;
 mod inline;
 mod join;
 mod lending;
+mod log_repair;
 mod members;
 mod membership;
 mod mending;
@@ -78,7 +80,17 @@ pub enum NodeError {
     Log {
         /// Whose.
         node: NodeId,
+        /// The disk lost what was durable: peers may help ([`log_repair`]).
+        is_damaged: bool,
         /// What and where.
+        reason: String,
+    },
+    /// A damaged log could not be made whole yet.
+    #[error("node {node} cannot use its log, which is damaged: {reason}")]
+    LogRepair {
+        /// Whose.
+        node: NodeId,
+        /// What it waits for, or what to do.
         reason: String,
     },
     /// The databases' files are damaged or cannot be written.
@@ -179,6 +191,10 @@ impl NodeError {
     /// Whether it keeps one node from starting and says nothing about the others.
     pub(crate) fn is_of_one_node(&self) -> bool {
         matches!(self, NodeError::Log { .. } | NodeError::Storage { .. } | NodeError::Consensus { .. })
+    }
+    /// Whether the node's peers may mend it.
+    pub(crate) fn is_of_damaged_log(&self) -> bool {
+        matches!(self, NodeError::Log { is_damaged: true, .. } | NodeError::LogRepair { .. })
     }
     pub(crate) fn directory(path: &Path, error: io::Error) -> Self {
         NodeError::Directory { path: path.into(), reason: error.to_string() }

@@ -2,6 +2,7 @@
 //! task on one simulated clock in the simulator (`inline`).
 
 use super::NodeError;
+use super::catching_up::catch_up;
 use super::core::{Input, NodeCore, Outside};
 use super::door::Door;
 use super::executor::Inbox;
@@ -22,7 +23,7 @@ use crate::config::Config;
 use crate::consensus::{Checkpoint, Consensus, ConsensusConfig, Event, Leadership};
 use crate::engine::fingerprint;
 use crate::entry::Membership;
-use crate::log_store::{Log, LogError, LogOptions, Mode};
+use crate::log_store::{Log, LogError, LogOptions, Mode, finish_exchange};
 use crate::page::Hash;
 use crate::peer::{Network, PeerMessage, Transport};
 use crate::seam::{Clock, Disk};
@@ -95,17 +96,22 @@ pub fn directory(config: &Config, node: NodeId) -> PathBuf {
 /// Opens a node's log.
 pub(super) fn open_log(node: NodeId, around: &Surroundings, seed: u64, mode: Mode) -> Result<Arc<Log>, NodeError> {
     let home = directory(&around.config, node);
-    let options = LogOptions { segment_bytes: around.log_segment_bytes, ..LogOptions::new(node, seed) };
-    around.disk.create_directory(&home.join("log")).map_err(|e| NodeError::directory(&home, e))?;
-    Log::open(around.disk.clone(), &home.join("log"), options, mode).map_err(|error| log_error(node, error))
+    let path = home.join("log");
+    finish_exchange(&*around.disk, &path).map_err(|e| NodeError::directory(&home, e))?;
+    around.disk.create_directory(&path).map_err(|e| NodeError::directory(&home, e))?;
+    Log::open(around.disk.clone(), &path, log_options(node, around, seed), mode).map_err(|e| log_error(node, e))
 }
 
-fn log_error(node: NodeId, error: LogError) -> NodeError {
-    NodeError::Log { node, reason: error.to_string() }
+pub(super) fn log_options(node: NodeId, around: &Surroundings, seed: u64) -> LogOptions {
+    LogOptions { segment_bytes: around.log_segment_bytes, ..LogOptions::new(node, seed) }
+}
+
+pub(super) fn log_error(node: NodeId, error: LogError) -> NodeError {
+    NodeError::Log { node, is_damaged: matches!(error, LogError::Damaged { .. }), reason: error.to_string() }
 }
 
 /// The log names the members, and where they are; where this process was told other addresses, those count.
-fn take_membership(around: &Surroundings, membership: Membership) {
+pub(super) fn take_membership(around: &Surroundings, membership: Membership) {
     let told = |node: &NodeId| around.config.member.as_ref().is_some_and(|member| member.peers.0.contains_key(node));
     for (node, address) in membership.nodes.iter().filter(|(node, _)| !told(node)) {
         around.network.set_address(*node, address);
@@ -175,7 +181,13 @@ pub(super) fn build(
     options.unaccepted_max = around.config.batches_in_flight_max.max(4) * 4;
     let crashes = around.crashes.iter().copied().chain(crash_in(log)).collect();
     let decided = log.state().committed.map_or(0, |committed| committed.index);
-    let recovered = verifier::Recovered { mark: mark.clone(), ballots: log.ballots(), crashes, decided };
+    let recovered = verifier::Recovered {
+        mark: mark.clone(),
+        ballots: log.ballots(),
+        ballots_lost_below: log.state().ballots_lost_below,
+        crashes,
+        decided,
+    };
     let verifier = Verifier::recover(options, recovered);
     let state = replica.accepted().borrow().clone();
     let shared = NodeShared::new(node, around, mark.accepted, state, replica.learned());
@@ -190,11 +202,15 @@ pub(super) fn build(
         late,
         around: around.clone(),
     };
-    let checkpoint = (mark.accepted.log_id != LogId::default()).then_some(mark.accepted.log_id);
+    // The log says that what it no longer has was accepted, whether the databases have it or not.
+    let purged = log.state().purged.map_or(LogId::default(), |purged| purged.log_id);
+    let is_behind = purged.index > mark.accepted.log_id.index;
+    let begins_at = if is_behind { purged } else { mark.accepted.log_id };
+    let checkpoint = (begins_at != LogId::default()).then_some(begins_at);
     let mut core = NodeCore::new(node, &around.members.ids(), verifier, replica, Box::new(outside), shared);
     // Before any batch: what was met while the databases were opened.
     core.handle(Input::Damage, 0);
-    if !mark.whole {
+    if !mark.whole || is_behind {
         core.handle(Input::Unfinished, 0);
     }
     Ok((core, storage, checkpoint))
@@ -219,6 +235,7 @@ impl ConsensusParts {
         let transport = self.around.network.transport(self.node);
         late.transport.set(transport.clone()).unwrap_or_default();
         let consensus = self.start(transport.clone()).await?;
+        let joiner = self.joiner();
         let (inbox, members) = (self.inbox.clone(), self.around.members.clone());
         let registry = Registry::new(self.node, consensus.clone(), self.proposer.clone(), inbox, members);
         let handler = NodeHandler {
@@ -246,12 +263,21 @@ impl ConsensusParts {
         let proposing = tokio::spawn(self.proposer.clone().run(consensus.clone(), queue));
         let following = tokio::spawn(follow_leader(self.node, consensus.leader(), self.inbox, self.proposer));
         let mut tasks = vec![delivery, proposing, following];
+        let begins_at = self.checkpoint.map_or(0, |log_id| log_id.index);
+        if begins_at > self.shared.accepted().log_id.index {
+            let (members, joiner) = (self.around.members.clone(), joiner);
+            tasks.push(tokio::spawn(catch_up(self.node, transport.clone(), members, joiner, begins_at)));
+        }
         if self.around.door.is_some() {
             let (members, this) = (self.around.members.clone(), self.node);
             let others = move || members.ids().into_iter().filter(|node| *node != this).collect();
             tasks.push(tokio::spawn(self.around.neighbours.clone().watch(transport.clone(), others)));
         }
         Ok(Begun { consensus, transport, registry, tasks })
+    }
+
+    fn joiner(&self) -> Joiner {
+        Joiner { inbox: self.inbox.clone(), shared: self.shared.clone(), is_alone: self.around.door.is_some() }
     }
 
     async fn start(&self, transport: Arc<dyn Transport>) -> Result<Consensus, String> {
@@ -270,8 +296,7 @@ impl ConsensusParts {
             Event::Installed(checkpoint) => inbox.put(Input::Decided { index: checkpoint.log_id.index }),
             Event::MembershipInstalled => inbox.put(Input::MembershipInstalled),
         };
-        let installer =
-            Joiner { inbox: self.inbox.clone(), shared: self.shared.clone(), is_alone: self.around.door.is_some() };
+        let installer = self.joiner();
         let checkpoint = match &self.checkpoint {
             Some(log_id) => Some(Checkpoint {
                 log_id: *log_id,

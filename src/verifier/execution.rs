@@ -171,6 +171,8 @@ impl Verifier {
                 return self.quarantine(Reason::Contradiction(key), out);
             }
             Some((Ballot::Failed(_), _)) if rules.failure_is_final => return,
+            // It may have given one that it does not know any more.
+            None if rules.one_ballot && key.log_id.index < self.ballots_lost_below => return,
             _ => {}
         }
         self.own.insert(key, (ballot, false));
@@ -234,7 +236,8 @@ mod tests {
         let (log_id, engine, accepted) = (log_id(), Hash::default(), Accepted::default());
         let mark = Mark { accepted, ledger: Ledger::default(), members: Members::new(1..=3), whole: true };
         let crashes = vec![CrashMark { log_id, attempt: 0, count }];
-        let mut verifier = Verifier::recover(Options::new(1), Recovered { mark, ballots, crashes, decided });
+        let recovered = Recovered { mark, ballots, ballots_lost_below: 0, crashes, decided };
+        let mut verifier = Verifier::recover(Options::new(1), recovered);
         let entry = Entry::Batch { hash: Hash(7), transactions: 2, engine, accepted };
         let mut actions = Vec::new();
         verifier.step(Event::Appended { log_id, entry }, 0, &mut actions);

@@ -138,6 +138,8 @@ pub struct Verifier {
     pub(super) ballots: Ballots,
     /// Own ballots, and whether they are durable.
     pub(super) own: BTreeMap<BallotKey, (Ballot, bool)>,
+    /// Own ballots on batches below this index may be missing.
+    pub(super) ballots_lost_below: u64,
     pub(super) accepted: Accepted,
     pub(super) known: Accepted,
     /// What became known above `accepted`, by log index.

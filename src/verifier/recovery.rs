@@ -55,6 +55,8 @@ pub struct Recovered {
     pub mark: Mark,
     /// Own ballots on record, of whatever batches.
     pub ballots: Vec<Ballot>,
+    /// Batches below this index may have had others, which were lost (V1: this node gives no more on them).
+    pub ballots_lost_below: u64,
     /// Executions that did not end.
     pub crashes: Vec<CrashMark>,
     /// How far the log is known to be decided: no batch is executed before what is decided behind it was seen.
@@ -93,12 +95,15 @@ impl Verifier {
     /// A new node of a new cluster, with these voters.
     pub fn new(options: Options, members: Members) -> Self {
         let mark = Mark { accepted: Accepted::default(), ledger: Ledger::default(), members, whole: true };
-        Verifier::recover(options, Recovered { mark, ballots: Vec::new(), crashes: Vec::new(), decided: 0 })
+        Verifier::recover(
+            options,
+            Recovered { mark, ballots: Vec::new(), ballots_lost_below: 0, crashes: Vec::new(), decided: 0 },
+        )
     }
 
     /// A node that starts from its disk.
     pub fn recover(options: Options, recovered: Recovered) -> Self {
-        let Recovered { mark, ballots, crashes, decided } = recovered;
+        let Recovered { mark, ballots, ballots_lost_below, crashes, decided } = recovered;
         let mut verifier = Verifier {
             log: BTreeMap::new(),
             members: mark.members,
@@ -108,6 +113,7 @@ impl Verifier {
             accepted: mark.accepted,
             ballots: Ballots::default(),
             own: BTreeMap::new(),
+            ballots_lost_below,
             slots: Vec::new(),
             run: 0,
             phase: Phase::Following,

@@ -5,7 +5,7 @@ use super::world::{ALL, World, rounds};
 use std::collections::hash_map::RandomState;
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A random number, and a trace of it.
 fn draw(what: &str) -> u64 {
@@ -125,10 +125,14 @@ fn used_bytes(bytes: &[u8]) -> u64 {
 
 /// Flips one bit somewhere in each so many bytes from an offset on.
 fn flip_bits(path: &Path, from: u64, each_bytes: u64) {
+    flip_bits_between(path, from, used_bytes(&fs::read(path).unwrap()), each_bytes);
+}
+
+/// The same, up to another offset.
+fn flip_bits_between(path: &Path, from: u64, to: u64, each_bytes: u64) {
     let mut bytes = fs::read(path).unwrap();
-    let used = used_bytes(&bytes);
-    for start in (from..used).step_by(each_bytes as usize) {
-        let bit = start * 8 + draw(&path.display().to_string()) % (each_bytes.min(used - start) * 8);
+    for start in (from..to).step_by(each_bytes as usize) {
+        let bit = start * 8 + draw(&path.display().to_string()) % (each_bytes.min(to - start) * 8);
         bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
     }
     fs::write(path, bytes).unwrap();
@@ -161,22 +165,30 @@ fn bits_that_flipped_in_a_stopped_node_s_pages_are_found_and_repaired_over_the_n
     world.end();
 }
 
+/// The log of a stopped node, and how much of it is used.
+fn log_of(node: &Node) -> (PathBuf, u64) {
+    let used = |file: &PathBuf| used_bytes(&fs::read(file).unwrap());
+    // Not those of a damaged log that is kept aside.
+    let is_in_use = |file: &PathBuf| file.parent().unwrap().ends_with("log");
+    let file = node.files("log-").into_iter().filter(is_in_use).max_by_key(used).unwrap();
+    let used = used(&file);
+    (file, used)
+}
+
+/// A log whose end is damaged looks as one that a power cut tore: it is cut there.
 #[test]
-fn bits_that_flipped_in_a_stopped_node_s_log_keep_it_out_or_do_no_harm() {
+fn bits_that_flipped_at_the_end_of_a_stopped_node_s_log_keep_it_out_or_do_no_harm() {
     for _ in 0..rounds() {
         let mut world = World::start(&[]);
         work(&world);
         let node = 1 + draw("whose log") % 3;
         world.stop_nodes(&[node]);
-        let file = world.nodes[&node].files("log-").into_iter().find(|file| used_bytes(&fs::read(file).unwrap()) > 0);
-        let (file, near_the_end) = (file.unwrap(), draw("near the end").is_multiple_of(2));
-        let used = used_bytes(&fs::read(&file).unwrap());
-        let from = if near_the_end { used.saturating_sub(64) } else { draw("from") % used };
-        flip_bits(&file, from, used);
+        let (file, used) = log_of(&world.nodes[&node]);
+        flip_bits(&file, used.saturating_sub(64), used);
         world.node(node).start();
         work(&world);
         match world.node(node).has_ended() {
-            // A torn end is cut, and what it held comes from the others.
+            // What it held comes from the others.
             None => {
                 world.node(node).ready();
                 world.end();
@@ -191,6 +203,89 @@ fn bits_that_flipped_in_a_stopped_node_s_log_keep_it_out_or_do_no_harm() {
             }
         }
     }
+}
+
+/// How often a node's log was rebuilt.
+fn rebuilt(node: &Node) -> usize {
+    node.said().matches("the damaged log was made whole again").count()
+}
+
+#[test]
+fn a_log_that_is_damaged_in_the_middle_is_made_whole_again_from_its_peers() {
+    let mut world = World::start(&[]);
+    for round in 0..rounds() {
+        work(&world);
+        let node = 1 + draw("whose log") % 3;
+        match draw("how it ends") % 2 {
+            0 => world.stop_nodes(&[node]),
+            _ => world.node(node).kill(),
+        }
+        let (file, used) = log_of(&world.nodes[&node]);
+        let before = rebuilt(&world.nodes[&node]);
+        // One bit of the header, or of a frame, or of several; none in the last ones, which no later one speaks for.
+        match draw("how many") % 3 {
+            0 => flip_bits_between(&file, 0, 60, 60),
+            n => flip_bits_between(&file, 64, used * 3 / 4, used / (4 * n)),
+        }
+        world.node(node).start();
+        work(&world);
+        world.node(node).ready();
+        let log = world.nodes[&node].said();
+        world.wait_until("the log is not repaired", |world| rebuilt(&world.nodes[&node]) > before);
+        eprintln!("round {round}: {}", log.lines().last().unwrap_or_default());
+        world.agree(&ALL);
+    }
+    world.end();
+}
+
+#[test]
+fn a_node_with_a_damaged_log_whose_peers_have_purged_theirs_fetches_pages() {
+    let settings = tempfile::tempdir().unwrap();
+    let file = settings.path().join("evesql.toml");
+    fs::write(&file, "checkpoint_batches = 20\nlog_keep_entries = 20\n").unwrap();
+    let mut world = World::start(&["--config", file.to_str().unwrap()]);
+    for _ in 0..rounds() {
+        work(&world);
+        let node = world.followers()[0];
+        world.node(node).kill();
+        let load = world.load();
+        load.goes_on(400);
+        load.finish(&world.runtime);
+        let (file, used) = log_of(&world.nodes[&node]);
+        flip_bits_between(&file, 64, used / 2, used);
+        let fetched = |world: &World| world.nodes[&node].said().matches("joining by pages").count();
+        let before = (rebuilt(&world.nodes[&node]), fetched(&world));
+        world.start_nodes(&[node]);
+        world.wait_until("no pages are fetched for the log that is gone", |world| {
+            rebuilt(&world.nodes[&node]) > before.0 && fetched(world) > before.1
+        });
+        world.agree(&ALL);
+    }
+    world.end();
+}
+
+#[test]
+fn a_node_with_a_damaged_log_waits_until_all_others_can_be_asked() {
+    let mut world = World::start(&[]);
+    work(&world);
+    let node = 1 + draw("whose log") % 3;
+    let other = 1 + node % 3;
+    world.stop_nodes(&[node]);
+    // They cannot both be away: two of three must serve.
+    let (file, used) = log_of(&world.nodes[&node]);
+    flip_bits_between(&file, 64, used / 2, used);
+    world.node(other).kill();
+    world.node(node).start();
+    world.wait_until("it does not say what it waits for", |world| {
+        let reason = world.nodes[&node].own_status().and_then(|status| status.reason).unwrap_or_default();
+        reason.contains(&format!("node {other} does not answer"))
+    });
+    assert_eq!(rebuilt(&world.nodes[&node]), 0);
+    world.start_nodes(&[other]);
+    world.node(node).ready();
+    world.wait_until("the log is not repaired", |world| rebuilt(&world.nodes[&node]) == 1);
+    work(&world);
+    world.end();
 }
 
 #[test]

@@ -293,6 +293,7 @@ impl World {
         let recovered = Recovered {
             mark: mark.clone(),
             ballots: state.ballots.values().copied().collect(),
+            ballots_lost_below: 0,
             crashes: crashes.collect(),
             decided: 0,
         };
