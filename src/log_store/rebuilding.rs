@@ -96,6 +96,10 @@ impl Rebuilding {
     }
 
     fn take(&mut self, record: Record) -> Result<(), LogError> {
+        if matches!(record, Record::Purge(_)) {
+            // A new segment begins with the purge point: it must not come to stand before the entries that it purges.
+            self.write()?;
+        }
         self.memory.apply(&record).map_err(|reason| LogError::Misused { reason })?;
         self.core.push(&record);
         if self.core.buffered_bytes() >= PORTION_BYTES {

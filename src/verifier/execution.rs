@@ -256,6 +256,30 @@ mod tests {
     }
 
     #[test]
+    fn no_ballot_is_given_where_one_may_have_been_lost() {
+        let (log_id, engine, accepted) = (log_id(), Hash::default(), Accepted::default());
+        let gives_a_ballot = |ballots_lost_below: u64, known: Vec<Ballot>| {
+            let mark = Mark { accepted, ledger: Ledger::default(), members: Members::new(1..=3), whole: true };
+            let recovered = Recovered { mark, ballots: known, ballots_lost_below, crashes: Vec::new(), decided: 0 };
+            let mut verifier = Verifier::recover(Options::new(1), recovered);
+            let entry = Entry::Batch { hash: Hash(7), transactions: 2, engine, accepted };
+            let mut actions = Vec::new();
+            verifier.step(Event::Appended { log_id, entry }, 0, &mut actions);
+            let run = actions.iter().find_map(|action| match action {
+                Action::Execute { run, .. } => Some(*run),
+                _ => None,
+            });
+            let mut actions = Vec::new();
+            let done = Event::Executed { run: run.unwrap(), log_id, root: Hash(1), answers: Hash(2) };
+            verifier.step(done, 0, &mut actions);
+            actions.iter().any(|action| matches!(action, Action::Persist(_) | Action::Send { .. }))
+        };
+        assert!(gives_a_ballot(0, Vec::new()));
+        assert!(gives_a_ballot(log_id.index, Vec::new()));
+        assert!(!gives_a_ballot(log_id.index + 1, Vec::new()));
+    }
+
+    #[test]
     fn two_crashes_in_a_batch_make_it_fail_untried_unless_a_token_says_that_it_went_well() {
         let executes = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::Execute { .. }));
         assert!(executes(&started(Vec::new(), 1)));
