@@ -1,17 +1,21 @@
 //! A cluster of processes on this machine, over TCP: what it serves with all nodes and with one dead, beside `evesql
-//! serve`; how long clients wait when the leader dies; how long a node takes to start and to join. Prints Markdown.
+//! serve` and PostgreSQL; how long clients wait when the leader dies; how long a node takes to start and to join; what
+//! it costs to bring one back that lacks some pages. Prints Markdown.
 //!
 //! `cargo bench --bench cluster`; from the environment, all names with `EVESQL_CLUSTER_` before them:
 //!
 //! | Name | Default | |
 //! |---|---|---|
-//! | SECTIONS | rates,failover,restart | also: join |
+//! | SECTIONS | rates,failover,restart,repair | also: join |
 //! | CLIENTS, SECONDS, PASSES | 32, 3, 5 | of each rate |
+//! | POSTGRES | | connection string of a PostgreSQL whose rates are measured too, as of one with synchronous standbys |
+//! | TLS | | a directory with `ca.pem` and `node-N.pem`, `node-N.key`: peers prove who they are |
 //! | FAILOVERS | 20 | |
 //! | MIB | 256 | rows of the database that is restarted and joined |
 
+use std::fs::OpenOptions;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -40,21 +44,25 @@ struct Program {
     arguments: Vec<String>,
     port: u16,
     admin: String,
+    /// What it says on stderr.
+    log: PathBuf,
 }
 
 impl Program {
     fn new(words: &[&str], data: &Path) -> Program {
         let (port, admin) = (port(), format!("127.0.0.1:{}", port()));
         let listen = format!("127.0.0.1:{port}");
+        let log = data.with_extension("log");
         let data = data.to_str().unwrap();
         let own = ["--data", data, "--listen", &listen, "--admin", &admin];
         let arguments = words.iter().chain(&own).map(ToString::to_string).collect();
-        Program { child: None, arguments, port, admin }
+        Program { child: None, arguments, port, admin, log }
     }
 
     fn start(&mut self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_evesql"));
-        self.child = Some(command.args(&self.arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
+        self.child = Some(command.args(&self.arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap());
     }
 
     fn kill(&mut self) {
@@ -90,12 +98,21 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn start(runtime: &Runtime) -> Cluster {
+    fn start(runtime: &Runtime, more: &[&str]) -> Cluster {
         let directory = tempfile::tempdir().unwrap();
         let peers: Vec<String> = (1..=3).map(|_| format!("127.0.0.1:{}", port())).collect();
         let all: Vec<String> = peers.iter().zip(1..).map(|(peer, id)| format!("{id}={peer}")).collect();
+        let tls = text("TLS", "");
         let node = |id: usize| {
-            let words = ["node", "--id", &id.to_string(), "--peer-listen", &peers[id - 1], "--peers", &all.join(",")];
+            let name = id.to_string();
+            let mut words = vec!["node", "--id", &name, "--peer-listen", &peers[id - 1]];
+            let peers = all.join(",");
+            words.extend(["--peers", &peers]);
+            let files = [format!("{tls}/ca.pem"), format!("{tls}/node-{id}.pem"), format!("{tls}/node-{id}.key")];
+            if !tls.is_empty() {
+                words.extend(["--peer-ca", &files[0], "--peer-cert", &files[1], "--peer-key", &files[2]]);
+            }
+            words.extend(more);
             Program::new(&words, &directory.path().join(id.to_string()))
         };
         let mut cluster = Cluster { nodes: (1..=3).map(node).collect(), directory, peers };
@@ -139,17 +156,24 @@ impl Cluster {
     }
 }
 
-async fn try_connect(port: u16) -> Option<Client> {
-    let text = format!("host=127.0.0.1 port={port} user=evesql dbname=evesql connect_timeout=1");
-    let (client, connection) = tokio_postgres::connect(&text, NoTls).await.ok()?;
+fn address(port: u16) -> String {
+    format!("host=127.0.0.1 port={port} user=evesql dbname=evesql connect_timeout=1")
+}
+
+async fn try_connect(address: &str) -> Option<Client> {
+    let (client, connection) = tokio_postgres::connect(address, NoTls).await.ok()?;
     tokio::spawn(connection);
     Some(client)
 }
 
 /// A client of a program that is about to serve.
 async fn connected(port: u16) -> Client {
+    connected_to(&address(port)).await
+}
+
+async fn connected_to(address: &str) -> Client {
     loop {
-        if let Some(client) = try_connect(port).await
+        if let Some(client) = try_connect(address).await
             && client.simple_query("SELECT 1").await.is_ok()
         {
             return client;
@@ -158,39 +182,60 @@ async fn connected(port: u16) -> Client {
     }
 }
 
-async fn fill(port: u16) {
-    let client = connected(port).await;
+async fn fill(address: &str) {
+    let client = connected_to(address).await;
     let sql = format!(
-        "CREATE TABLE counter (id int PRIMARY KEY, n int NOT NULL, filler text);
+        "DROP TABLE IF EXISTS counter;
+         CREATE TABLE counter (id int PRIMARY KEY, n int NOT NULL, filler text);
          INSERT INTO counter SELECT g, 0, repeat('x', 80) FROM generate_series(1, {ROWS}) g"
     );
     client.batch_execute(&sql).await.unwrap();
 }
 
-/// Statements in a second of so many clients, each of which waits for its answer.
-fn rate(runtime: &Runtime, port: u16, sql: &'static str, clients: u64, seconds: u64) -> f64 {
-    let (done, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-    let work = |number: u64| {
-        let (done, stop) = (done.clone(), stop.clone());
-        async move {
-            let client = connected(port).await;
-            let statement = client.prepare(sql).await.unwrap();
-            let mut id = number as i32 * 997;
-            while !stop.load(Ordering::Relaxed) {
-                id = (id.wrapping_mul(1_103_515_245).wrapping_add(12_345) & i32::MAX) % ROWS;
-                client.query(&statement, &[&(id + 1)]).await.unwrap();
-                done.fetch_add(1, Ordering::Relaxed);
+/// What clients got, each of which waits for its answer before it asks again.
+#[derive(Default)]
+struct Served {
+    /// Statements in a second, of each pass.
+    rates: Vec<f64>,
+    /// Milliseconds, of all passes.
+    latencies: Vec<f64>,
+}
+
+impl Served {
+    fn cell(mut self) -> String {
+        let rate = median(&mut self.rates);
+        self.latencies.sort_by(f64::total_cmp);
+        let at = |share: f64| self.latencies[(self.latencies.len() as f64 * share) as usize];
+        format!("{rate:.0} ({:.2}, {:.1})", at(0.5), at(0.99))
+    }
+
+    fn measure(&mut self, runtime: &Runtime, address: &str, sql: &'static str, clients: u64, seconds: u64) {
+        let (done, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let work = |number: u64| {
+            let (done, stop, address) = (done.clone(), stop.clone(), address.to_string());
+            async move {
+                let client = connected_to(&address).await;
+                let statement = client.prepare(sql).await.unwrap();
+                let mut id = number as i32 * 997;
+                let mut latencies = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    id = (id.wrapping_mul(1_103_515_245).wrapping_add(12_345) & i32::MAX) % ROWS;
+                    let began = Instant::now();
+                    client.query(&statement, &[&(id + 1)]).await.unwrap();
+                    latencies.push(began.elapsed().as_secs_f64() * 1e3);
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+                latencies
             }
-        }
-    };
-    let tasks: Vec<_> = (0..clients).map(|number| runtime.spawn(work(number))).collect();
-    std::thread::sleep(Duration::from_millis(500));
-    let (before, began) = (done.load(Ordering::Relaxed), Instant::now());
-    std::thread::sleep(Duration::from_secs(seconds));
-    let rate = (done.load(Ordering::Relaxed) - before) as f64 / began.elapsed().as_secs_f64();
-    stop.store(true, Ordering::Relaxed);
-    tasks.into_iter().for_each(|task| runtime.block_on(task).unwrap());
-    rate
+        };
+        let tasks: Vec<_> = (0..clients).map(|number| runtime.spawn(work(number))).collect();
+        std::thread::sleep(Duration::from_millis(500));
+        let (before, began) = (done.load(Ordering::Relaxed), Instant::now());
+        std::thread::sleep(Duration::from_secs(seconds));
+        self.rates.push((done.load(Ordering::Relaxed) - before) as f64 / began.elapsed().as_secs_f64());
+        stop.store(true, Ordering::Relaxed);
+        tasks.into_iter().for_each(|task| self.latencies.extend(runtime.block_on(task).unwrap()));
+    }
 }
 
 fn median(values: &mut [f64]) -> f64 {
@@ -206,39 +251,45 @@ fn rates(runtime: &Runtime) {
     let directory = tempfile::tempdir().unwrap();
     let mut serve = Program::new(&["serve"], directory.path());
     serve.start();
-    runtime.block_on(fill(serve.port));
-    let mut cluster = Cluster::start(runtime);
-    runtime.block_on(fill(cluster.nodes[0].port));
+    runtime.block_on(fill(&address(serve.port)));
+    let mut cluster = Cluster::start(runtime, &[]);
+    runtime.block_on(fill(&address(cluster.nodes[0].port)));
     cluster.settle(&[0, 1, 2]);
-    println!("\n### Statements in a second, {clients} clients, medians of {passes} passes\n");
+    let postgres = Some(text("POSTGRES", "")).filter(|address| !address.is_empty());
+    postgres.iter().for_each(|address| runtime.block_on(fill(address)));
+    println!("\n### Statements in a second (median and 99th percentile of ms), {clients} clients, {passes} passes\n");
     println!(
-        "| Statement | serve | cluster, at the leader | cluster, at a follower | one of three dead, at the leader |"
+        "| Statement | serve | cluster, at the leader | cluster, at a follower | one of three dead, at the leader | PostgreSQL |"
     );
-    println!("|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|");
     for (name, sql) in [("point update", UPDATE), ("point select, strict", SELECT)] {
-        let mut all: [Vec<f64>; 4] = Default::default();
+        let mut all: [Served; 5] = Default::default();
         for _ in 0..passes {
             let leader = cluster.leader();
             let (follower, dead) = ((leader + 1) % 3, (leader + 2) % 3);
-            all[0].push(rate(runtime, serve.port, sql, clients, seconds));
-            all[1].push(rate(runtime, cluster.nodes[leader].port, sql, clients, seconds));
-            all[2].push(rate(runtime, cluster.nodes[follower].port, sql, clients, seconds));
+            let ports = [serve.port, cluster.nodes[leader].port, cluster.nodes[follower].port];
+            for (served, port) in all.iter_mut().zip(ports) {
+                served.measure(runtime, &address(port), sql, clients, seconds);
+            }
             cluster.nodes[dead].kill();
             std::thread::sleep(Duration::from_secs(2));
-            all[3].push(rate(runtime, cluster.nodes[leader].port, sql, clients, seconds));
+            all[3].measure(runtime, &address(cluster.nodes[leader].port), sql, clients, seconds);
             cluster.nodes[dead].start();
             cluster.settle(&[0, 1, 2]);
+            if let Some(postgres) = &postgres {
+                all[4].measure(runtime, postgres, sql, clients, seconds);
+            }
         }
-        let [serve, leader, follower, dead] = all.map(|mut values| median(&mut values));
-        println!("| {name} | {serve:.0} | {leader:.0} | {follower:.0} | {dead:.0} |");
+        let cells = all.map(|served| if served.rates.is_empty() { "not run".into() } else { served.cell() });
+        println!("| {name} | {} |", cells.join(" | "));
     }
 }
 
 /// From the last answer before the leader's death to the first one after it, at a client of another node.
 fn failover(runtime: &Runtime) {
     let times = number("FAILOVERS", 20);
-    let mut cluster = Cluster::start(runtime);
-    runtime.block_on(fill(cluster.nodes[0].port));
+    let mut cluster = Cluster::start(runtime, &[]);
+    runtime.block_on(fill(&address(cluster.nodes[0].port)));
     cluster.settle(&[0, 1, 2]);
     let mut waits = Vec::new();
     for _ in 0..times {
@@ -289,7 +340,7 @@ async fn fill_large(port: u16, mib: u64) {
 /// Time from the start of a process that was killed to its first strict answer; and of a new node to its first one.
 fn restart(runtime: &Runtime, joins: bool) {
     let mib = number("MIB", 256);
-    let mut cluster = Cluster::start(runtime);
+    let mut cluster = Cluster::start(runtime, &[]);
     runtime.block_on(fill_large(cluster.nodes[0].port, mib));
     cluster.settle(&[0, 1, 2]);
     // The last checkpoint of an idle node.
@@ -336,14 +387,76 @@ fn restart(runtime: &Runtime, joins: bool) {
     }
 }
 
+/// Pages and hashes that a node says to have fetched from the byte `from` of what it said on.
+fn fetched(node: &Program, from: usize) -> (u64, u64) {
+    let said = std::fs::read_to_string(&node.log).unwrap_or_default();
+    let number = |line: &str, name: &str| line.split(name).nth(1)?.split(' ').next()?.parse::<u64>().ok();
+    let lines = said[from..].lines().filter(|line| line.contains("repaired by page transfer"));
+    lines.fold((0, 0), |(pages, nodes), line| {
+        (pages + number(line, " pages=").unwrap_or(0), nodes + number(line, " nodes=").unwrap_or(0))
+    })
+}
+
+/// A node was away while others changed so many of 100,000 pages and forgot the log; and a new node, which lacks all.
+fn repair(runtime: &Runtime) {
+    const ROWS_OF_A_PAGE: u64 = 100_000;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("evesql.toml");
+    let settings = "checkpoint_batches = 20\nlog_keep_entries = 20\ntransfer_mib_per_s = 10000\n";
+    std::fs::write(&file, settings).unwrap();
+    let config = ["--config", file.to_str().unwrap()];
+    let mut cluster = Cluster::start(runtime, &config);
+    runtime.block_on(fill(&address(cluster.nodes[0].port)));
+    runtime.block_on(fill_large(cluster.nodes[0].port, ROWS_OF_A_PAGE.div_ceil(256)));
+    cluster.settle(&[0, 1, 2]);
+    println!("\n### A node that lacks pages of a database of 100,000, until it has the same root\n");
+    println!("| | s | pages | MiB over the network |\n|---|---|---|---|");
+    let row = |what: &str, node: &Program, from: usize, began: Instant| {
+        let (pages, hashes) = fetched(node, from);
+        let mib = (pages * 4096 + hashes * 1024) as f64 / f64::from(1 << 20);
+        println!("| {what} | {:.2} | {pages} | {mib:.2} |", began.elapsed().as_secs_f64());
+    };
+    for differing in [10, 1_000, 10_000] {
+        let leader = cluster.leader();
+        let away = (leader + 1) % 3;
+        cluster.nodes[away].stop();
+        let step = ROWS_OF_A_PAGE / differing;
+        runtime.block_on(async {
+            let client = connected(cluster.nodes[leader].port).await;
+            let sql = format!(
+                "UPDATE big SET text = repeat(md5((id + {differing})::text), 120)
+                 WHERE id IN (SELECT g * {step} FROM generate_series(0, {differing} - 1) g)"
+            );
+            client.batch_execute(&sql).await.unwrap();
+            for _ in 0..200 {
+                client.batch_execute("UPDATE counter SET n = n + 1 WHERE id = 1").await.unwrap();
+            }
+        });
+        let from = std::fs::metadata(&cluster.nodes[away].log).map_or(0, |log| log.len()) as usize;
+        let began = Instant::now();
+        cluster.nodes[away].start();
+        cluster.settle(&[0, 1, 2]);
+        row(&format!("{differing} pages differ"), &cluster.nodes[away], from, began);
+    }
+    let peer_listen = format!("127.0.0.1:{}", port());
+    let words = ["node", "--id", "4", "--peer-listen", &peer_listen, "--join", &cluster.peers[0]];
+    let mut node = Program::new(&[&words[..], &config].concat(), &cluster.directory.path().join("4"));
+    let began = Instant::now();
+    node.start();
+    cluster.nodes.push(node);
+    cluster.settle(&[0, 1, 2, 3]);
+    row("a new node: all", &cluster.nodes[3], 0, began);
+}
+
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let sections = text("SECTIONS", "rates,failover,restart");
+    let sections = text("SECTIONS", "rates,failover,restart,repair");
     for section in sections.split(',') {
         match section {
             "rates" => rates(&runtime),
             "failover" => failover(&runtime),
             "restart" => restart(&runtime, sections.contains("join")),
+            "repair" => repair(&runtime),
             "join" => {}
             other => panic!("EVESQL_CLUSTER_SECTIONS: no section {other}"),
         }
