@@ -328,6 +328,17 @@ impl Consensus {
         self.0.raft.trigger().transfer_leader(to).await.map_err(stopped)
     }
 
+    /// Stands for election at once, without asking first whether it would be elected: for a leader that is known to be
+    /// gone.
+    pub async fn elect_without_asking(&self) -> Result<(), ConsensusError> {
+        self.0.raft.trigger().elect(false).await.map_err(stopped)
+    }
+
+    /// The end of this node's log.
+    pub fn last(&self) -> Option<LogId> {
+        self.0.log.state().last
+    }
+
     /// Stands for election now.
     pub async fn elect(&self) -> Result<(), ConsensusError> {
         self.0.raft.trigger().elect(true).await.map_err(stopped)

@@ -9,9 +9,10 @@ use super::membership::Registry;
 use super::message::{ENTRIES_BYTES_MAX, NodeMessage, Question, encode};
 use super::proposer::Proposer;
 use super::shared::NodeShared;
+use super::succession::Succession;
 use crate::admin::NodeStatus;
 use crate::consensus::{Checkpoint, Consensus, ConsensusError, SnapshotInstaller, SnapshotSource};
-use crate::peer::{Handler, PeerMessage, PeerReply, Transport};
+use crate::peer::{Handler, PeerMessage, PeerReply, Transport, VoteRequest};
 use crate::token::{LogId, NodeId};
 use crate::transaction::Transaction;
 use crate::verifier;
@@ -89,6 +90,7 @@ pub(super) struct NodeHandler {
     pub transport: Arc<dyn Transport>,
     pub door: Option<Arc<Door>>,
     pub registry: Arc<Registry>,
+    pub succession: Arc<Succession>,
     pub members: Arc<MembersView>,
 }
 
@@ -97,6 +99,10 @@ impl Handler for NodeHandler {
         match self.take(from, message) {
             None => futures::future::ready(PeerReply::None).boxed(),
             Some(PeerMessage::Question(bytes)) => self.answer(from, &bytes),
+            // A leader whose process has ended holds nobody's vote back.
+            Some(PeerMessage::Vote(request)) if self.succession.sight().leader_is_gone => {
+                self.consensus.handle(from, PeerMessage::Vote(VoteRequest { transfer: true, ..request }))
+            }
             Some(message) => self.consensus.handle(from, message),
         }
     }
@@ -145,6 +151,9 @@ impl NodeHandler {
                 let offered = Lender { inbox: self.inbox.clone() }.offer();
                 async move { PeerReply::Bytes(encode(&offered.await.map(|(log_id, mark)| (log_id, mark.to_vec())))) }
                     .boxed()
+            }
+            Ok(Question::Succession) => {
+                futures::future::ready(PeerReply::Bytes(encode(&self.succession.sight()))).boxed()
             }
             Ok(Question::Log) => told(from, self.consensus.log_report()),
             Ok(Question::Entries { first, last }) => {

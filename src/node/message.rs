@@ -69,6 +69,8 @@ pub enum Question {
     Change(Change),
     /// What state do you lend? Answered with the position of one and its mark, or nothing.
     State,
+    /// Is your leader gone? Answered with a [`super::succession::Sight`].
+    Succession,
     /// What is in your log? Answered with a [`crate::consensus::LogReport`].
     Log,
     /// Give me entries of your log. Answered with a list of [`crate::entry::Entry`], about [`ENTRIES_BYTES_MAX`] of

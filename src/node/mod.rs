@@ -40,6 +40,7 @@ mod saved_audit;
 mod serve;
 mod shared;
 mod storage;
+mod succession;
 mod waiters;
 mod watermark;
 mod wiring;

@@ -16,6 +16,7 @@ use super::proposer::{Proposer, Queue};
 use super::rules::SharedRules;
 use super::shared::{Acknowledged, Checkpoints, NodeShared};
 use super::storage::{self, Capture, Storage};
+use super::succession::Succession;
 use super::waiters::Waiters;
 use crate::batch::Batch;
 use crate::batcher::Limits;
@@ -238,7 +239,16 @@ impl ConsensusParts {
         let joiner = self.joiner();
         let (inbox, members) = (self.inbox.clone(), self.around.members.clone());
         let registry = Registry::new(self.node, consensus.clone(), self.proposer.clone(), inbox, members);
+        let succession = Arc::new(Succession {
+            node: self.node,
+            consensus: consensus.clone(),
+            network: self.around.network.clone(),
+            transport: transport.clone(),
+            members: self.around.members.clone(),
+            shared: self.shared.clone(),
+        });
         let handler = NodeHandler {
+            succession: succession.clone(),
             consensus: consensus.clone(),
             inbox: self.inbox.clone(),
             proposer: self.proposer.clone(),
@@ -271,6 +281,7 @@ impl ConsensusParts {
         if self.around.door.is_some() {
             let (members, this) = (self.around.members.clone(), self.node);
             let others = move || members.ids().into_iter().filter(|node| *node != this).collect();
+            tasks.push(tokio::spawn(succession.watch()));
             tasks.push(tokio::spawn(self.around.neighbours.clone().watch(transport.clone(), others)));
         }
         Ok(Begun { consensus, transport, registry, tasks })

@@ -75,6 +75,10 @@ pub trait Network: Send + Sync + 'static {
     fn reaches(&self, _node: NodeId) -> bool {
         true
     }
+    /// Whether a node's process is known to have ended: its machine says that nobody listens at its address.
+    fn is_gone(&self, _node: NodeId) -> bool {
+        false
+    }
     /// Takes a node off the network: messages to it and from it are lost.
     fn detach(&self, node: NodeId);
 }

@@ -2,6 +2,7 @@
 
 use super::harness::code;
 use super::load::Load;
+use super::node::Node;
 use super::world::{ALL, World, rounds};
 
 /// Kills a node under load, and lets it come back after the others went on without it.
@@ -23,6 +24,29 @@ fn killed_under_load(choose: impl Fn(&World) -> u64) {
 #[test]
 fn the_leader_is_killed_under_load_and_nothing_acknowledged_is_lost() {
     killed_under_load(|world| world.leader(&ALL));
+}
+
+/// Nobody listens where it was: the others need not wait for its silence.
+#[test]
+fn a_leader_whose_process_has_ended_is_succeeded_at_once() {
+    let mut world = World::start_without_wires();
+    for _ in 0..rounds() {
+        let load = world.load();
+        load.goes_on(100);
+        let victim = world.leader(&ALL);
+        let stands = |world: &World| {
+            let said = |node: &Node| node.said().matches("has ended: standing for election").count();
+            world.nodes.values().map(said).sum::<usize>()
+        };
+        let before = stands(&world);
+        world.node(victim).kill();
+        eprintln!("node {victim} killed: the next 100 transactions took {:?}", load.goes_on(100));
+        assert!(stands(&world) > before, "the others waited for its silence");
+        world.start_nodes(&[victim]);
+        load.goes_on(100);
+        load.finish(&world.runtime);
+    }
+    world.end();
 }
 
 #[test]

@@ -39,12 +39,24 @@ impl World {
 
     /// The same, with options of its own for each.
     pub fn start_each(more: impl Fn(u64) -> Vec<String>) -> World {
+        World::start_wired(more, true)
+    }
+
+    /// Three nodes that reach each other without wires: they see that nobody listens where one has died.
+    pub fn start_without_wires() -> World {
+        World::start_wired(|_| Vec::new(), false)
+    }
+
+    fn start_wired(more: impl Fn(u64) -> Vec<String>, is_wired: bool) -> World {
         let (runtime, directory) = (runtime(), tempfile::tempdir().unwrap());
         let ports: BTreeMap<u64, u16> = ALL.into_iter().map(|id| (id, free_port())).collect();
         let wires = Wires::new(&runtime, &ports);
         let node = |(id, peer_port): (&u64, &u16)| {
             let data = directory.path().join(format!("of-{id}"));
-            let mut node = Node::new(*id, data, *peer_port, wires.peers_of(*id, *peer_port), &[]);
+            let direct =
+                || ports.iter().map(|(id, port)| format!("{id}=127.0.0.1:{port}")).collect::<Vec<_>>().join(",");
+            let peers = if is_wired { wires.peers_of(*id, *peer_port) } else { direct() };
+            let mut node = Node::new(*id, data, *peer_port, peers, &[]);
             node.more = more(*id);
             (*id, node)
         };

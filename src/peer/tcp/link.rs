@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot};
@@ -35,6 +36,8 @@ pub(super) struct Link {
     bytes_max: usize,
     outbox: Mutex<Outbox>,
     filled: Notify,
+    /// The last attempt to connect found nobody who listens.
+    is_gone: AtomicBool,
 }
 
 #[derive(Default)]
@@ -48,7 +51,13 @@ struct Outbox {
 impl Link {
     /// At most so many bytes wait for a peer that reads slowly.
     pub fn new(peer: NodeId, bytes_max: usize) -> Arc<Link> {
-        Arc::new(Link { peer, bytes_max, outbox: Mutex::default(), filled: Notify::new() })
+        Arc::new(Link {
+            peer,
+            bytes_max,
+            outbox: Mutex::default(),
+            filled: Notify::new(),
+            is_gone: AtomicBool::new(false),
+        })
     }
 
     /// Sends a message; it may be lost.
@@ -92,8 +101,14 @@ impl Link {
         self.outbox.lock().is_open
     }
 
+    /// Whether the last attempt to connect found nobody who listens.
+    pub fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Relaxed)
+    }
+
     fn open(&self) {
         self.outbox.lock().is_open = true;
+        self.is_gone.store(false, Ordering::Relaxed);
     }
 
     /// Whoever waits for a reply learns at once that none comes.
@@ -120,6 +135,9 @@ impl Link {
                 Ok(Err(error)) => error,
                 Err(_) => greeting::GreetingError::Broken(io::ErrorKind::TimedOut.into()),
             };
+            let nobody_listens = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+            let is_gone = matches!(&broken, greeting::GreetingError::Broken(error) if nobody_listens(error));
+            self.is_gone.store(is_gone, Ordering::Relaxed);
             let refused = !matches!(broken, greeting::GreetingError::Broken(_));
             let said = broken.to_string();
             if refused && said != complaint {

@@ -144,6 +144,10 @@ impl Network for Tcp {
         self.inner.links.lock().get(&peer).is_some_and(|(link, _)| link.is_open())
     }
 
+    fn is_gone(&self, peer: NodeId) -> bool {
+        self.inner.links.lock().get(&peer).is_some_and(|(link, _)| link.is_gone())
+    }
+
     fn detach(&self, _node: NodeId) {
         for (_, (_, task)) in std::mem::take(&mut *self.inner.links.lock()) {
             task.abort();
