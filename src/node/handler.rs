@@ -9,9 +9,11 @@ use super::membership::Registry;
 use super::message::{NodeMessage, Question, encode};
 use super::proposer::Proposer;
 use super::shared::NodeShared;
+use super::ticket_office::TicketOffice;
 use crate::admin::NodeStatus;
 use crate::consensus::{Checkpoint, Consensus, SnapshotInstaller, SnapshotSource};
 use crate::peer::{Handler, PeerMessage, PeerReply, Transport};
+use crate::session::Soon;
 use crate::token::{LogId, NodeId};
 use crate::transaction::Transaction;
 use crate::verifier;
@@ -89,6 +91,7 @@ pub(super) struct NodeHandler {
     pub door: Option<Arc<Door>>,
     pub registry: Arc<Registry>,
     pub members: Arc<MembersView>,
+    pub tickets: Arc<TicketOffice>,
 }
 
 impl Handler for NodeHandler {
@@ -105,6 +108,8 @@ impl Handler for NodeHandler {
         match NodeMessage::decode(&bytes) {
             // Not behind what is being executed: these wait for the next batch.
             Ok(NodeMessage::Submit(transactions)) => self.submitted(from, transactions),
+            Ok(NodeMessage::TicketsReleased { holder, is_all }) => self.tickets.released(from, holder, is_all),
+            Ok(NodeMessage::TicketsHeld) => self.tickets.heard(from),
             Ok(NodeMessage::NotTaken(ids)) => ids.into_iter().for_each(|id| self.shared.waiters.not_taken(id)),
             Ok(message) => {
                 if let (NodeMessage::Ballots(ballots), Some(door)) = (&message, &self.door) {
@@ -139,6 +144,16 @@ impl NodeHandler {
             Ok(Question::Change(change)) => {
                 let registry = self.registry.clone();
                 async move { PeerReply::Bytes(encode(&registry.change(change).await)) }.boxed()
+            }
+            Ok(Question::Ticket { holder, key, mode, timeout }) => {
+                match self.tickets.asked(from, holder, key, mode, timeout) {
+                    Soon::Now(reply) => futures::future::ready(PeerReply::Bytes(encode(&reply))).boxed(),
+                    Soon::Later(waits) => async move { PeerReply::Bytes(encode(&waits.await)) }.boxed(),
+                }
+            }
+            Ok(Question::KeepTickets { incarnation, sessions }) => {
+                let leads = self.tickets.kept(from, incarnation, &sessions);
+                futures::future::ready(PeerReply::Bytes(encode(&leads))).boxed()
             }
             Err(error) => {
                 tracing::error!(from, %error, "a peer's question does not decode");
