@@ -63,11 +63,12 @@ impl Guests {
 
     /// Those whose nodes are silent.
     pub fn overdue(&mut self, now: Instant, is_reachable: impl Fn(NodeId) -> bool) -> Vec<Holder> {
-        let is_silent = |node: &NodeId, guest: &mut Guest| {
+        let is_silent = |(node, guest): &(&NodeId, &Guest)| {
             let silence = now.saturating_duration_since(guest.heard);
-            silence >= LEASE || silence >= DOUBT && !is_reachable(*node)
+            silence >= LEASE || silence >= DOUBT && !is_reachable(**node)
         };
-        self.nodes.extract_if(.., is_silent).flat_map(|(_, guest)| guest.leave()).collect()
+        let silent: Vec<NodeId> = self.nodes.iter().filter(is_silent).map(|(node, _)| *node).collect();
+        silent.into_iter().filter_map(|node| self.nodes.remove(&node)).flat_map(Guest::leave).collect()
     }
 
     fn heard(&mut self, node: NodeId, incarnation: u64, now: Instant) -> (&mut Guest, Vec<Holder>) {
