@@ -45,6 +45,7 @@ impl Apart {
                 clock: Arc::new(SystemClock),
                 waiters: Arc::new(Waiters::default()),
                 acknowledged: Arc::default(),
+                tickets: Arc::default(),
                 checkpoints: no_checkpoints(&NODES),
                 incarnation: 100 + node,
                 starts: Arc::default(),

@@ -17,6 +17,7 @@ use super::proposer::NotTaken;
 use super::rules::SharedRules;
 use super::running::{ConsensusThread, RunningNode};
 use super::shared::Acknowledged;
+use super::ticket_office::TicketOffice;
 use super::waiters::{GiveUp, NoAnswer, Waiters};
 use super::wiring::{Surroundings, crash_in, directory, no_checkpoints};
 use crate::admin::{DivergenceStatus, NodeStatus, Status};
@@ -126,7 +127,11 @@ impl Cluster {
             Some(tcp) => Arc::new(tcp.clone()),
             None => Arc::new(InProcess::direct(random_u64())),
         };
-        let acknowledged = if door.is_none() { Acknowledged::default() } else { Acknowledged::among_others() };
+        let incarnation = random_u64();
+        let (acknowledged, tickets) = match &door {
+            None => (Acknowledged::default(), TicketOffice::default()),
+            Some(_) => (Acknowledged::among_others(), TicketOffice::among_others(incarnation)),
+        };
         let mut around = Surroundings {
             members,
             config,
@@ -138,8 +143,9 @@ impl Cluster {
             clock: Arc::new(SystemClock),
             waiters: Arc::new(Waiters::default()),
             acknowledged: Arc::new(acknowledged),
+            tickets: Arc::new(tickets),
             checkpoints: no_checkpoints(&hosted),
-            incarnation: random_u64(),
+            incarnation,
             starts: Arc::default(),
             log_segment_bytes: 16 << 20,
             crashes: Vec::new(),

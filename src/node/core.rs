@@ -584,7 +584,10 @@ impl NodeCore {
                 None
             }
             // Whoever brings messages in has taken these out.
-            NodeMessage::Submit(_) | NodeMessage::NotTaken(_) => None,
+            NodeMessage::Submit(_)
+            | NodeMessage::NotTaken(_)
+            | NodeMessage::TicketsReleased { .. }
+            | NodeMessage::TicketsHeld => None,
         }
     }
 

@@ -8,7 +8,6 @@ use crate::admin::NodeStatus;
 use crate::catalog::relations::{self, Database, Environment, Live};
 use crate::engine::CRASH_DRILL;
 use crate::replica::{Audit, Difference, Kind, Recent};
-use crate::session::ticket_desk::TicketDesk;
 use crate::session::tickets::{Holder, Key, Mode};
 use crate::session::{Gateway, GatewayError, Pinned, ReadLevel, Soon, TicketError, Waiting};
 use crate::transaction::{Outcome, SqlError, Transaction, Value};
@@ -24,13 +23,12 @@ const ANOTHER_TRY: Duration = Duration::from_millis(10);
 /// Gateway of all sessions of a process.
 pub struct ClusterGateway {
     cluster: Arc<Cluster>,
-    tickets: TicketDesk,
 }
 
 impl ClusterGateway {
     /// For a running cluster.
     pub fn new(cluster: Arc<Cluster>) -> Arc<Self> {
-        Arc::new(ClusterGateway { cluster, tickets: TicketDesk::default() })
+        Arc::new(ClusterGateway { cluster })
     }
 
     fn home(&self) -> Result<Arc<RunningNode>, GatewayError> {
@@ -165,15 +163,11 @@ impl Gateway for ClusterGateway {
         mode: Mode,
         timeout: Option<Duration>,
     ) -> Soon<Result<(), TicketError>> {
-        self.tickets.request(holder, key, mode, timeout)
+        self.cluster.surroundings().tickets.request(holder, key, mode, timeout)
     }
 
     fn release_tickets(&self, holder: Holder) {
-        self.tickets.release(holder);
-    }
-
-    fn no_tickets(&self) -> bool {
-        self.tickets.is_empty()
+        self.cluster.surroundings().tickets.release(holder);
     }
 
     fn environment(&self) -> Environment {

@@ -10,9 +10,11 @@ use super::message::{ENTRIES_BYTES_MAX, NodeMessage, Question, encode};
 use super::proposer::Proposer;
 use super::shared::NodeShared;
 use super::succession::Succession;
+use super::ticket_office::TicketOffice;
 use crate::admin::NodeStatus;
 use crate::consensus::{Checkpoint, Consensus, ConsensusError, SnapshotInstaller, SnapshotSource};
 use crate::peer::{Handler, PeerMessage, PeerReply, Transport, VoteRequest};
+use crate::session::Soon;
 use crate::token::{LogId, NodeId};
 use crate::transaction::Transaction;
 use crate::verifier;
@@ -92,6 +94,7 @@ pub(super) struct NodeHandler {
     pub registry: Arc<Registry>,
     pub succession: Arc<Succession>,
     pub members: Arc<MembersView>,
+    pub tickets: Arc<TicketOffice>,
 }
 
 impl Handler for NodeHandler {
@@ -112,6 +115,8 @@ impl Handler for NodeHandler {
         match NodeMessage::decode(&bytes) {
             // Not behind what is being executed: these wait for the next batch.
             Ok(NodeMessage::Submit(transactions)) => self.submitted(from, transactions),
+            Ok(NodeMessage::TicketsReleased { holder, is_all }) => self.tickets.released(from, holder, is_all),
+            Ok(NodeMessage::TicketsHeld) => self.tickets.heard(from),
             Ok(NodeMessage::NotTaken(ids)) => ids.into_iter().for_each(|id| self.shared.waiters.not_taken(id)),
             Ok(message) => {
                 if let (NodeMessage::Ballots(ballots), Some(door)) = (&message, &self.door) {
@@ -158,6 +163,16 @@ impl NodeHandler {
             Ok(Question::Log) => told(from, self.consensus.log_report()),
             Ok(Question::Entries { first, last }) => {
                 told(from, self.consensus.log_entries(first, last, ENTRIES_BYTES_MAX))
+            }
+            Ok(Question::Ticket { holder, key, mode, timeout }) => {
+                match self.tickets.asked(from, holder, key, mode, timeout) {
+                    Soon::Now(reply) => futures::future::ready(PeerReply::Bytes(encode(&reply))).boxed(),
+                    Soon::Later(waits) => async move { PeerReply::Bytes(encode(&waits.await)) }.boxed(),
+                }
+            }
+            Ok(Question::KeepTickets { incarnation, sessions }) => {
+                let leads = self.tickets.kept(from, incarnation, &sessions);
+                futures::future::ready(PeerReply::Bytes(encode(&leads))).boxed()
             }
             Err(error) => {
                 tracing::error!(from, %error, "a peer's question does not decode");

@@ -1,11 +1,14 @@
 //! What nodes say to each other beside consensus. Encoded with postcard inside `PeerMessage::Other`.
 
 use super::membership::Change;
+use crate::session::TicketError;
+use crate::session::tickets::{Holder, Key, Mode};
 use crate::state_transfer::{Reply, Request};
 use crate::token::{Ballot, LogId};
 use crate::transaction::{Outcome, Transaction, TransactionId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// A message from one node's executor to another's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +57,15 @@ pub enum NodeMessage {
     Submit(Vec<Transaction>),
     /// The receiver of those does not lead, or has no room: they have no effect so far.
     NotTaken(Vec<TransactionId>),
+    /// A follower's session gives its tickets back to the leader.
+    TicketsReleased {
+        /// The session.
+        holder: Holder,
+        /// What it holds too, not only what it waits for.
+        is_all: bool,
+    },
+    /// The sender leads, and somebody keeps others out of something: plain writes should ask. Said again each second.
+    TicketsHeld,
 }
 
 /// Entries in one answer.
@@ -81,6 +93,47 @@ pub enum Question {
         /// The last one.
         last: LogId,
     },
+    /// May this session have a ticket, if you lead? Answered with a [`TicketReply`], as late as somebody else holds it.
+    Ticket {
+        /// The session.
+        holder: Holder,
+        /// Of what.
+        key: Key,
+        /// How.
+        mode: Mode,
+        /// It waits for so long at most.
+        timeout: Option<Duration>,
+    },
+    /// Only these sessions of the sender hold tickets or wait for them. Answered with whether the receiver leads.
+    KeepTickets {
+        /// The sender's start.
+        incarnation: u64,
+        /// Their numbers.
+        sessions: Vec<u64>,
+    },
+}
+
+/// The answer to [`Question::Ticket`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TicketReply {
+    /// It is held, or the leader has no room to note it.
+    Granted,
+    /// The receiver does not lead, or has no tickets for such a key.
+    Without,
+    /// Waiting would never end.
+    Deadlock,
+    /// It is held by somebody else for longer than the session waits.
+    Timeout,
+}
+
+impl From<Result<(), TicketError>> for TicketReply {
+    fn from(answer: Result<(), TicketError>) -> Self {
+        match answer {
+            Ok(()) => TicketReply::Granted,
+            Err(TicketError::Deadlock) => TicketReply::Deadlock,
+            Err(TicketError::Timeout) => TicketReply::Timeout,
+        }
+    }
 }
 
 impl Question {
@@ -104,5 +157,28 @@ impl NodeMessage {
     /// The inverse; an error is a peer of another version, or damage on the way.
     pub fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {
         postcard::from_bytes(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_tickets_is_understood() {
+        let holder = Holder { incarnation: u64::MAX, session: 7 };
+        let key = |row: Option<&str>| Key { database: "d".into(), table: "t".into(), row: row.map(Into::into) };
+        let timeouts = [None, Some(Duration::ZERO), Some(Duration::MAX)];
+        for (mode, timeout) in [Mode::Shared, Mode::Exclusive].into_iter().zip(timeouts) {
+            for key in [key(None), key(Some("1"))] {
+                let asked = Question::Ticket { holder, key, mode, timeout };
+                assert_eq!(postcard::from_bytes::<Question>(&asked.encode()), Ok(asked));
+            }
+        }
+        let kept = Question::KeepTickets { incarnation: 3, sessions: vec![0, u64::MAX] };
+        assert_eq!(postcard::from_bytes::<Question>(&kept.encode()), Ok(kept));
+        for said in [NodeMessage::TicketsReleased { holder, is_all: true }, NodeMessage::TicketsHeld] {
+            assert_eq!(NodeMessage::decode(&said.encode()), Ok(said));
+        }
     }
 }

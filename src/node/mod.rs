@@ -6,6 +6,7 @@
 //! - `auditor`: accepted batches that it runs again; `saved_audit`: those for which that found something;
 //! - `members`, `membership`: who belongs to the cluster, and changes of it; `join`: how a node comes in; `door`: whom it
 //!   lets in; `neighbours`: how nodes of other processes are;
+//! - `ticket_office`: tickets of this process's sessions from whoever leads; `guests`: other nodes' sessions that hold some;
 //! - `proposer`: the leader's way to consensus; `gateway`: what sessions see; `cluster`: nodes of one process,
 //!   and `mending`: those of them whose disk is full or failed;
 //! - `serve`, `check`, `rules`, `replay`: the programs.
@@ -18,6 +19,7 @@ pub mod core;
 mod door;
 mod executor;
 mod gateway;
+mod guests;
 mod handler;
 mod hints;
 mod inline;
@@ -41,6 +43,7 @@ mod serve;
 mod shared;
 mod storage;
 mod succession;
+mod ticket_office;
 mod waiters;
 mod watermark;
 mod wiring;
@@ -58,6 +61,7 @@ pub use running::{ConsensusThread, RunningNode};
 pub use saved_audit::{Saved, SavedAuditError, SavedBatch};
 pub use serve::{Server, serve};
 pub use shared::NodeShared;
+pub use ticket_office::TicketOffice;
 pub use waiters::Waiters;
 pub use wiring::{Surroundings, directory, no_checkpoints};
 

@@ -7,6 +7,7 @@ use super::membership::Registry;
 use super::proposer::Proposer;
 use super::shared::NodeShared;
 use super::storage::{self, Capture};
+use super::ticket_office::TicketOffice;
 use super::wiring::{Begun, ConsensusParts, Late, Surroundings, build, directory, new_proposer, open_log};
 use crate::consensus::Consensus;
 use crate::log_store::{Log, Mode};
@@ -68,6 +69,7 @@ pub struct RunningNode {
     /// Changes of who belongs to the cluster.
     pub(super) registry: Arc<Registry>,
     network: Arc<dyn Network>,
+    tickets: Arc<TicketOffice>,
     log: Arc<Log>,
     runtime: Handle,
     threads: Mutex<Threads>,
@@ -175,6 +177,7 @@ impl RunningNode {
             transport,
             registry,
             network: around.network.clone(),
+            tickets: around.tickets.clone(),
             log,
             runtime: runtime.clone(),
             threads: Mutex::new(threads),
@@ -219,6 +222,7 @@ impl RunningNode {
             self.log.abandon();
         }
         self.proposer.lead(None);
+        self.tickets.close();
         let shared = self.shared.clone();
         if abort {
             shared.stop_background(None);

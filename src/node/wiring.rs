@@ -17,6 +17,7 @@ use super::rules::SharedRules;
 use super::shared::{Acknowledged, Checkpoints, NodeShared};
 use super::storage::{self, Capture, Storage};
 use super::succession::Succession;
+use super::ticket_office::TicketOffice;
 use super::waiters::Waiters;
 use crate::batch::Batch;
 use crate::batcher::Limits;
@@ -62,6 +63,8 @@ pub struct Surroundings {
     pub waiters: Arc<Waiters>,
     /// What clients were told, whichever node told them.
     pub acknowledged: Arc<Acknowledged>,
+    /// Where sessions get their tickets.
+    pub tickets: Arc<TicketOffice>,
     /// Each node's checkpoint: the log is purged behind the oldest.
     pub checkpoints: Arc<Checkpoints>,
     /// Drawn at random at the start of the process.
@@ -257,7 +260,9 @@ impl ConsensusParts {
             door: self.around.door.clone(),
             registry: registry.clone(),
             members: self.around.members.clone(),
+            tickets: self.around.tickets.clone(),
         };
+        self.around.tickets.open(self.node, transport.clone(), self.around.members.clone());
         let delivery = self.around.network.attach(self.node, Arc::new(handler));
         // A node that joins hears from the leader who belongs to the cluster.
         if self.is_new
@@ -271,7 +276,9 @@ impl ConsensusParts {
             return Err(error.to_string());
         }
         let proposing = tokio::spawn(self.proposer.clone().run(consensus.clone(), queue));
-        let following = tokio::spawn(follow_leader(self.node, consensus.leader(), self.inbox, self.proposer));
+        let tickets = self.around.tickets.clone();
+        let following =
+            tokio::spawn(follow_leader(self.node, consensus.leader(), self.inbox, self.proposer, tickets.clone()));
         let mut tasks = vec![delivery, proposing, following];
         let begins_at = self.checkpoint.map_or(0, |log_id| log_id.index);
         if begins_at > self.shared.accepted().log_id.index {
@@ -283,6 +290,8 @@ impl ConsensusParts {
             let others = move || members.ids().into_iter().filter(|node| *node != this).collect();
             tasks.push(tokio::spawn(succession.watch()));
             tasks.push(tokio::spawn(self.around.neighbours.clone().watch(transport.clone(), others)));
+            let network = self.around.network.clone();
+            tasks.push(tokio::spawn(tickets.keep(move |node| network.reaches(node))));
         }
         Ok(Begun { consensus, transport, registry, tasks })
     }
@@ -330,9 +339,12 @@ async fn follow_leader(
     mut leader: watch::Receiver<Option<Leadership>>,
     inbox: Inbox,
     proposer: Arc<Proposer>,
+    tickets: Arc<TicketOffice>,
 ) {
     loop {
-        let leading = leader.borrow_and_update().filter(|leading| leading.node == node);
+        let known = *leader.borrow_and_update();
+        tickets.follow(known);
+        let leading = known.filter(|leading| leading.node == node);
         proposer.lead(leading);
         inbox.put(Input::Role { leads: leading.map(|leading| leading.term) });
         if leader.changed().await.is_err() {

@@ -17,6 +17,7 @@ use super::gateway::Pinned;
 use super::one_shot::Pending;
 use super::settings::Settings;
 use super::status::{Event, Status};
+use super::tickets::Holder;
 use super::view::Facts;
 use crate::dialect::{Kind, PgType};
 use crate::transaction::{SqlError, TransactionId, Value};
@@ -111,7 +112,7 @@ pub struct Session {
     /// Conflicts in a row: after two of them reads take tickets too (rule 29).
     pub(super) conflicts: u32,
     pub(super) skip_to_sync: bool,
-    holder: u64,
+    holder: Holder,
     submissions: u64,
 }
 
@@ -119,8 +120,7 @@ impl Session {
     /// A new session.
     pub fn new(front: Rc<Front>, registration: Arc<Registration>, link: Rc<Link>, hello: &Hello) -> Session {
         let facts = Facts { process: registration.process, ..Facts::default() };
-        // Process numbers are unique within an incarnation, the upper bits tell nodes apart.
-        let holder = (front.gateway.incarnation() << 32) ^ u64::from(registration.process as u32);
+        let holder = Holder { incarnation: front.gateway.incarnation(), session: registration.process as u64 };
         Session {
             settings: Settings::new(hello.user(), hello.database(), &hello.parameters),
             database: hello.database().into(),
@@ -153,7 +153,7 @@ impl Session {
     }
 
     /// Who this session is where tickets are held.
-    pub(super) fn holder(&self) -> u64 {
+    pub(super) fn holder(&self) -> Holder {
         self.holder
     }
 

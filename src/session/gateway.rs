@@ -118,7 +118,8 @@ pub trait Gateway: Send + Sync + 'static {
     /// A fresh seed for an interactive transaction's randomness.
     fn seed(&self) -> u64;
 
-    /// Asks for a ticket, waiting at most `timeout` (zero: not at all; `None`: until it comes).
+    /// Asks for a ticket, waiting at most `timeout` (zero: not at all; `None`: until it comes). A courtesy: where it
+    /// cannot be had (nobody leads, or nobody answers) the answer is the same as if it were.
     fn request_ticket(
         &self,
         holder: Holder,
@@ -129,9 +130,6 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// Gives back all tickets of a holder, and what it waits for.
     fn release_tickets(&self, holder: Holder);
-
-    /// Whether nobody holds a ticket, as far as this node knows: spares most writes the question.
-    fn no_tickets(&self) -> bool;
 
     /// The server as SQL can ask for it: databases, roles, start. The session fills in what is its own.
     fn environment(&self) -> Environment {

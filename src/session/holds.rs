@@ -5,6 +5,7 @@
 //! A statement finds out by itself and fails. An idle session is ended by [`Holds::end_old`], and so is, a little
 //! later, one whose client takes no rows.
 
+use super::tickets::Holder;
 use crate::page_store::{PageStore, Snapshot};
 use crate::transaction::SqlError;
 use crate::wire::Link;
@@ -20,7 +21,7 @@ const PATIENCE_ROUNDS: u32 = 10;
 
 /// What is kept, by session.
 pub struct Holds {
-    held: RefCell<HashMap<u64, Hold>>,
+    held: RefCell<HashMap<Holder, Hold>>,
     age_max: Duration,
 }
 
@@ -60,7 +61,7 @@ impl Holds {
     }
 
     /// A session keeps a version, instead of what it kept before.
-    pub fn keep(&self, holder: u64, snapshot: &Snapshot, link: &Rc<Link>, in_block: bool) {
+    pub fn keep(&self, holder: Holder, snapshot: &Snapshot, link: &Rc<Link>, in_block: bool) {
         let (store, version) = (snapshot.store().clone(), snapshot.number());
         let since = Instant::now();
         let hold = Hold { store, version, since, link: link.clone(), in_block, rounds: Cell::new(0) };
@@ -68,12 +69,12 @@ impl Holds {
     }
 
     /// It keeps none any more.
-    pub fn release(&self, holder: u64) {
+    pub fn release(&self, holder: Holder) {
         self.held.borrow_mut().remove(&holder);
     }
 
     /// Whether what a session keeps is too old, as the error with which it ends.
-    pub fn too_old(&self, holder: u64) -> Result<(), SqlError> {
+    pub fn too_old(&self, holder: Holder) -> Result<(), SqlError> {
         let error = self.held.borrow().get(&holder).and_then(|hold| hold.too_old(self.age_max));
         error.map_or(Ok(()), Err)
     }

@@ -4,11 +4,16 @@
 use super::tickets::Key;
 use crate::catalog::Catalog;
 use crate::dialect::{Kind, Prepared};
+use crate::page::Hash;
 use crate::transaction::Value;
 use sqlparser::ast::{BinaryOperator, Expr, FromTable, Query, SetExpr, Statement, TableFactor, TableWithJoins};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use std::sync::Arc;
+
+/// A longer value of a key is named by its hash: tickets stay small. Should two values have one hash, they are one
+/// row to tickets, and to nobody else.
+const ROW_BYTES_MAX: usize = 64;
 
 /// A table and, if known, where the values of its primary key come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,10 +36,14 @@ impl Target {
     pub fn key(&self, database: &Arc<str>, parameters: &[Value]) -> Key {
         let row = self.key.as_ref().and_then(|sources| {
             let texts: Option<Vec<String>> = sources.iter().map(|source| text_of(source, parameters)).collect();
-            texts.map(|texts| texts.join("\u{1f}").into())
+            texts.map(|texts| short(texts.join("\u{1f}")).into())
         });
         Key { database: database.clone(), table: self.table.clone(), row }
     }
+}
+
+fn short(row: String) -> String {
+    if row.len() <= ROW_BYTES_MAX { row } else { Hash::of(row.as_bytes()).to_string() }
 }
 
 /// One text for equal values. Numbers in other forms than plain integers widen to the table.
@@ -151,5 +160,21 @@ fn source(expression: &Expr) -> Option<Source> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_value_makes_a_short_key_of_its_own() {
+        let target = Target { table: "t".into(), key: Some(vec![Source::Parameter(0)]) };
+        let row = |value: &str| target.key(&"d".into(), &[Value::Text(value.into())]).row.unwrap();
+        assert_eq!(&*row("short"), "short");
+        let (long, other) = ("x".repeat(1 << 20), "x".repeat((1 << 20) + 1));
+        assert!(row(&long).len() <= ROW_BYTES_MAX);
+        assert_eq!(row(&long), row(&long));
+        assert_ne!(row(&long), row(&other));
     }
 }

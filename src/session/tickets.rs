@@ -10,15 +10,29 @@
 //!    except by a holder that asks for more of what it already has.
 //! 3. No cycle of holders waiting for each other is ever formed: the request that would close one is
 //!    answered [`Reply::Deadlock`] and does not wait.
+//! 4. No more tickets than [`HOLDER_MAX`] of one holder, and [`ALL_MAX`] of all, are held or waited for: what
+//!    comes beyond is answered [`Reply::Full`] and leaves no trace.
 
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+/// Tickets of one holder, at most.
+pub const HOLDER_MAX: usize = 1_000;
+/// Tickets of all holders, at most.
+pub const ALL_MAX: usize = 10_000;
+
 /// Who asks: a session, unique in the cluster.
-pub type Holder = u64;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Holder {
+    /// The start of the node that its client is connected to.
+    pub incarnation: u64,
+    /// The session there.
+    pub session: u64,
+}
 
 /// What a ticket is for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Key {
     /// Database.
     pub database: Arc<str>,
@@ -29,6 +43,17 @@ pub struct Key {
 }
 
 impl Key {
+    /// Bytes of its texts.
+    pub fn bytes(&self) -> usize {
+        self.database.len() + self.table.len() + self.row.as_ref().map_or(0, |row| row.len())
+    }
+
+    /// Whether a ticket for this key includes one for `wanted`.
+    pub fn covers(&self, wanted: &Key) -> bool {
+        let has_row = self.row.is_none() || self.row == wanted.row;
+        has_row && self.table == wanted.table && self.database == wanted.database
+    }
+
     fn overlaps(&self, other: &Key) -> bool {
         let rows_meet = match (&self.row, &other.row) {
             (Some(mine), Some(theirs)) => mine == theirs,
@@ -39,7 +64,7 @@ impl Key {
 }
 
 /// How a key is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Mode {
     /// Plain writes: they do not disturb each other.
     Shared,
@@ -56,6 +81,8 @@ pub enum Reply {
     Waiting,
     /// Waiting would never end (40P01); nothing was queued.
     Deadlock,
+    /// Too many are held already; nothing was queued, and the holder does without.
+    Full,
 }
 
 /// Database and table.
@@ -92,25 +119,40 @@ struct Queue {
     waiting: Vec<Ticket>,
 }
 
+impl Queue {
+    fn all(&self) -> impl Iterator<Item = &Ticket> {
+        self.granted.iter().chain(&self.waiting)
+    }
+}
+
 impl Tickets {
     /// An empty table.
     pub fn new() -> Self {
         Tickets::default()
     }
 
-    /// Whether nobody holds anything: the cheap question before most writes.
+    /// Whether nobody holds anything.
     pub fn is_empty(&self) -> bool {
         self.tables.is_empty()
+    }
+
+    /// Whether anybody keeps others out of something, or waits to.
+    pub fn has_exclusive(&self) -> bool {
+        self.tables.values().flat_map(Queue::all).any(|ticket| ticket.mode == Mode::Exclusive)
     }
 
     /// Asks for a key. A holder waits for at most one request at a time.
     pub fn request(&mut self, holder: Holder, key: Key, mode: Mode) -> Reply {
         let place = (key.database.clone(), key.table.clone());
         let ticket = Ticket { holder, key, mode };
-        let queue = self.tables.entry(place.clone()).or_default();
-        if queue.granted.iter().any(|t| t.holder == holder && t.mode >= mode && covers(&t.key, &ticket.key)) {
+        let includes = |t: &Ticket| t.holder == holder && t.mode >= mode && t.key.covers(&ticket.key);
+        if self.tables.get(&place).is_some_and(|queue| queue.granted.iter().any(includes)) {
             return Reply::Granted;
         }
+        if self.is_full(holder) {
+            return Reply::Full;
+        }
+        let queue = self.tables.entry(place.clone()).or_default();
         let free = !queue.granted.iter().any(|t| t.conflicts(&ticket));
         let holds_some = queue.granted.iter().any(|t| t.holder == holder && t.key.overlaps(&ticket.key));
         if free && (holds_some || !queue.waiting.iter().any(|t| t.conflicts(&ticket))) {
@@ -189,6 +231,14 @@ impl Tickets {
         granted
     }
 
+    /// Invariant 4.
+    fn is_full(&self, holder: Holder) -> bool {
+        let places = self.held_tables.get(&holder).into_iter().flatten();
+        let own = places.filter_map(|place| self.tables.get(place)).flat_map(Queue::all);
+        let all = self.tables.values().map(|queue| queue.granted.len() + queue.waiting.len());
+        all.sum::<usize>() >= ALL_MAX || own.filter(|ticket| ticket.holder == holder).count() >= HOLDER_MAX
+    }
+
     /// Whether a chain of waits leads from a holder back to it.
     fn waits_for_itself(&self, start: Holder) -> bool {
         let mut seen = HashSet::new();
@@ -220,15 +270,14 @@ impl Tickets {
     }
 }
 
-/// Whether a ticket for `held` includes one for `wanted`.
-fn covers(held: &Key, wanted: &Key) -> bool {
-    held.database == wanted.database && held.table == wanted.table && (held.row.is_none() || held.row == wanted.row)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Sessions of several nodes.
+    fn of(number: u64) -> Holder {
+        Holder { incarnation: number % 3, session: number / 3 }
+    }
     fn row(row: &str) -> Key {
         Key { database: "d".into(), table: "t".into(), row: Some(row.into()) }
     }
@@ -239,68 +288,89 @@ mod tests {
     #[test]
     fn sixteen_clients_on_one_row_are_served_in_the_order_they_came() {
         let mut tickets = Tickets::new();
-        assert_eq!(tickets.request(0, row("1"), Mode::Exclusive), Reply::Granted);
+        assert_eq!(tickets.request(of(0), row("1"), Mode::Exclusive), Reply::Granted);
         for client in 1..16 {
-            assert_eq!(tickets.request(client, row("1"), Mode::Exclusive), Reply::Waiting);
+            assert_eq!(tickets.request(of(client), row("1"), Mode::Exclusive), Reply::Waiting);
         }
         for client in 0..15 {
-            assert_eq!(tickets.release(client), vec![client + 1]);
+            assert_eq!(tickets.release(of(client)), vec![of(client + 1)]);
         }
-        assert!(tickets.release(15).is_empty());
+        assert!(tickets.release(of(15)).is_empty());
         assert!(tickets.is_empty());
     }
 
     #[test]
     fn writers_share_a_row_and_wait_for_its_exclusive_holder() {
         let mut tickets = Tickets::new();
-        assert_eq!(tickets.request(1, row("1"), Mode::Shared), Reply::Granted);
-        assert_eq!(tickets.request(2, row("1"), Mode::Shared), Reply::Granted);
-        assert_eq!(tickets.request(3, row("1"), Mode::Exclusive), Reply::Waiting);
-        assert_eq!(tickets.request(4, row("1"), Mode::Shared), Reply::Waiting, "nobody overtakes");
-        assert_eq!(tickets.request(4, row("2"), Mode::Shared), Reply::Granted, "other rows are free");
-        assert!(tickets.release(1).is_empty());
-        assert_eq!(tickets.release(2), vec![3]);
-        assert_eq!(tickets.release(3), vec![4]);
+        assert_eq!(tickets.request(of(1), row("1"), Mode::Shared), Reply::Granted);
+        assert_eq!(tickets.request(of(2), row("1"), Mode::Shared), Reply::Granted);
+        assert_eq!(tickets.request(of(3), row("1"), Mode::Exclusive), Reply::Waiting);
+        assert_eq!(tickets.request(of(4), row("1"), Mode::Shared), Reply::Waiting, "nobody overtakes");
+        assert_eq!(tickets.request(of(4), row("2"), Mode::Shared), Reply::Granted, "other rows are free");
+        assert!(tickets.release(of(1)).is_empty());
+        assert_eq!(tickets.release(of(2)), vec![of(3)]);
+        assert_eq!(tickets.release(of(3)), vec![of(4)]);
     }
 
     #[test]
     fn a_table_key_excludes_all_its_rows() {
         let mut tickets = Tickets::new();
-        assert_eq!(tickets.request(1, row("1"), Mode::Shared), Reply::Granted);
-        assert_eq!(tickets.request(2, table("t"), Mode::Exclusive), Reply::Waiting);
-        assert_eq!(tickets.request(3, table("u"), Mode::Exclusive), Reply::Granted);
-        assert_eq!(tickets.release(1), vec![2]);
-        assert_eq!(tickets.request(2, row("7"), Mode::Exclusive), Reply::Granted, "it has the whole table");
+        assert_eq!(tickets.request(of(1), row("1"), Mode::Shared), Reply::Granted);
+        assert_eq!(tickets.request(of(2), table("t"), Mode::Exclusive), Reply::Waiting);
+        assert_eq!(tickets.request(of(3), table("u"), Mode::Exclusive), Reply::Granted);
+        assert_eq!(tickets.release(of(1)), vec![of(2)]);
+        assert_eq!(tickets.request(of(2), row("7"), Mode::Exclusive), Reply::Granted, "it has the whole table");
     }
 
     #[test]
     fn the_request_that_closes_a_circle_is_refused_and_leaves_no_trace() {
         let mut tickets = Tickets::new();
-        assert_eq!(tickets.request(1, row("a"), Mode::Exclusive), Reply::Granted);
-        assert_eq!(tickets.request(2, row("b"), Mode::Exclusive), Reply::Granted);
-        assert_eq!(tickets.request(1, row("b"), Mode::Exclusive), Reply::Waiting);
-        assert_eq!(tickets.request(2, row("a"), Mode::Exclusive), Reply::Deadlock);
-        assert_eq!(tickets.release(2), vec![1], "the refused one still held b until now");
-        tickets.release(1);
+        assert_eq!(tickets.request(of(1), row("a"), Mode::Exclusive), Reply::Granted);
+        assert_eq!(tickets.request(of(2), row("b"), Mode::Exclusive), Reply::Granted);
+        assert_eq!(tickets.request(of(1), row("b"), Mode::Exclusive), Reply::Waiting);
+        assert_eq!(tickets.request(of(2), row("a"), Mode::Exclusive), Reply::Deadlock);
+        assert_eq!(tickets.release(of(2)), vec![of(1)], "the refused one still held b until now");
+        tickets.release(of(1));
         assert!(tickets.is_empty());
     }
 
     #[test]
     fn two_shared_holders_that_both_want_more_are_a_deadlock() {
         let mut tickets = Tickets::new();
-        tickets.request(1, row("a"), Mode::Shared);
-        tickets.request(2, row("a"), Mode::Shared);
-        assert_eq!(tickets.request(1, row("a"), Mode::Exclusive), Reply::Waiting);
-        assert_eq!(tickets.request(2, row("a"), Mode::Exclusive), Reply::Deadlock);
-        assert_eq!(tickets.release(2), vec![1]);
+        tickets.request(of(1), row("a"), Mode::Shared);
+        tickets.request(of(2), row("a"), Mode::Shared);
+        assert_eq!(tickets.request(of(1), row("a"), Mode::Exclusive), Reply::Waiting);
+        assert_eq!(tickets.request(of(2), row("a"), Mode::Exclusive), Reply::Deadlock);
+        assert_eq!(tickets.release(of(2)), vec![of(1)]);
     }
 
     #[test]
     fn giving_up_lets_those_behind_pass() {
         let mut tickets = Tickets::new();
-        tickets.request(1, row("a"), Mode::Shared);
-        assert_eq!(tickets.request(2, row("a"), Mode::Exclusive), Reply::Waiting);
-        assert_eq!(tickets.request(3, row("a"), Mode::Shared), Reply::Waiting);
-        assert_eq!(tickets.give_up(2), vec![3]);
+        tickets.request(of(1), row("a"), Mode::Shared);
+        assert_eq!(tickets.request(of(2), row("a"), Mode::Exclusive), Reply::Waiting);
+        assert_eq!(tickets.request(of(3), row("a"), Mode::Shared), Reply::Waiting);
+        assert_eq!(tickets.give_up(of(2)), vec![of(3)]);
+    }
+
+    #[test]
+    fn whoever_holds_too_many_gets_no_more_and_keeps_nobody_out_with_them() {
+        let mut tickets = Tickets::new();
+        for number in 0..HOLDER_MAX {
+            assert_eq!(tickets.request(of(1), row(&number.to_string()), Mode::Shared), Reply::Granted);
+        }
+        assert_eq!(tickets.request(of(1), row("more"), Mode::Exclusive), Reply::Full);
+        assert_eq!(tickets.request(of(1), row("7"), Mode::Shared), Reply::Granted, "it has that one");
+        assert_eq!(tickets.request(of(2), row("more"), Mode::Exclusive), Reply::Granted);
+        assert!(tickets.has_exclusive());
+        tickets.release(of(2));
+        assert!(!tickets.has_exclusive());
+        tickets.release(of(1));
+        for number in 0..ALL_MAX as u64 {
+            assert_eq!(tickets.request(of(number), row(&number.to_string()), Mode::Shared), Reply::Granted);
+        }
+        assert_eq!(tickets.request(of(ALL_MAX as u64), table("u"), Mode::Exclusive), Reply::Full);
+        tickets.release(of(3));
+        assert_eq!(tickets.request(of(ALL_MAX as u64), table("u"), Mode::Exclusive), Reply::Granted);
     }
 }

@@ -24,5 +24,6 @@ mod members;
 mod node;
 mod partitions;
 mod proven;
+mod tickets;
 mod wires;
 mod world;

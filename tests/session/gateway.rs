@@ -126,9 +126,6 @@ impl Gateway for TestGateway {
     fn release_tickets(&self, holder: Holder) {
         self.tickets.release(holder);
     }
-    fn no_tickets(&self) -> bool {
-        self.tickets.is_empty()
-    }
 }
 
 /// A front over a fresh gateway, on a port of its own.

@@ -132,6 +132,7 @@ impl World {
             clock: machines[&1].clock.clone(),
             waiters: Arc::new(Waiters::default()),
             acknowledged: Arc::default(),
+            tickets: Arc::default(),
             checkpoints: no_checkpoints(&NODES),
             incarnation: random.next(),
             starts: Arc::default(),
