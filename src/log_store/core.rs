@@ -152,7 +152,7 @@ impl LogCore {
         Ok((core, memory))
     }
 
-    /// Reads all segments in order into `memory`.
+    /// Reads all segments in order into `memory`, one at a time: all of them may be more than there is memory.
     fn recover(&mut self, memory: &mut Memory) -> Result<(), LogError> {
         let failed = |source| LogError::Io { file: self.directory.clone(), source };
         let paths = self.disk.list(&self.directory).map_err(failed)?;
@@ -160,9 +160,8 @@ impl LogCore {
         for path in paths {
             let Some(sequence) = segment_sequence(&path) else { continue };
             let file = self.disk.open(&path, false).map_err(|source| LogError::Io { file: path.clone(), source })?;
-            let bytes = read_all(&*file, &path)?;
-            let header = SegmentHeader::decode(&bytes, sequence);
-            files.push((path, sequence, file, bytes, header));
+            let header = SegmentHeader::read(&*file, &path, sequence)?;
+            files.push((path, sequence, file, header));
         }
         files.sort_by_key(|(_, sequence, ..)| *sequence);
         let in_use = files.iter().rposition(|(.., header)| header.is_some()).map_or(0, |last| last + 1);
@@ -170,10 +169,11 @@ impl LogCore {
             self.spares.push_back((sequence, file));
         }
         let count = files.len();
-        for (position, (path, sequence, file, bytes, header)) in files.into_iter().enumerate() {
+        for (position, (path, sequence, file, header)) in files.into_iter().enumerate() {
             let Some(header) = header else {
                 return Err(damaged(&path, 0, "the segment's header is unreadable, and a later segment is in use"));
             };
+            let bytes = read_all(&*file, &path)?;
             let segment =
                 Segment { header, file, path: Arc::new(path), length_bytes: bytes.len() as u64, index_max: None };
             self.check_order(&segment, sequence)?;
