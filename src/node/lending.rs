@@ -76,10 +76,12 @@ impl Lending {
         answer(request, state)
     }
 
-    /// Time has passed: what nobody asks for any more is given up.
+    /// Time has passed: what nobody asks for any more is given up, and what there is no memory for. A peer that goes on
+    /// asking for that begins again, with the pages that it has.
     pub fn tick(&mut self, now_us: u64) {
-        self.lent.retain(|_, lent| now_us.saturating_sub(lent.asked_us) < LENT_US);
-        self.offered.retain(|(.., at_us)| now_us.saturating_sub(*at_us) < OFFERED_US);
+        let may_stay = |state: &State| !state.iter().any(|(_, snapshot)| snapshot.is_too_old());
+        self.lent.retain(|_, lent| now_us.saturating_sub(lent.asked_us) < LENT_US && may_stay(&lent.databases));
+        self.offered.retain(|(_, state, at_us)| now_us.saturating_sub(*at_us) < OFFERED_US && may_stay(state));
     }
 }
 
