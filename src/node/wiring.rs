@@ -92,10 +92,18 @@ pub fn directory(config: &Config, node: NodeId) -> PathBuf {
     config.data.join(format!("node-{node}"))
 }
 
+/// Of the memory for pages, one of so many parts may be taken besides by the log's newest entries.
+const LOG_SHARE: usize = 8;
+
 /// Opens a node's log.
 pub(super) fn open_log(node: NodeId, around: &Surroundings, seed: u64, mode: Mode) -> Result<Arc<Log>, NodeError> {
     let home = directory(&around.config, node);
-    let options = LogOptions { segment_bytes: around.log_segment_bytes, ..LogOptions::new(node, seed) };
+    let options = LogOptions::new(node, seed);
+    let options = LogOptions {
+        segment_bytes: around.log_segment_bytes,
+        cache_bytes_max: options.cache_bytes_max.min((around.config.memory_mib << 20) / LOG_SHARE),
+        ..options
+    };
     around.disk.create_directory(&home.join("log")).map_err(|e| NodeError::directory(&home, e))?;
     Log::open(around.disk.clone(), &home.join("log"), options, mode).map_err(|error| log_error(node, error))
 }
