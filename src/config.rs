@@ -39,7 +39,8 @@ pub struct Config {
     pub front_threads: usize,
     /// Clients at once; one more is refused with 53300.
     pub connections_max: usize,
-    /// Memory for pages, for each node, in MiB; databases may be larger. Where old versions that somebody still reads
+    /// Memory for pages, for each node, in MiB; databases may be larger. A process takes some 160 MiB besides, and the log's
+    /// newest entries an eighth of it, at most 64 MiB. Where old versions that somebody still reads
     /// take too much of it, the oldest readers end with 72000.
     pub memory_mib: usize,
     /// How long one transaction block, or one read whose client takes its rows slowly, may keep the version that it

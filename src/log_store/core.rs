@@ -159,7 +159,7 @@ impl LogCore {
         Ok((core, memory))
     }
 
-    /// Reads all segments in order into `memory`.
+    /// Reads all segments in order into `memory`, one at a time: all of them may be more than there is memory.
     fn recover(&mut self, memory: &mut Memory) -> Result<(), LogError> {
         let failed = |source| LogError::Io { file: self.directory.clone(), source };
         let paths = self.disk.list(&self.directory).map_err(failed)?;
@@ -167,35 +167,33 @@ impl LogCore {
         for path in paths {
             let Some(sequence) = segment_sequence(&path) else { continue };
             let file = self.disk.open(&path, false).map_err(|source| LogError::Io { file: path.clone(), source })?;
-            let bytes = read_all(&*file, &path)?;
-            let header = SegmentHeader::decode(&bytes, sequence);
-            files.push((path, sequence, file, bytes, header));
+            let header = SegmentHeader::read(&*file, &path, sequence)?;
+            files.push((path, sequence, file, header));
         }
         files.sort_by_key(|(_, sequence, ..)| *sequence);
         let in_use = files.iter().rposition(|(.., header)| header.is_some()).map_or(0, |last| last + 1);
         let mut after_last = None;
-        for (path, sequence, file, bytes, _) in files.drain(in_use..) {
-            after_last.get_or_insert((path, bytes));
+        for (path, sequence, file, _) in files.drain(in_use..) {
+            after_last.get_or_insert((path, file.clone()));
             self.spares.push_back((sequence, file));
         }
         let count = files.len();
-        for (position, (path, sequence, file, bytes, header)) in files.into_iter().enumerate() {
+        for (position, (path, sequence, file, header)) in files.into_iter().enumerate() {
             let Some(header) = header else {
                 return Err(damaged(&path, 0, "the segment's header is unreadable, and a later segment is in use"));
             };
+            let bytes = read_all(&*file, &path)?;
             let segment =
                 Segment { header, file, path: Arc::new(path), length_bytes: bytes.len() as u64, index_max: None };
             self.check_order(&segment, sequence)?;
             self.segments.push_back(segment);
             self.recover_segment(&bytes, position + 1 == count, memory)?;
         }
-        if let Some((path, bytes)) = after_last.filter(|(_, bytes)| has_lost_its_header(bytes, self.next_frame)) {
-            drop(bytes);
-            return Err(damaged(
-                &path,
-                0,
-                "the segment's header is unreadable, and its frames say that they were durable",
-            ));
+        if let Some((path, file)) = after_last
+            && has_lost_its_header(&read_all(&*file, &path)?, self.next_frame)
+        {
+            let reason = "the segment's header is unreadable, and its frames say that they were durable";
+            return Err(damaged(&path, 0, reason));
         }
         memory.check().map_err(|reason| damaged(&self.directory, 0, reason))?;
         // What was read may have been in the page cache alone.

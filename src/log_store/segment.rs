@@ -70,6 +70,13 @@ impl SegmentHeader {
         (bytes == header.encode() && header.sequence == sequence).then_some(header)
     }
 
+    /// The header that stands in a file, as [`SegmentHeader::decode`].
+    pub(crate) fn read(file: &dyn DiskFile, path: &Path, sequence: u64) -> Result<Option<Self>, LogError> {
+        let mut bytes = [0; SEGMENT_HEADER_BYTES as usize];
+        let count = file.read_at(&mut bytes, 0).map_err(|source| LogError::Io { file: path.to_path_buf(), source })?;
+        Ok(Self::decode(&bytes[..count], sequence))
+    }
+
     fn frame_crc(&self, offset: u64, frame_from_8: &[u8]) -> u32 {
         let mut seed = [0; 24];
         seed[0..8].copy_from_slice(&self.salt.to_le_bytes());

@@ -76,16 +76,20 @@ impl Lending {
         answer(request, state)
     }
 
-    /// Time has passed: what nobody asks for any more is given up.
+    /// Time has passed: what nobody asks for any more is given up, and what there is no memory for. A peer that goes on
+    /// asking for that begins again, with the pages that it has.
     pub fn tick(&mut self, now_us: u64) {
-        self.lent.retain(|_, lent| now_us.saturating_sub(lent.asked_us) < LENT_US);
-        self.offered.retain(|(.., at_us)| now_us.saturating_sub(*at_us) < OFFERED_US);
+        let may_stay = |state: &State| !state.iter().any(|(_, snapshot)| snapshot.is_too_old());
+        self.lent.retain(|_, lent| now_us.saturating_sub(lent.asked_us) < LENT_US && may_stay(&lent.databases));
+        self.offered.retain(|(_, state, at_us)| now_us.saturating_sub(*at_us) < OFFERED_US && may_stay(state));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page::PAGE_SIZE;
+    use crate::page_store::{PageStore, StoreOptions};
     use crate::token::LogId;
 
     fn at(index: u64) -> Accepted {
@@ -105,6 +109,28 @@ mod tests {
         assert_eq!(lending.serve(3, &pages(2), LENT_US - 1), Reply::NotHeld, "nor go on with another one");
         lending.tick(2 * LENT_US);
         assert_eq!(lending.serve(3, &Request::State(at(1)), 2 * LENT_US), Reply::NotHeld);
+    }
+
+    #[test]
+    fn what_there_is_no_memory_for_is_lent_no_more() {
+        let store = PageStore::in_memory(StoreOptions { memory_budget_bytes: PAGE_SIZE, ..StoreOptions::default() });
+        let state = |byte: u64| {
+            let page = Box::new([byte as u8; PAGE_SIZE]);
+            vec![("evesql".to_string(), store.install_part(&[(1, page)], 1).unwrap())]
+        };
+        let mut lending = Lending::new(1);
+        lending.remember(at(1), state(1));
+        assert_eq!(lending.offer(0), Some(at(1)));
+        let asks = Request::Nodes { accepted_index: 1, database: "evesql".into(), nodes: Vec::new() };
+        assert!(matches!(lending.serve(3, &Request::State(at(1)), 0), Reply::State(_)));
+        (2..=100).for_each(|index| lending.remember(at(index), state(index)));
+        lending.tick(0);
+        assert_ne!(lending.serve(3, &asks, 0), Reply::NotHeld);
+        store.reclaim();
+        assert!(store.end_oldest_pin());
+        lending.tick(0);
+        assert_eq!(lending.serve(3, &asks, 0), Reply::NotHeld);
+        assert_eq!(lending.serve(4, &Request::State(at(1)), 0), Reply::NotHeld);
     }
 
     #[test]

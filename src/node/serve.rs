@@ -7,6 +7,7 @@ use super::membership::Change;
 use super::rules::{SharedRules, WatchedRules};
 use crate::admin::{AdminServer, Wish};
 use crate::config::Config;
+use crate::page_store::refuse_huge_pages;
 use crate::seam::{Disk, RealDisk};
 use crate::session::SessionService;
 use crate::wire::{Front, FrontOptions};
@@ -131,8 +132,15 @@ pub(super) fn lock(data: &Path) -> Result<File, NodeError> {
     }
 }
 
+/// With less memory than this for the pages of all its nodes, a process does without huge pages: what they take besides
+/// would be too much of it.
+const HUGE_PAGES_FROM_MIB: usize = 256;
+
 /// Runs `evesql serve` or `evesql node` until SIGINT or SIGTERM, or until a peer refuses the node.
 pub fn serve(config: Config) -> Result<(), NodeError> {
+    if config.memory_mib * config.hosted().len() < HUGE_PAGES_FROM_MIB {
+        refuse_huge_pages();
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -15,6 +15,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// A join writes to the disk and forgets what it has fetched whenever it is so much; with little memory for pages sooner,
+/// as for a moment it is there twice, beside them.
+const PART_BYTES_MAX: usize = 32 << 20;
+/// One of so many parts of the memory for pages.
+const PART_SHARE: usize = 16;
 /// Divergences kept for `evesql_divergences` and `status`.
 const DIVERGENCES_KEPT: usize = 100;
 
@@ -121,6 +126,8 @@ pub struct NodeShared {
     wanted: Mutex<Option<(Capture, Durable)>>,
     /// Bytes of pages that a join fetches in a second, at most; 0: as fast as it goes.
     pub transfer_bytes_per_s: u64,
+    /// A node that joins writes what it has fetched to its disk, and holds it in memory no more, whenever it is so much.
+    pub transfer_part_bytes: usize,
     /// Pages that a repair has fetched, and pages of its target.
     fetched: Mutex<(u64, u64)>,
     status: Mutex<Option<verifier::Status>>,
@@ -163,6 +170,7 @@ impl NodeShared {
             last_capture: Mutex::new(None),
             wanted: Mutex::new(None),
             transfer_bytes_per_s: around.config.transfer_mib_per_s << 20,
+            transfer_part_bytes: PART_BYTES_MAX.min((around.config.memory_mib << 20) / PART_SHARE),
             fetched: Mutex::default(),
             status: Mutex::new(None),
             header: Mutex::new(accepted),

@@ -97,6 +97,9 @@ pub fn directory(config: &Config, node: NodeId) -> PathBuf {
     config.data.join(format!("node-{node}"))
 }
 
+/// Of the memory for pages, one of so many parts may be taken besides by the log's newest entries.
+const LOG_SHARE: usize = 8;
+
 /// Opens a node's log.
 pub(super) fn open_log(node: NodeId, around: &Surroundings, seed: u64, mode: Mode) -> Result<Arc<Log>, NodeError> {
     let home = directory(&around.config, node);
@@ -107,7 +110,12 @@ pub(super) fn open_log(node: NodeId, around: &Surroundings, seed: u64, mode: Mod
 }
 
 pub(super) fn log_options(node: NodeId, around: &Surroundings, seed: u64) -> LogOptions {
-    LogOptions { segment_bytes: around.log_segment_bytes, ..LogOptions::new(node, seed) }
+    let options = LogOptions::new(node, seed);
+    LogOptions {
+        segment_bytes: around.log_segment_bytes,
+        cache_bytes_max: options.cache_bytes_max.min((around.config.memory_mib << 20) / LOG_SHARE),
+        ..options
+    }
 }
 
 pub(super) fn log_error(node: NodeId, error: LogError) -> NodeError {

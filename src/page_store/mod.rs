@@ -26,6 +26,7 @@
 pub mod checkpoint;
 mod descriptor;
 mod evict;
+mod huge_pages;
 #[cfg(test)]
 mod model_tests;
 mod node;
@@ -44,6 +45,7 @@ mod vfs;
 mod vfs_temp;
 mod view;
 
+pub use huge_pages::refuse_huge_pages;
 pub use node::{FANOUT, height, root_hash};
 pub use plain::{open_plain, write_plain};
 pub use snapshot::{PageRef, Snapshot};

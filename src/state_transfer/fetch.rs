@@ -57,6 +57,8 @@ pub struct Fetch {
     asked: Option<Request>,
     nodes: VecDeque<(String, u32, u32, Hash)>,
     pages: VecDeque<(String, PageNumber, Hash)>,
+    /// Damaged pages with their own hashes; queued when no node is left that may say that the target has other ones.
+    mends: BTreeMap<String, BTreeMap<PageNumber, Hash>>,
     done: BTreeMap<String, Replacement>,
     /// Nodes whose hashes were fetched.
     pub nodes_fetched: u64,
@@ -79,6 +81,7 @@ impl Fetch {
             asked: None,
             nodes: VecDeque::new(),
             pages: VecDeque::new(),
+            mends: BTreeMap::new(),
             done: BTreeMap::new(),
             nodes_fetched: 0,
             pages_fetched: 0,
@@ -88,6 +91,11 @@ impl Fetch {
     /// The next request; nothing when all is there.
     pub fn request(&mut self) -> Option<Request> {
         let accepted_index = self.target.log_id.index;
+        if self.nodes.is_empty() {
+            for (database, mends) in std::mem::take(&mut self.mends) {
+                self.pages.extend(mends.into_iter().map(|(page, hash)| (database.clone(), page, hash)));
+            }
+        }
         let request = if self.heads.is_none() {
             Request::State(self.target)
         } else if let Some((database, ..)) = self.nodes.front() {
@@ -171,7 +179,7 @@ impl Fetch {
         for page in self.damaged.get(&head.name).into_iter().flatten().filter(|page| **page <= head.page_count) {
             let hash = self.own_hash(&head.name, 0, (page - 1) / FANOUT as u32, (page - 1) as usize % FANOUT);
             if hash != Hash::default() {
-                self.pages.push_back((head.name.clone(), *page, hash));
+                self.mends.entry(head.name.clone()).or_default().insert(*page, hash);
             }
         }
     }
@@ -227,10 +235,10 @@ impl Fetch {
         self.pages.push_back((database.to_string(), page, hash));
     }
 
-    /// A damaged page was queued with the own hash; the target has another one.
+    /// A damaged page was noted with the own hash; the target has another one.
     fn forget_outdated(&mut self, database: &str, page: PageNumber) {
-        if self.damaged.get(database).is_some_and(|pages| pages.contains(&page)) {
-            self.pages.retain(|(name, queued, _)| name != database || *queued != page);
+        if let Some(mends) = self.mends.get_mut(database) {
+            mends.remove(&page);
         }
     }
 

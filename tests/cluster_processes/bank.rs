@@ -211,6 +211,7 @@ fn money_neither_comes_nor_goes_at_any_node_under_faults() {
     let (mut world, mut chance) = (World::start(&[]), chance());
     let began = Instant::now();
     let (books, people) = open_the_bank(&world);
+    let beside = world.load_beside();
     let goes_on = || {
         let (asked_at, before) = (Instant::now(), books.acknowledged());
         while books.acknowledged() < before + 25 {
@@ -228,6 +229,7 @@ fn money_neither_comes_nor_goes_at_any_node_under_faults() {
         let ended = world.runtime.block_on(async { timeout(PATIENCE, person).await });
         ended.expect("somebody waits in vain").unwrap();
     }
+    beside.map(|load| load.finish(&world.runtime));
     world.agree(&ALL);
     ALL.into_iter().for_each(|id| books_fit(&world, id, &books));
     let (told, open, counts) = (books.acknowledged(), books.open.lock().len(), books.counts.load(Ordering::Relaxed));

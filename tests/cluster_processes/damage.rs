@@ -1,5 +1,6 @@
 //! Directories that are lost, old or damaged, and bits that flip while a node runs.
 
+use super::large::{self, copy};
 use super::node::Node;
 use super::world::{ALL, World, rounds};
 use std::collections::hash_map::RandomState;
@@ -12,16 +13,6 @@ fn draw(what: &str) -> u64 {
     let drawn = RandomState::new().build_hasher().finish();
     eprintln!("{what}: drawn {drawn}");
     drawn
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &to.join(entry.file_name())),
-            false => drop(fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
-        }
-    }
 }
 
 fn work(world: &World) {
@@ -146,6 +137,8 @@ fn bits_that_flipped_in_a_stopped_node_s_pages_are_found_and_repaired_over_the_n
     world.stop_nodes(&ALL);
     world.start_nodes(&ALL);
     work(&world);
+    // Where a hash block is damaged too, all of its 64 pages are fetched, and a repair holds what it fetches in memory.
+    let each_bytes = if large::is_on() { 4 << 20 } else { 4096 };
     for _ in 0..rounds() {
         for name in ["evesql.db", "evesql.db-hashes"] {
             let node = 1 + draw("whose pages") % 3;
@@ -154,7 +147,7 @@ fn bits_that_flipped_in_a_stopped_node_s_pages_are_found_and_repaired_over_the_n
             // Of the first name there are the pages, the log of pages, and the hashes.
             let files = world.nodes[&node].files(name);
             assert!(!files.is_empty(), "node {node} has no {name}");
-            files.iter().for_each(|file| flip_bits(file, 0, 4096));
+            files.iter().for_each(|file| flip_bits(file, 0, each_bytes));
             world.start_nodes(&[node]);
             work(&world);
             world.is_repaired(node);
@@ -290,6 +283,11 @@ fn a_node_with_a_damaged_log_waits_until_all_others_can_be_asked() {
 
 #[test]
 fn bits_that_flip_in_a_running_node_s_memory_are_repaired_over_the_network() {
+    if large::is_on() {
+        // Read again when it is needed, it is sound: memory is too small for it to stay until the scrub comes by.
+        eprintln!("left out with EVESQL_LARGE: the page leaves the memory, and the flipped bit goes with it");
+        return;
+    }
     let world = World { is_damaged: true, ..World::start(&["--drills"]) };
     work(&world);
     for _ in 0..rounds() {

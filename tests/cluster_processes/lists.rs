@@ -46,13 +46,14 @@ fn histories_of_all_nodes_clients_are_strictly_serializable_under_faults() {
     const STRIKES: u32 = 8;
     let (mut world, mut chance) = (World::start(&[]), chance());
     let (began, mut faults) = (Instant::now(), 0);
-    let lists = start(&world, "");
+    let (lists, beside) = (start(&world, ""), world.load_beside());
     for _ in 0..rounds() {
         faults += each_kind(&mut world, || lists.goes_on(40, PATIENCE));
         as_they_come(&mut world, &mut chance, STRIKES, || lists.committed());
         faults += STRIKES;
         lists.goes_on(40, PATIENCE);
     }
+    beside.map(|load| load.finish(&world.runtime));
     let history = finish(&world, lists);
     let ran = began.elapsed();
     assert_strict(&history);

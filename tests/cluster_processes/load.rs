@@ -2,6 +2,7 @@
 //! was told to anybody before they asked.
 
 use super::harness::{PATIENCE, code};
+use super::large::{self, Move};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -135,8 +136,10 @@ pub async fn try_connect(port: u16) -> Option<Client> {
 async fn write(client: &Client, me: i32, id: i32) -> Result<(), Told> {
     match id % 3 {
         0 => {
+            let moved = Move::of(id).map_or(String::new(), Move::sql);
             let sql = format!(
-                "BEGIN; INSERT INTO done VALUES ({id}, {me}); UPDATE counters SET n = n + 1 WHERE client = {me}; COMMIT"
+                "BEGIN; INSERT INTO done VALUES ({id}, {me}); UPDATE counters SET n = n + 1 WHERE client = {me}; {moved}; \
+                 COMMIT"
             );
             client.batch_execute(&sql).await.map_err(Told::late)
         }
@@ -147,6 +150,9 @@ async fn write(client: &Client, me: i32, id: i32) -> Result<(), Told> {
             let sql = "UPDATE counters SET n = $1 + 1 WHERE client = $2 RETURNING n";
             let row = client.query_one(sql, &[&seen, &me]).await.map_err(Told::early)?;
             assert_eq!(row.get::<_, i32>(0), seen + 1);
+            if let Some(moved) = Move::of(id) {
+                moved.by_hand(client).await.map_err(Told::early)?;
+            }
             client.execute("INSERT INTO done VALUES ($1, $2)", &[&id, &me]).await.map_err(Told::early)?;
             client.batch_execute("COMMIT").await.map_err(Told::late)
         }
@@ -222,6 +228,7 @@ async fn writer(me: i32, ports: Vec<u16>, ledger: Arc<Ledger>, stop: Arc<AtomicB
 
 /// Reads strictly at one node, over and over.
 async fn reader(port: u16, ledger: Arc<Ledger>, stop: Arc<AtomicBool>) {
+    let mut turn = 0;
     while !stop.load(Ordering::Relaxed) {
         let Some(client) = try_connect(port).await else {
             sleep(PAUSE).await;
@@ -234,6 +241,10 @@ async fn reader(port: u16, ledger: Arc<Ledger>, stop: Arc<AtomicBool>) {
             let (seen, sent) = (row.get::<_, i64>(0), i64::from(ledger.next.load(Ordering::Relaxed)));
             assert!(floor <= seen && seen <= sent, "a strict read at {port} saw {seen} of {floor} to {sent}");
             ledger.reads.fetch_add(1, Ordering::Relaxed);
+            turn += 1;
+            if large::scan(&client, turn).await.is_err() {
+                break;
+            }
             sleep(PAUSE).await;
         }
         sleep(PAUSE).await;

@@ -1,6 +1,8 @@
 //! One node of a story: a process of its own, which is started, stopped, frozen and killed.
 
-use super::harness::{PATIENCE, evesql, free_port, run};
+use super::harness::{PATIENCE, evesql, free_port};
+use super::large;
+use super::limit::Limit;
 use evesql::admin::{NodeStatus, Status, fetch};
 use parking_lot::Mutex;
 use std::io::{BufRead, BufReader, Read};
@@ -24,6 +26,7 @@ pub struct Node {
     join: Option<String>,
     pub more: Vec<String>,
     running: Option<Running>,
+    limit: Option<Limit>,
     said: Arc<Mutex<String>>,
 }
 
@@ -47,6 +50,7 @@ impl Node {
             join: None,
             more,
             running: None,
+            limit: large::limit(id),
             said: Arc::default(),
         }
     }
@@ -70,8 +74,9 @@ impl Node {
             Some(at) => ["--join", at],
             None => ["--peers", &self.peers],
         });
-        arguments.extend(self.more.iter().map(String::as_str));
-        let mut child = evesql(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let more = large::options(&self.more, &self.data);
+        arguments.extend(more.iter().map(String::as_str));
+        let mut child = self.evesql(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let is_ready = Arc::new(AtomicBool::new(false));
         let (stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let (ready, said) = (is_ready.clone(), self.said.clone());
@@ -88,6 +93,11 @@ impl Node {
             }
         });
         self.running = Some(Running { child, is_ready, reading });
+    }
+
+    /// The program, on this node's machine.
+    fn evesql(&self, arguments: &[&str]) -> Command {
+        self.limit.as_ref().map_or_else(|| evesql(arguments), |limit| limit.evesql(arguments))
     }
 
     pub fn is_up(&self) -> bool {
@@ -180,8 +190,16 @@ impl Node {
     /// `evesql check` finds nothing.
     pub fn is_sound(&self) {
         assert!(!self.is_up());
-        let checked = run(&["check", "--data", self.data.to_str().unwrap()]);
+        let checked = self.evesql(&["check", "--data", self.data.to_str().unwrap()]).output().unwrap();
         assert_eq!(checked.status.code(), Some(0), "node {}: {checked:?}\n{}", self.id, self.said());
+    }
+
+    /// How much memory it took, if it was limited; it was never killed for it.
+    pub fn tell_its_memory(&self) {
+        if let Some(limit) = &self.limit {
+            eprintln!("node {}: {} MiB of memory at most, without files", self.id, limit.peak_bytes() >> 20);
+            assert_eq!(limit.kills(), 0, "node {} was killed for its memory\n{}", self.id, self.said());
+        }
     }
 
     /// Its files of one name, the longest first.
@@ -210,6 +228,10 @@ impl Drop for Node {
             let _ = running.reading.join();
         }
         if std::thread::panicking() {
+            if let Some(limit) = &self.limit {
+                let (kills, peak) = (limit.kills(), limit.peak_bytes() >> 20);
+                eprintln!("node {}: killed {kills} times for its memory, {peak} MiB at most", self.id);
+            }
             eprintln!("node {} said:\n{}", self.id, self.said.lock());
         }
     }

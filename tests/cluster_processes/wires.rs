@@ -4,6 +4,8 @@
 //! A way carries the connections that one node opens to another one, in both directions of their bytes. In
 //! [`State::Silent`] nothing arrives and nobody learns of it, as when packets vanish; what was sent meanwhile comes late.
 
+use super::harness::free_port;
+use super::world::ALL;
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
@@ -41,23 +43,37 @@ struct Wire {
     quality: watch::Sender<Quality>,
 }
 
+/// Where the nodes of a story listen for each other, and the ways between them for those who dial.
+pub struct Ports {
+    pub nodes: BTreeMap<u64, u16>,
+    ways: BTreeMap<(u64, u64), u16>,
+}
+
+impl Ports {
+    /// Ports that nobody has.
+    pub fn free() -> Ports {
+        let pairs = ALL.into_iter().flat_map(|from| ALL.map(|to| (from, to))).filter(|(from, to)| from != to);
+        Ports {
+            ways: pairs.map(|pair| (pair, free_port())).collect(),
+            nodes: ALL.into_iter().map(|id| (id, free_port())).collect(),
+        }
+    }
+}
+
 /// All ways, by who dials and who is dialled.
 pub struct Wires {
     wires: BTreeMap<(u64, u64), Wire>,
 }
 
 impl Wires {
-    /// Ways between all of these nodes, which listen on these ports.
-    pub fn new(runtime: &Runtime, ports: &BTreeMap<u64, u16>) -> Wires {
+    /// Ways between all nodes.
+    pub fn new(runtime: &Runtime, ports: &Ports) -> Wires {
         let mut wires = BTreeMap::new();
-        for from in ports.keys() {
-            for (to, port) in ports.iter().filter(|(to, _)| *to != from) {
-                let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-                let (quality, known) = watch::channel(GOOD);
-                let wire = Wire { port: listener.local_addr().unwrap().port(), quality };
-                wires.insert((*from, *to), wire);
-                runtime.spawn(listen(listener, *port, known));
-            }
+        for ((from, to), port) in &ports.ways {
+            let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", *port))).unwrap();
+            let (quality, known) = watch::channel(GOOD);
+            wires.insert((*from, *to), Wire { port: *port, quality });
+            runtime.spawn(listen(listener, ports.nodes[to], known));
         }
         Wires { wires }
     }

@@ -1,14 +1,16 @@
 //! Three nodes, the ways between them and a load; and how every story ends.
 
-use super::harness::{PATIENCE, connect, free_port, run, runtime};
+use super::harness::{PATIENCE, connect, run, runtime};
+use super::large::{self, Turn};
 use super::load::{CLIENTS, Ledger, Load, TABLES};
 use super::node::Node;
-use super::wires::Wires;
+use super::wires::{Ports, Wires};
 use evesql::admin::{NodeStatus, Status};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio_postgres::Client;
 
@@ -21,7 +23,9 @@ pub struct World {
     pub wires: Wires,
     pub ledger: Arc<Ledger>,
     pub runtime: Runtime,
-    pub directory: tempfile::TempDir,
+    pub directory: TempDir,
+    /// Of the mode in which one story follows the other; until nothing of this one is left.
+    pub turn: Option<Turn>,
     /// Divergences belong to the story.
     pub is_damaged: bool,
 }
@@ -48,20 +52,20 @@ impl World {
     }
 
     fn start_wired(more: impl Fn(u64) -> Vec<String>, is_wired: bool) -> World {
-        let (runtime, directory) = (runtime(), tempfile::tempdir().unwrap());
-        let ports: BTreeMap<u64, u16> = ALL.into_iter().map(|id| (id, free_port())).collect();
-        let wires = Wires::new(&runtime, &ports);
-        let node = |(id, peer_port): (&u64, &u16)| {
-            let data = directory.path().join(format!("of-{id}"));
-            let direct =
-                || ports.iter().map(|(id, port)| format!("{id}=127.0.0.1:{port}")).collect::<Vec<_>>().join(",");
-            let peers = if is_wired { wires.peers_of(*id, *peer_port) } else { direct() };
-            let mut node = Node::new(*id, data, *peer_port, peers, &[]);
-            node.more = more(*id);
-            (*id, node)
+        let (directory, turn) = (tempfile::tempdir().unwrap(), large::is_on().then(Turn::wait));
+        let mut world = match &turn {
+            None => World::at(&Ports::free(), directory, more),
+            Some(turn) => {
+                ALL.into_iter().for_each(|id| turn.copy(id, &directory.path().join(format!("of-{id}"))));
+                World::at(turn.ports(), directory, more)
+            }
         };
-        let nodes = ports.iter().map(node).collect();
-        let mut world = World { nodes, wires, ledger: Arc::default(), runtime, directory, is_damaged: false };
+        world.turn = turn;
+        if !is_wired {
+            let direct = |node: &Node| format!("{}=127.0.0.1:{}", node.id, node.peer_port);
+            let peers = world.nodes.values().map(direct).collect::<Vec<_>>().join(",");
+            world.nodes.values_mut().for_each(|node| node.peers.clone_from(&peers));
+        }
         world.start_nodes(&ALL);
         world.leader(&ALL);
         let client = world.connect(1);
@@ -69,6 +73,20 @@ impl World {
         let sql = format!("{TABLES}; INSERT INTO counters VALUES {}", counters.join(","));
         world.runtime.block_on(client.batch_execute(&sql)).unwrap();
         world
+    }
+
+    /// Three nodes that were not started, with their data in this directory.
+    pub fn at(ports: &Ports, directory: TempDir, more: impl Fn(u64) -> Vec<String>) -> World {
+        let runtime = runtime();
+        let wires = Wires::new(&runtime, ports);
+        let node = |(id, peer_port): (&u64, &u16)| {
+            let data = directory.path().join(format!("of-{id}"));
+            let mut node = Node::new(*id, data, *peer_port, wires.peers_of(*id, *peer_port), &[]);
+            node.more = more(*id);
+            (*id, node)
+        };
+        let nodes = ports.nodes.iter().map(node).collect();
+        World { nodes, wires, ledger: Arc::default(), runtime, directory, turn: None, is_damaged: false }
     }
 
     pub fn node(&mut self, id: u64) -> &mut Node {
@@ -93,6 +111,11 @@ impl World {
     /// Clients of all nodes begin to write and to read.
     pub fn load(&self) -> Load {
         Load::start(&self.runtime, self.nodes.values().map(|node| node.port).collect(), self.ledger.clone())
+    }
+
+    /// The same beside a story's own clients, where there is a large table that somebody should touch.
+    pub fn load_beside(&self) -> Option<Load> {
+        large::is_on().then(|| self.load())
     }
 
     pub fn address(&self, id: u64) -> SocketAddr {
@@ -194,9 +217,13 @@ impl World {
         let rows: Vec<_> = live.iter().map(|id| self.rows(*id)).collect();
         assert!(rows.windows(2).all(|pair| pair[0] == pair[1]), "nodes of one root show other rows");
         self.ledger.judge(&rows[0]);
+        for id in live {
+            self.runtime.block_on(large::judge(&self.connect(*id)));
+        }
         eprintln!("{}", self.ledger.summary());
         self.stop_nodes(live);
         self.nodes.values().filter(|node| live.contains(&node.id)).for_each(Node::is_sound);
+        self.nodes.values().for_each(Node::tell_its_memory);
     }
 
     /// `evesql status --json`, of one node on itself.
