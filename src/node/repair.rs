@@ -9,8 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A source that says nothing for so long is given up.
 const REPLY_WAIT_US: u64 = 2_000_000;
-/// A node that joins writes what it has fetched to its disk, and holds it in memory no more, whenever it is so much.
-const PART_BYTES: usize = 32 << 20;
 
 /// What is next in a repair.
 pub enum Next {
@@ -90,9 +88,10 @@ impl Repair {
         Next::Ask(source, NodeMessage::Repair { number: self.number, request })
     }
 
-    /// What is to be written to the disk before more is asked for; [`Repair::number`] comes back when it is.
-    pub fn take_part(&mut self) -> Option<BTreeMap<String, Replacement>> {
-        let part = self.fetch.take_part(PART_BYTES)?;
+    /// What is to be written to the disk before more is asked for, if it is so much; [`Repair::number`] comes back when
+    /// it is. A node that joins holds it in memory no more then.
+    pub fn take_part(&mut self, bytes: usize) -> Option<BTreeMap<String, Replacement>> {
+        let part = self.fetch.take_part(bytes)?;
         (self.waits, self.deadline_us) = (Waits::Disk, u64::MAX);
         Some(part)
     }

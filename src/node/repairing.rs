@@ -37,7 +37,7 @@ impl NodeCore {
         }
         self.shared.set_fetched(repair.fetched().1, repair.pages_of_target());
         if self.joining.is_some()
-            && let Some(part) = repair.take_part()
+            && let Some(part) = repair.take_part(self.shared.transfer_part_bytes)
         {
             return self.store_part(part);
         }

@@ -121,6 +121,8 @@ pub struct NodeShared {
     wanted: Mutex<Option<(Capture, Durable)>>,
     /// Bytes of pages that a join fetches in a second, at most; 0: as fast as it goes.
     pub transfer_bytes_per_s: u64,
+    /// A join writes what it has fetched to the disk whenever it is so many bytes.
+    pub transfer_part_bytes: usize,
     /// Pages that a repair has fetched, and pages of its target.
     fetched: Mutex<(u64, u64)>,
     status: Mutex<Option<verifier::Status>>,
@@ -163,6 +165,7 @@ impl NodeShared {
             last_capture: Mutex::new(None),
             wanted: Mutex::new(None),
             transfer_bytes_per_s: around.config.transfer_mib_per_s << 20,
+            transfer_part_bytes: around.config.transfer_part_bytes,
             fetched: Mutex::default(),
             status: Mutex::new(None),
             header: Mutex::new(accepted),
