@@ -160,6 +160,8 @@ pub struct World {
     /// Machines that were bought later.
     bought: Cell<u64>,
     pub counts: Rc<Cell<Counts>>,
+    /// What nobody may hold any more when all nodes have died.
+    mortals: RefCell<Vec<Mortal>>,
     /// Held by whoever starts and stops nodes: two at once would work on the same machine.
     pub hands: Mutex<()>,
     failure: RefCell<Option<String>>,
@@ -226,6 +228,7 @@ impl World {
             founders,
             bought: Cell::new(0),
             counts: Rc::default(),
+            mortals: RefCell::default(),
             hands: Mutex::default(),
             failure: RefCell::new(None),
             flipped: Cell::new(None),
@@ -299,6 +302,10 @@ impl World {
     pub fn nodes(&self) -> Vec<Rc<InlineNode>> {
         self.machines.borrow().values().filter_map(|machine| machine.node.clone()).collect()
     }
+    /// A part of some start of some node that somebody holds, though all nodes are dead.
+    pub fn held(&self) -> Option<String> {
+        self.mortals.borrow().iter().find(|(_, is_held)| is_held()).map(|(name, _)| name.clone())
+    }
     /// What the verifiers of all say, for a failure's report.
     pub fn states(&self) -> Vec<(NodeId, &'static str, Option<verifier::Status>)> {
         self.nodes().iter().map(|node| (node.shared.id, node.shared.state(), node.shared.status())).collect()
@@ -361,6 +368,7 @@ impl World {
         match InlineNode::start(node, &around, observe).await {
             Ok(started) => {
                 self.note(&format!("node {node} is up"));
+                self.mortals.borrow_mut().extend(parts_of(&started));
                 let status = started.shared.status();
                 if status.is_some_and(|status| status.quarantined == Some(Reason::Joining)) {
                     self.counts.set(Counts { resumed: self.counts.get().resumed + 1, ..self.counts.get() });
@@ -484,6 +492,21 @@ impl World {
             })
         })
     }
+}
+
+/// A part of a node: its name, and whether somebody holds it.
+type Mortal = (String, Box<dyn Fn() -> bool>);
+
+fn parts_of(node: &InlineNode) -> [Mortal; 4] {
+    let id = node.shared.id;
+    let (shared, log) = (Arc::downgrade(&node.shared), Arc::downgrade(&node.log));
+    let (core, proposer) = (Rc::downgrade(&node.core), Arc::downgrade(&node.proposer));
+    [
+        (format!("what node {id} shares"), Box::new(move || shared.strong_count() > 0)),
+        (format!("the log of node {id}"), Box::new(move || log.strong_count() > 0)),
+        (format!("the core of node {id}"), Box::new(move || core.strong_count() > 0)),
+        (format!("the proposer of node {id}"), Box::new(move || proposer.strong_count() > 0)),
+    ]
 }
 
 fn count(counts: &Cell<Counts>, input: &Input) {
