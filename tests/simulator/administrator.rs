@@ -10,6 +10,8 @@ use tokio::time::{self, Instant};
 
 /// A change that is asked for again and again must have come within this time, faults or not.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// And within this time where nothing else goes wrong.
+const PATIENCE_IN_CALM: Duration = Duration::from_secs(10);
 /// Members, at least and at most.
 const MEMBERS: (usize, usize) = (3, 5);
 
@@ -32,13 +34,22 @@ async fn take_in(world: &World) -> Option<()> {
         world.bring_up(new).await;
         new
     };
+    if world.below(2) == 0 {
+        stumble(world, new).await;
+    }
     join(world, new).await?;
     world.set_member(new, true);
     world.sleep_ms(0, 1000).await;
     if world.below(8) == 0 {
         return leave(world, new).await;
     }
-    insist(world, Change::Promote(new)).await?;
+    // Every second one in calm: among faults a node that keeps its results to itself is asked for them.
+    let (calm, patience) = match world.below(2) {
+        0 => (Some(world.hands.lock().await), PATIENCE_IN_CALM),
+        _ => (None, PATIENCE),
+    };
+    insist(world, Change::Promote(new), patience).await?;
+    drop(calm);
     if world.below(2) == 0 {
         // Somebody may be faulty just now: no promise.
         let _ = wish(world, Change::Lead(new)).await;
@@ -60,7 +71,7 @@ async fn let_go(world: &World) -> Option<()> {
 }
 
 async fn leave(world: &World, node: NodeId) -> Option<()> {
-    insist(world, Change::Remove(node)).await?;
+    insist(world, Change::Remove(node), PATIENCE).await?;
     world.set_member(node, false);
     // It does not know, and wants to go on.
     world.sleep_ms(0, 2000).await;
@@ -72,7 +83,7 @@ async fn leave(world: &World, node: NodeId) -> Option<()> {
 
 /// As a node does by itself that is new: it asks until it is taken in.
 async fn join(world: &World, new: NodeId) -> Option<()> {
-    insist_on(world, &format!("node {new} joins"), async || {
+    insist_on(world, &format!("node {new} joins"), PATIENCE, async || {
         let through = somebody(world);
         let node = world.node(new).ok_or("the new node is down")?;
         node.join(through, &address(new)).await
@@ -80,8 +91,22 @@ async fn join(world: &World, new: NodeId) -> Option<()> {
     .await
 }
 
-async fn insist(world: &World, change: Change) -> Option<()> {
-    insist_on(world, &format!("{change:?}"), async || {
+/// A new node that goes down as soon as it has asked: the cluster may have taken it in, and goes on without it.
+async fn stumble(world: &World, new: NodeId) {
+    let through = somebody(world);
+    if let Some(node) = world.node(new) {
+        let _ = time::timeout(Duration::from_millis(world.below(100)), node.join(through, &address(new))).await;
+    }
+    let hands = world.hands.lock().await;
+    world.crash(new).await;
+    drop(hands);
+    world.sleep_ms(50, 800).await;
+    let _hands = world.hands.lock().await;
+    world.bring_up(new).await;
+}
+
+async fn insist(world: &World, change: Change, patience: Duration) -> Option<()> {
+    insist_on(world, &format!("{change:?}"), patience, async || {
         let wished = wish(world, change.clone()).await;
         match (&wished, &change) {
             // The wish before this one came true, and nobody said so.
@@ -97,8 +122,13 @@ async fn insist(world: &World, change: Change) -> Option<()> {
 }
 
 /// Asks again and again until it is done.
-async fn insist_on(world: &World, what: &str, attempt: impl AsyncFn() -> Result<String, String>) -> Option<()> {
-    let deadline = Instant::now() + PATIENCE;
+async fn insist_on(
+    world: &World,
+    what: &str,
+    patience: Duration,
+    attempt: impl AsyncFn() -> Result<String, String>,
+) -> Option<()> {
+    let deadline = Instant::now() + patience;
     let mut said = String::from("no answer");
     while world.failure().is_none() {
         match time::timeout_at(deadline, attempt()).await {
