@@ -8,9 +8,9 @@
 //! ```
 //!
 //! A change of the voters is a barrier: no batch is proposed from before it until it is decided, and all that stand
-//! before it are accepted first.
+//! before it are accepted first, by an entry of the log: tokens of those who leave prove nothing later.
 
-use super::core::NodeCore;
+use super::core::{Input, NodeCore};
 use super::executor::Inbox;
 use super::members::MembersView;
 use super::proposer::Proposer;
@@ -194,7 +194,7 @@ impl Registry {
         let _held = self.proposer.hold();
         let deadline = Instant::now() + BARRIER_WAIT;
         // What is not in the log yet the verifier has not seen.
-        while !self.proposer.is_idle() || !self.ask(|core| core.verifier().may_change_members()).await? {
+        while !self.proposer.is_idle() || !self.may_change().await? {
             if Instant::now() > deadline {
                 return Err("the batches before the change are not accepted; is a quorum of the nodes up?".into());
             }
@@ -204,6 +204,11 @@ impl Registry {
             Ok(changed) => changed,
             Err(_) => Err("the change is not decided in time; it may still be: look at evesql status".into()),
         }
+    }
+
+    async fn may_change(&self) -> Result<bool, String> {
+        self.inbox.put(Input::Publish);
+        self.ask(|core| core.verifier().may_change_members()).await
     }
 
     async fn ask<T: Send + 'static>(
