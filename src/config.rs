@@ -78,6 +78,11 @@ pub struct Config {
     #[doc(hidden)]
     #[serde(skip)]
     pub steps_max: Option<u64>,
+    /// A node that fetches a state writes what it has to its disk whenever it is so many bytes. For the tests whose
+    /// databases are small.
+    #[doc(hidden)]
+    #[serde(skip)]
+    pub transfer_part_bytes: usize,
 }
 
 impl Default for Config {
@@ -111,6 +116,7 @@ impl Default for Config {
             election_ms: 250,
             uncertified: false,
             steps_max: None,
+            transfer_part_bytes: 32 << 20,
         }
     }
 }

@@ -76,6 +76,10 @@ impl Consensus {
     /// First the state, by its own way; then the log's word that it was taken over.
     async fn handle_snapshot(&self, from: NodeId, request: SnapshotRequest) -> Option<PeerReply> {
         let log_id = request.last?;
+        if self.failure().is_some() {
+            // The log cannot follow the state: fetched now, it would be fetched again and again.
+            return None;
+        }
         let checkpoint = Checkpoint { log_id, membership: request.membership, manifest: request.manifest };
         // A state at or below what is decided here would be ignored: fetch nothing for it.
         let needed = self.0.shared.decided.borrow().is_none_or(|decided| decided.index < log_id.index);

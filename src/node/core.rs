@@ -79,6 +79,8 @@ pub enum Input {
     },
     /// The log has a membership that none of its entries brought.
     MembershipInstalled,
+    /// What is accepted shall stand in the log: who votes is about to change.
+    Publish,
     /// A ballot is durable.
     Persisted(BallotKey),
     /// A message came in.
@@ -258,6 +260,7 @@ impl NodeCore {
                 self.members_changed();
                 None
             }
+            Input::Publish => Some(Event::Publish),
             Input::Persisted(key) => Some(Event::Persisted(key)),
             Input::Message { from, message } => {
                 self.heard_us.insert(from, now_us);

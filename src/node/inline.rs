@@ -7,13 +7,16 @@ use super::NodeError;
 use super::auditor::Auditor;
 use super::core::{Input, NodeCore};
 use super::executor::{self, Inbox};
+use super::join::{ask_to_join, have_changed};
+use super::members::MembersView;
+use super::membership::{Change, Registry};
 use super::proposer::Proposer;
 use super::shared::NodeShared;
 use super::storage::{self, Keeper};
 use super::wiring::{Begun, ConsensusParts, Late, Surroundings, build, new_proposer, open_log};
 use crate::consensus::Consensus;
 use crate::log_store::{Log, Mode};
-use crate::peer::Network;
+use crate::peer::{Network, Transport};
 use crate::token::NodeId;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -36,6 +39,10 @@ pub struct InlineNode {
     pub core: Rc<RefCell<NodeCore>>,
     /// Its log.
     pub log: Arc<Log>,
+    /// Who belongs to the cluster, as far as its log says.
+    pub members: Arc<MembersView>,
+    registry: Arc<Registry>,
+    transport: Arc<dyn Transport>,
     network: Arc<dyn Network>,
     tasks: RefCell<Tasks>,
 }
@@ -82,7 +89,8 @@ impl InlineNode {
             is_new,
         };
         let failed = |reason| NodeError::Consensus { node, reason };
-        let Begun { consensus, tasks: joined, .. } = parts.begin(queue, &late).await.map_err(failed)?;
+        let Begun { consensus, transport, registry, tasks: joined } =
+            parts.begin(queue, &late).await.map_err(failed)?;
         tasks.0.extend(joined);
         // Not before the executor has the recovered suffix: its ballots must not contradict its record.
         let (caught_up, waiting) = oneshot::channel();
@@ -95,8 +103,30 @@ impl InlineNode {
         let keeper = Keeper::new(storage, around.config.clone());
         let keeping = storage::run_inline(keeper, shared.clone(), core.clone(), inbox.clone(), consensus.clone());
         tasks.0.push(task::spawn_local(keeping));
-        let network = around.network.clone();
-        Ok(InlineNode { shared, inbox, proposer, consensus, core, log, network, tasks: RefCell::new(tasks) })
+        Ok(InlineNode {
+            shared,
+            inbox,
+            proposer,
+            consensus,
+            core,
+            log,
+            members: around.members.clone(),
+            registry,
+            transport,
+            network: around.network.clone(),
+            tasks: RefCell::new(tasks),
+        })
+    }
+
+    /// Asks a node of the cluster, once, that this one be taken in.
+    pub async fn join(&self, at: NodeId, own_address: &str) -> Result<String, String> {
+        let change = Change::Join { node: self.shared.id, address: own_address.into() };
+        ask_to_join(&*self.network, &*self.transport, at, &change).await
+    }
+
+    /// Has whoever leads change who belongs to the cluster, or who leads it.
+    pub async fn change(&self, change: Change) -> Result<String, String> {
+        have_changed(self.shared.id, &self.registry, &*self.transport, change).await
     }
 
     /// Whether this node leads, as far as it knows.

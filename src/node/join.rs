@@ -1,7 +1,7 @@
 //! How a new node asks a running cluster to take it in, and how administrators' wishes reach whoever leads.
 
 use super::cluster::Cluster;
-use super::membership::{Change, Changed};
+use super::membership::{Change, Changed, Registry};
 use super::message::Question;
 use crate::peer::{Network, PeerMessage, PeerReply, Tcp, Transport};
 use crate::token::NodeId;
@@ -25,7 +25,7 @@ pub async fn join(tcp: Tcp, transport: Arc<dyn Transport>, node: NodeId, own_add
     let mut said = String::new();
     loop {
         let answer = match tcp.introduce(&at).await {
-            Ok(peer) => ask_leader(&tcp, &*transport, peer, &change).await,
+            Ok(peer) => ask_to_join(&tcp, &*transport, peer, &change).await,
             Err(error) => Err(error.to_string()),
         };
         match answer {
@@ -43,14 +43,20 @@ pub async fn join(tcp: Tcp, transport: Arc<dyn Transport>, node: NodeId, own_add
     }
 }
 
-async fn ask_leader(tcp: &Tcp, transport: &dyn Transport, first: NodeId, change: &Change) -> Result<String, String> {
+/// Asks one node of the cluster, and whoever leads.
+pub(super) async fn ask_to_join(
+    network: &dyn Network,
+    transport: &dyn Transport,
+    first: NodeId,
+    change: &Change,
+) -> Result<String, String> {
     let mut asked = first;
     for _ in 0..LEADERS_MAX {
         match ask(transport, asked, change, ANSWER_WAIT).await {
             Some(Changed::Done(done)) => return Ok(done),
             Some(Changed::Refused(reason)) => return Err(reason),
             Some(Changed::NotLeader(Some((leader, address)))) => {
-                tcp.set_address(leader, &address);
+                network.set_address(leader, &address);
                 asked = leader;
             }
             // It knows no leader, or there is no connection yet.
@@ -69,6 +75,36 @@ async fn ask(transport: &dyn Transport, node: NodeId, change: &Change, wait: Dur
     }
 }
 
+/// Has whoever leads make a change, asked by a node that may be another one; waits for the end of it. A sentence either
+/// way.
+pub(super) async fn have_changed(
+    this: NodeId,
+    registry: &Registry,
+    transport: &dyn Transport,
+    change: Change,
+) -> Result<String, String> {
+    let mut answer = registry.change(change.clone()).await;
+    for _ in 0..LEADERS_MAX {
+        let Changed::NotLeader(leader) = &answer else { break };
+        match leader {
+            Some((leader, _)) if *leader != this => {
+                let asked = ask(transport, *leader, &change, CHANGE_WAIT).await;
+                answer =
+                    asked.unwrap_or_else(|| Changed::Refused(format!("node {leader}, which leads, does not answer")));
+            }
+            _ => {
+                time::sleep(PAUSE).await;
+                answer = registry.change(change.clone()).await;
+            }
+        }
+    }
+    match answer {
+        Changed::Done(done) => Ok(done),
+        Changed::Refused(reason) => Err(reason),
+        Changed::NotLeader(_) => Err("no leader is known; is a quorum of the nodes up?".into()),
+    }
+}
+
 impl Cluster {
     /// Has whoever leads change who belongs to the cluster, or who leads it; waits for the end of it. A sentence
     /// either way.
@@ -81,29 +117,9 @@ impl Cluster {
         }
         let (sender, changed) = mpsc::channel();
         self.runtime().spawn(async move {
-            let mut answer = node.registry.change(change.clone()).await;
-            for _ in 0..LEADERS_MAX {
-                let Changed::NotLeader(leader) = &answer else { break };
-                match leader {
-                    Some((leader, _)) if *leader != node.shared.id => {
-                        let asked = ask(&*node.transport, *leader, &change, CHANGE_WAIT).await;
-                        answer = asked.unwrap_or_else(|| {
-                            Changed::Refused(format!("node {leader}, which leads, does not answer"))
-                        });
-                    }
-                    _ => {
-                        time::sleep(PAUSE).await;
-                        answer = node.registry.change(change.clone()).await;
-                    }
-                }
-            }
+            let answer = have_changed(node.shared.id, &node.registry, &*node.transport, change).await;
             let _ = sender.send(answer);
         });
-        match changed.recv() {
-            Ok(Changed::Done(done)) => Ok(done),
-            Ok(Changed::Refused(reason)) => Err(reason),
-            Ok(Changed::NotLeader(_)) => Err("no leader is known; is a quorum of the nodes up?".into()),
-            Err(_) => Err("this node is stopping".into()),
-        }
+        changed.recv().unwrap_or_else(|_| Err("this node is stopping".into()))
     }
 }

@@ -60,7 +60,7 @@ pub use replay::{Replayed, replay_audit};
 pub use running::{ConsensusThread, RunningNode};
 pub use saved_audit::{Saved, SavedAuditError, SavedBatch};
 pub use serve::{Server, serve};
-pub use shared::NodeShared;
+pub use shared::{Acknowledged, NodeShared};
 pub use ticket_office::TicketOffice;
 pub use waiters::Waiters;
 pub use wiring::{Surroundings, directory, no_checkpoints};

@@ -15,10 +15,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A join writes to the disk and forgets what it has fetched whenever it is so much; with little memory for pages sooner,
-/// as for a moment it is there twice, beside them.
-const PART_BYTES_MAX: usize = 32 << 20;
-/// One of so many parts of the memory for pages.
+/// What a join fetches is there twice for a moment, beside the pages in memory: it is no more than one of so many parts
+/// of the memory for them.
 const PART_SHARE: usize = 16;
 /// Divergences kept for `evesql_divergences` and `status`.
 const DIVERGENCES_KEPT: usize = 100;
@@ -170,7 +168,7 @@ impl NodeShared {
             last_capture: Mutex::new(None),
             wanted: Mutex::new(None),
             transfer_bytes_per_s: around.config.transfer_mib_per_s << 20,
-            transfer_part_bytes: PART_BYTES_MAX.min((around.config.memory_mib << 20) / PART_SHARE),
+            transfer_part_bytes: around.config.transfer_part_bytes.min((around.config.memory_mib << 20) / PART_SHARE),
             fetched: Mutex::default(),
             status: Mutex::new(None),
             header: Mutex::new(accepted),

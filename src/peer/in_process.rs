@@ -13,8 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time;
+
+/// A connection on which something was lost is given up after this long, as between processes: who still waits for a
+/// reply then learns that none comes.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// What goes wrong between nodes.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -38,6 +42,26 @@ struct Letter {
 struct Attached {
     handler: Arc<dyn Handler>,
     inbox: mpsc::UnboundedSender<Letter>,
+    handling: Arc<Handling>,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.handling.0.lock().abort_all();
+    }
+}
+
+/// What a node has not answered yet. It ends when the node leaves the network: nobody who waits for an answer of a
+/// process that is gone may wait on.
+#[derive(Default)]
+struct Handling(Mutex<JoinSet<()>>);
+
+impl Handling {
+    fn spawn(&self, answering: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.0.lock();
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(answering);
+    }
 }
 
 #[derive(Default)]
@@ -101,12 +125,17 @@ impl InProcess {
     /// handler of that node, whose messages are lost. Aborting the task takes the node off the network.
     pub fn attach(&self, node: NodeId, handler: Arc<dyn Handler>) -> JoinHandle<()> {
         let (inbox, receiver) = mpsc::unbounded_channel();
-        self.board.lock().attached.insert(node, Attached { handler: handler.clone(), inbox });
-        tokio::spawn(deliver(self.clone(), node, handler, receiver))
+        let handling = Arc::<Handling>::default();
+        let attached = Attached { handler: handler.clone(), inbox, handling: handling.clone() };
+        let before = self.board.lock().attached.insert(node, attached);
+        drop(before);
+        tokio::spawn(deliver(Delivery { network: self.clone(), node, handler, handling }, receiver))
     }
     /// Takes a node off the network: messages to it fail at once, as those to a process that ended.
     pub fn detach(&self, node: NodeId) {
-        self.board.lock().attached.remove(&node);
+        let gone = self.board.lock().attached.remove(&node);
+        // Behind the lock: what was being answered may hold parts that use the network.
+        drop(gone);
     }
     /// Sets what goes wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
@@ -132,6 +161,9 @@ impl InProcess {
     }
     fn is_faulty(&self) -> bool {
         self.board.lock().is_faulty()
+    }
+    fn is_attached(&self, node: NodeId) -> bool {
+        self.board.lock().attached.contains_key(&node)
     }
     /// Messages delivered so far.
     pub fn delivered(&self) -> u64 {
@@ -166,21 +198,17 @@ struct Delivery {
     network: InProcess,
     node: NodeId,
     handler: Arc<dyn Handler>,
+    handling: Arc<Handling>,
 }
 
-async fn deliver(
-    network: InProcess,
-    node: NodeId,
-    handler: Arc<dyn Handler>,
-    mut inbox: mpsc::UnboundedReceiver<Letter>,
-) {
-    let delivery = Arc::new(Delivery { network, node, handler });
+async fn deliver(delivery: Delivery, mut inbox: mpsc::UnboundedReceiver<Letter>) {
+    let delivery = Arc::new(delivery);
     let mut links = BTreeMap::<NodeId, Link>::new();
     while let Some(letter) = inbox.recv().await {
         let fate = {
             let mut board = delivery.network.board.lock();
             board.delivered += 1;
-            board.fate(letter.from, node)
+            board.fate(letter.from, delivery.node)
         };
         let Some(delay) = fate else { continue };
         let under_way = links.get(&letter.from).map_or(0, |link| link.under_way.load(Ordering::Acquire));
@@ -224,7 +252,7 @@ impl Delivery {
                 let _ = reply.map(|reply| reply.send(answer));
             }
             begun => {
-                tokio::spawn(async move {
+                self.handling.spawn(async move {
                     let answer = match begun {
                         Some(answer) => answer,
                         None => handled.await,
@@ -286,14 +314,21 @@ impl Transport for InProcessTransport {
     ) -> BoxFuture<'static, Result<PeerReply, PeerError>> {
         let (sender, receiver) = oneshot::channel();
         let posted = self.post(to, message, Some(sender));
+        let network = self.network.clone();
         Box::pin(async move {
             posted?;
             let deadline = time::Instant::now() + timeout;
             match time::timeout_at(deadline, receiver).await {
                 Ok(Ok(reply)) => Ok(reply),
+                // It ended meanwhile.
+                Ok(Err(_)) if !network.is_attached(to) => Err(PeerError::Unreachable(to)),
                 Ok(Err(_)) => {
-                    time::sleep_until(deadline).await;
-                    Err(PeerError::TimedOut(to, timeout))
+                    let given_up = time::Instant::now() + SILENCE_MAX;
+                    time::sleep_until(deadline.min(given_up)).await;
+                    match given_up < deadline {
+                        true => Err(PeerError::Unreachable(to)),
+                        false => Err(PeerError::TimedOut(to, timeout)),
+                    }
                 }
                 Err(_) => Err(PeerError::TimedOut(to, timeout)),
             }
@@ -307,6 +342,28 @@ mod tests {
     use bytes::Bytes;
 
     struct Echo;
+
+    /// Has an answer for nobody.
+    struct Silent;
+
+    impl Handler for Silent {
+        fn handle(&self, _from: NodeId, _message: PeerMessage) -> BoxFuture<'static, PeerReply> {
+            Box::pin(futures::future::pending())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_the_answer_of_a_node_learns_at_once_that_it_left() {
+        let network = InProcess::new(1);
+        network.attach(2, Arc::new(Silent));
+        let began = time::Instant::now();
+        let asked = network.transport(1).request(2, PeerMessage::ReadIndex, Duration::from_secs(600));
+        let asked = tokio::spawn(asked);
+        time::sleep(Duration::from_millis(10)).await;
+        network.detach(2);
+        assert_eq!(asked.await.unwrap(), Err(PeerError::Unreachable(2)));
+        assert!(began.elapsed() < SILENCE_MAX);
+    }
 
     impl Handler for Echo {
         fn handle(&self, from: NodeId, message: PeerMessage) -> BoxFuture<'static, PeerReply> {
@@ -333,6 +390,10 @@ mod tests {
         network.set_direction(2, 1, false);
         let timeout = Duration::from_millis(50);
         assert_eq!(ask(&network).await, Err(PeerError::TimedOut(2, timeout)));
+        let began = time::Instant::now();
+        let patient = network.transport(1).request(2, PeerMessage::ReadIndex, 20 * SILENCE_MAX).await;
+        assert_eq!(patient, Err(PeerError::Unreachable(2)), "who has more patience learns of it earlier");
+        assert!(began.elapsed() < 2 * SILENCE_MAX);
         network.set_direction(2, 1, true);
         network.set_faults(Faults { loss: 0.5, delay_min: Duration::ZERO, delay_max: Duration::from_millis(5) });
         let mut answered = 0;

@@ -105,6 +105,8 @@ pub enum Event {
         /// Whether it is the answer to [`Action::Rehash`] (then of that `run`).
         run: Option<u64>,
     },
+    /// Who votes is about to change: what is accepted shall stand in the decided log first.
+    Publish,
     /// This node was fetching a state when it stopped: it has none of its own, and waits to be offered one again.
     Unfinished,
     /// The log that this node needs is gone everywhere: a peer lends it the state of this mark.

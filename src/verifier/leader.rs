@@ -88,10 +88,12 @@ impl Verifier {
         self.options.unaccepted_max.saturating_sub(self.batches_after(self.known.log_id.index).count())
     }
 
-    /// Whether a membership entry may be proposed now: every batch in the log is accepted, and no other
-    /// membership entry is on its way (rule 22).
+    /// Whether a membership entry may be proposed now: every batch in the log is accepted, the log itself says so
+    /// ([`Event::Publish`](super::Event::Publish)), and no other membership entry is on its way (rule 22). What only
+    /// tokens prove is lost when those who gave them leave and the others start again.
     pub fn may_change_members(&self) -> bool {
-        let clear = self.first_unknown().is_none() && !self.members_undecided();
+        let is_durable = self.known.log_id.index <= self.ledger.accepted.log_id.index;
+        let clear = self.first_unknown().is_none() && is_durable && !self.members_undecided();
         self.leader.leads.is_some() && (clear || !self.options.rules.membership_barrier)
     }
 

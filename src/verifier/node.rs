@@ -183,6 +183,7 @@ impl Verifier {
             Event::Role { leads } => self.leader.role(leads),
             Event::Tick => self.tick(now_us, out),
             Event::Rehashed { damaged, run } => self.rehashed(damaged, run, now_us, out),
+            Event::Publish => self.leader.asked(0),
             Event::Unfinished => self.quarantine(Reason::Joining, out),
             Event::Join(mark) => self.join(*mark, out),
             Event::Repaired { target, complete } => self.repaired(target, complete, now_us, out),

@@ -1,7 +1,7 @@
-//! What goes wrong, one node at a time: the promise is progress with at most one of three nodes faulty.
-//! Networks and clocks may misbehave beside that, and all machines may lose their power at once.
+//! What goes wrong, one node at a time: the promise is progress with at most one of three nodes faulty, and a node that
+//! comes or goes is as good a victim as any. Networks and clocks may misbehave beside that, and all machines may lose their power at once.
 
-use crate::world::{NODES, World, calm};
+use crate::world::{World, calm};
 use evesql::node::core::{Drill, Input};
 use evesql::peer::Faults;
 use evesql::seam::DiskFault;
@@ -16,7 +16,8 @@ const HEALING: Duration = Duration::from_secs(20);
 
 /// Injects one fault and waits until it is over. Returns its name.
 pub async fn inject(world: &World) -> &'static str {
-    let node = NODES[world.below(3) as usize];
+    let _hands = world.hands.lock().await;
+    let node = world.any();
     let name = match world.below(16) {
         0..3 => crash(world, node).await,
         3 | 4 => crash_in_an_operation(world, node).await,
@@ -42,12 +43,12 @@ pub async fn inject(world: &World) -> &'static str {
     name
 }
 
-/// Waits until all nodes are up and well.
+/// Waits until all nodes are up, and all members well.
 pub async fn heal(world: &World, after: &str) {
     let deadline = Instant::now() + HEALING;
     while world.failure().is_none() {
         world.supervise().await;
-        for node in NODES {
+        for node in world.ids() {
             if world.node(node).is_none() {
                 world.disk_trouble.set(None);
                 world.bring_up(node).await;
@@ -59,9 +60,8 @@ pub async fn heal(world: &World, after: &str) {
             return;
         }
         if Instant::now() > deadline {
-            let states: Vec<_> = world.nodes().iter().map(|node| node.shared.status()).collect();
             let why = world.agreement().err().unwrap_or_default();
-            return world.fail(format!("after {after} the cluster does not heal: {why}; {states:#?}"));
+            return world.fail(format!("after {after} the cluster does not heal: {why}; {:#?}", world.states()));
         }
         time::sleep(Duration::from_millis(20)).await;
     }
@@ -98,14 +98,15 @@ async fn crash_in_an_operation(world: &World, node: NodeId) -> &'static str {
 async fn isolate(world: &World, node: NodeId) -> &'static str {
     world.note(&format!("FAULT node {node} is cut off"));
     let one_way = world.below(3) == 0;
-    for other in NODES.into_iter().filter(|other| *other != node) {
+    let others: Vec<NodeId> = world.ids().into_iter().filter(|other| *other != node).collect();
+    for other in &others {
         match one_way {
-            true => world.network.set_direction(node, other, false),
-            false => world.network.set_link(node, other, false),
+            true => world.network.set_direction(node, *other, false),
+            false => world.network.set_link(node, *other, false),
         }
     }
     world.sleep_ms(50, 2500).await;
-    for other in NODES.into_iter().filter(|other| *other != node) {
+    for other in others {
         world.network.set_link(node, other, true);
     }
     "a partition"
@@ -197,7 +198,7 @@ async fn transfer(world: &World, node: NodeId) -> &'static str {
 
 async fn power_failure(world: &World) -> &'static str {
     world.note("FAULT all machines lose their power");
-    for node in NODES {
+    for node in world.ids() {
         world.crash(node).await;
     }
     world.sleep_ms(10, 100).await;

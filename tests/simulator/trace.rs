@@ -71,6 +71,7 @@ pub fn describe(input: &Input) -> String {
         Input::Decided { index } => format!("decided {index}"),
         Input::Join { mark, .. } => format!("join at {}", mark.accepted.log_id.index),
         Input::Stored { number, done } => format!("part of repair {number} stored: {done}"),
+        Input::Publish => "publish".to_string(),
         Input::Unfinished => "unfinished".to_string(),
         Input::MembershipInstalled => "membership installed".to_string(),
         Input::Offer(_) => "offer".to_string(),

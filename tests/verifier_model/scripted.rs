@@ -82,10 +82,20 @@ fn barrier(rules: Rules) -> Result<(), String> {
     token_of(&mut verifier, 2, 1);
     step(&mut verifier, Event::Decided { index: 1 });
     demand(verifier.status().accepted.log_id == at(1), "three equal tokens accept")?;
-    let entry = Entry::Members(Members::new([0, 1, 2, 3, 4]));
+    demand(!verifier.may_change_members(), "voters may leave whose tokens alone prove an acceptance (rule 22)")?;
+    let proposed = step(&mut verifier, Event::Publish).into_iter().find_map(|action| match action {
+        Action::Propose { verdict, .. } => Some(Entry::Verdict(verdict)),
+        _ => None,
+    });
+    let entry = proposed.ok_or("an acceptance is not published when it is wanted")?;
     step(&mut verifier, Event::Appended { log_id: at(2), entry });
-    demand(verifier.room() == 0, "a batch overtakes an undecided change (rule 22)")?;
+    demand(!verifier.may_change_members(), "a published acceptance counts before it is decided")?;
     step(&mut verifier, Event::Decided { index: 2 });
+    demand(verifier.may_change_members(), "an acceptance that is decided is enough")?;
+    let entry = Entry::Members(Members::new([0, 1, 2, 3, 4]));
+    step(&mut verifier, Event::Appended { log_id: at(3), entry });
+    demand(verifier.room() == 0, "a batch overtakes an undecided change (rule 22)")?;
+    step(&mut verifier, Event::Decided { index: 3 });
     demand(verifier.room() > 0, "a decided change lets batches through")
 }
 
