@@ -668,6 +668,7 @@ impl NodeCore {
     fn ticked(&mut self, now_us: u64) -> Option<Event> {
         self.watch_peers(now_us);
         self.lending.tick(now_us);
+        self.shared.set_lent_from(self.lending.oldest_index());
         match self.repair.as_ref().filter(|repair| now_us >= repair.deadline_us()) {
             Some(repair) if repair.is_late() => self.repair_failed("no reply in time"),
             Some(_) => self.go_on_repairing(now_us),

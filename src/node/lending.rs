@@ -76,6 +76,13 @@ impl Lending {
         answer(request, state)
     }
 
+    /// Position of the oldest state that a peer fetches, or may still begin to: it will need the log behind it.
+    pub fn oldest_index(&self) -> Option<u64> {
+        let offered = self.offered.iter().map(|(accepted, ..)| accepted);
+        let lent = self.lent.values().map(|lent| &lent.accepted);
+        offered.chain(lent).map(|accepted| accepted.log_id.index).min()
+    }
+
     /// Time has passed: what nobody asks for any more is given up, and what there is no memory for. A peer that goes on
     /// asking for that begins again, with the pages that it has.
     pub fn tick(&mut self, now_us: u64) {

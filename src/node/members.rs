@@ -30,6 +30,11 @@ impl MembersView {
         voters
     }
 
+    /// Whether a change of the voters is half made.
+    pub fn is_joint(&self) -> bool {
+        self.newest.read().voters.len() > 1
+    }
+
     /// All nodes, learners too, with the addresses that peers dial.
     pub fn nodes(&self) -> Vec<(NodeId, String)> {
         self.newest.read().nodes.clone()

@@ -103,13 +103,19 @@ impl NodeCore {
     pub(super) fn serve_repair(&mut self, from: NodeId, request: &Request, now_us: u64) -> Reply {
         match self.quarantined {
             true => Reply::NotHeld,
-            false => self.lending.serve(from, request, now_us),
+            false => {
+                let reply = self.lending.serve(from, request, now_us);
+                self.shared.set_lent_from(self.lending.oldest_index());
+                reply
+            }
         }
     }
 
     /// The newest accepted state, held for a peer that cannot follow the log; nothing from a node in quarantine.
     pub(super) fn offer(&mut self, now_us: u64) -> Option<Mark> {
         let offered = self.lending.offer(now_us).filter(|_| !self.quarantined)?;
+        // Behind it the log must not be purged before the peer has come so far.
+        self.shared.set_lent_from(self.lending.oldest_index());
         Some(self.verifier.mark()).filter(|mark| mark.accepted == offered)
     }
 }

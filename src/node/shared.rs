@@ -126,6 +126,8 @@ pub struct NodeShared {
     pub transfer_bytes_per_s: u64,
     /// A node that joins writes what it has fetched to its disk, and holds it in memory no more, whenever it is so much.
     pub transfer_part_bytes: usize,
+    /// The oldest position of a state that a peer fetches; `u64::MAX` where none does.
+    lent_from: AtomicU64,
     /// Pages that a repair has fetched, and pages of its target.
     fetched: Mutex<(u64, u64)>,
     status: Mutex<Option<verifier::Status>>,
@@ -169,6 +171,7 @@ impl NodeShared {
             wanted: Mutex::new(None),
             transfer_bytes_per_s: around.config.transfer_mib_per_s << 20,
             transfer_part_bytes: around.config.transfer_part_bytes.min((around.config.memory_mib << 20) / PART_SHARE),
+            lent_from: AtomicU64::new(u64::MAX),
             fetched: Mutex::default(),
             status: Mutex::new(None),
             header: Mutex::new(accepted),
@@ -224,9 +227,15 @@ impl NodeShared {
     pub(super) fn set_checkpoint(&self, index: u64) {
         self.checkpoints.lock().insert(self.id, index);
     }
-    /// Behind which all nodes of the process have their checkpoint.
+    /// Behind which all nodes of the process have their checkpoint, and no peer that fetches a state needs the log.
     pub(super) fn purge_floor(&self) -> u64 {
-        self.checkpoints.lock().values().copied().min().unwrap_or(0)
+        let checkpoint = self.checkpoints.lock().values().copied().min().unwrap_or(0);
+        checkpoint.min(self.lent_from.load(Ordering::Relaxed))
+    }
+
+    /// Peers fetch states from this position on.
+    pub(super) fn set_lent_from(&self, index: Option<u64>) {
+        self.lent_from.store(index.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     pub(super) fn publish(&self, state: Arc<AcceptedState>, accepted: Accepted) {
