@@ -90,7 +90,7 @@ impl Carried {
 }
 
 /// The index that a record is about, where it may not outlive the entry there.
-fn index_of(record: &Record) -> Option<u64> {
+pub(super) fn index_of(record: &Record) -> Option<u64> {
     match record {
         Record::Entry(entry) => Some(entry.log_id.index),
         Record::Ballot(ballot) => Some(ballot.key().log_id.index),

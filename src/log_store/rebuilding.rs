@@ -6,7 +6,7 @@
 //! so in that log. The vote is one that no candidate of before can make use of. For ballots there is no way back, so
 //! this node gives none on any batch that it may have judged ([`super::LogState::ballots_lost_below`]).
 
-use super::core::LogCore;
+use super::core::{LogCore, index_of};
 use super::memory::Memory;
 use super::record::{Purged, Record};
 use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, has_lost_its_header, read_all, segment_sequence};
@@ -69,13 +69,11 @@ impl Rebuilding {
                 reason: reason.into(),
             })?;
             records = &records[length..];
-            self.newest_index = self.newest_index.max(match &record {
-                Record::Entry(entry) => entry.log_id.index,
-                Record::Ballot(ballot) => ballot.key().log_id.index,
-                Record::Executing(mark) => mark.log_id.index,
-                Record::Purge(purged) => purged.log_id.index,
-                _ => 0,
-            });
+            let index = match &record {
+                Record::Purge(purged) => Some(purged.log_id.index),
+                record => index_of(record),
+            };
+            self.newest_index = self.newest_index.max(index.unwrap_or(0));
             let is_newer = |vote: &Vote| {
                 self.memory.vote.is_none_or(|known| (known.term, known.committed) < (vote.term, vote.committed))
             };

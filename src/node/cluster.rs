@@ -24,7 +24,7 @@ use crate::admin::{DivergenceStatus, NodeStatus, Status};
 use crate::config::{Config, Member};
 use crate::consensus::Leadership;
 use crate::engine::fingerprint;
-use crate::log_store::finish_exchange;
+use crate::log_store::rebuilt_path;
 use crate::peer::{InProcess, Network, PeerMessage, PeerTls, Tcp, TcpOptions, TlsFiles};
 use crate::replica::Learned;
 use crate::seam::{Disk, RealDisk, SystemClock};
@@ -108,10 +108,6 @@ impl Cluster {
     pub fn start_on(config: Config, rules: SharedRules, disk: Arc<dyn Disk>) -> Result<Arc<Cluster>, NodeError> {
         let (voters, hosted) = (config.voters(), config.hosted());
         disk.create_directory(&config.data).map_err(|e| NodeError::directory(&config.data, e))?;
-        for node in &hosted {
-            let home = directory(&config, *node);
-            finish_exchange(&*disk, &home.join("log")).map_err(|e| NodeError::directory(&home, e))?;
-        }
         let members = Arc::new(MembersView::new(founders(&config)));
         let (tcp, door) = match &config.member {
             Some(member) => {
@@ -161,7 +157,6 @@ impl Cluster {
                 Ok(running) => drop(nodes.insert(node, Some(Arc::new(running)))),
                 Err(error) if error.is_of_damaged_log() && can_be_helped(&around) => {
                     damaged.push(node);
-                    around.door.iter().for_each(|door| door.mends());
                     refusals.insert(node, error.to_string());
                 }
                 Err(error) if error.is_of_one_node() && around.door.is_some() => {
@@ -588,7 +583,11 @@ fn forget_what_was_seen(transaction: &mut Transaction) {
 /// A node whose files are gone must not come back under its id: it has forgotten its votes and what it
 /// acknowledged (rule 21).
 fn refuse_missing_nodes(config: &Config, voters: &[NodeId], disk: &dyn Disk) -> Result<(), NodeError> {
-    let has_log = |node: &NodeId| disk.exists(&directory(config, *node).join("log"));
+    let has_log = |node: &NodeId| {
+        let log = directory(config, *node).join("log");
+        // A crash may have come amid the exchange of a rebuilt log, which opening it ends.
+        disk.exists(&log) || disk.exists(&rebuilt_path(&log))
+    };
     let missing: Vec<NodeId> = voters.iter().copied().filter(|node| !has_log(node)).collect();
     match missing.is_empty() || missing.len() == voters.len() {
         true => Ok(()),

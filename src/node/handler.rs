@@ -103,7 +103,7 @@ impl Handler for NodeHandler {
             None => futures::future::ready(PeerReply::None).boxed(),
             Some(PeerMessage::Question(bytes)) => self.answer(from, &bytes),
             // A leader whose process has ended holds nobody's vote back.
-            Some(PeerMessage::Vote(request)) if self.succession.sight().leader_is_gone => {
+            Some(PeerMessage::Vote(request)) if self.succession.leader_is_gone() => {
                 self.consensus.handle(from, PeerMessage::Vote(VoteRequest { transfer: true, ..request }))
             }
             Some(message) => self.consensus.handle(from, message),

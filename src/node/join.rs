@@ -2,8 +2,8 @@
 
 use super::cluster::Cluster;
 use super::membership::{Change, Changed, Registry};
-use super::message::Question;
-use crate::peer::{Network, PeerMessage, PeerReply, Tcp, Transport};
+use super::message::{Question, ask};
+use crate::peer::{Network, Tcp, Transport};
 use crate::token::NodeId;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -52,7 +52,7 @@ pub(super) async fn ask_to_join(
 ) -> Result<String, String> {
     let mut asked = first;
     for _ in 0..LEADERS_MAX {
-        match ask(transport, asked, change, ANSWER_WAIT).await {
+        match wish(transport, asked, change, ANSWER_WAIT).await {
             Some(Changed::Done(done)) => return Ok(done),
             Some(Changed::Refused(reason)) => return Err(reason),
             Some(Changed::NotLeader(Some((leader, address)))) => {
@@ -67,12 +67,8 @@ pub(super) async fn ask_to_join(
     Err("no leader answers".into())
 }
 
-async fn ask(transport: &dyn Transport, node: NodeId, change: &Change, wait: Duration) -> Option<Changed> {
-    let question = PeerMessage::Question(Question::Change(change.clone()).encode());
-    match transport.request(node, question, wait).await {
-        Ok(PeerReply::Bytes(bytes)) => postcard::from_bytes(&bytes).ok(),
-        _ => None,
-    }
+async fn wish(transport: &dyn Transport, node: NodeId, change: &Change, wait: Duration) -> Option<Changed> {
+    ask(transport, node, &Question::Change(change.clone()), wait).await.ok()
 }
 
 /// Has whoever leads make a change, asked by a node that may be another one; waits for the end of it. A sentence either
@@ -88,7 +84,7 @@ pub(super) async fn have_changed(
         let Changed::NotLeader(leader) = &answer else { break };
         match leader {
             Some((leader, _)) if *leader != this => {
-                let asked = ask(transport, *leader, &change, CHANGE_WAIT).await;
+                let asked = wish(transport, *leader, &change, CHANGE_WAIT).await;
                 answer =
                     asked.unwrap_or_else(|| Changed::Refused(format!("node {leader}, which leads, does not answer")));
             }

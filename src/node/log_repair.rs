@@ -15,12 +15,12 @@
 
 use super::NodeError;
 use super::cluster::Cluster;
-use super::message::Question;
+use super::message::{Question, Unanswered, ask};
 use super::wiring::{directory, log_error, log_options, take_membership};
 use crate::consensus::LogReport;
 use crate::entry::{Entry, Membership, Vote};
 use crate::log_store::{Rebuilding, put_in_place, rebuilt_path};
-use crate::peer::{PeerMessage, PeerReply, Transport};
+use crate::peer::Transport;
 use crate::token::{LogId, NodeId};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +38,8 @@ impl Cluster {
     /// nothing has changed.
     pub(super) fn repair_log(&self, node: NodeId) -> Result<(), NodeError> {
         let refused = |reason: String| NodeError::LogRepair { node, reason };
+        // Before any peer is spoken to.
+        self.around.door.iter().for_each(|door| door.mends());
         let home = directory(&self.around.config, node);
         let path = home.join("log");
         let options = log_options(node, &self.around, self.around.start_seed(node));
@@ -162,24 +164,25 @@ impl Peers<'_> {
         }
     }
 
-    fn ask<T: DeserializeOwned>(&self, peer: NodeId, question: Question) -> Result<T, String> {
-        let question = PeerMessage::Question(question.encode());
+    fn ask<T: DeserializeOwned + Send + 'static>(&self, peer: NodeId, question: Question) -> Result<T, String> {
         let (transport, (sender, answer)) = (self.transport.clone(), mpsc::channel());
         self.cluster.runtime().spawn(async move {
             let deadline = Instant::now() + ANSWER_WAIT;
             while Instant::now() < deadline {
-                if let Ok(PeerReply::Bytes(bytes)) = transport.request(peer, question.clone(), ANSWER_WAIT).await {
-                    let _ = sender.send(bytes);
-                    return;
+                match ask(&*transport, peer, &question, ANSWER_WAIT).await {
+                    // There may be no connection yet.
+                    Err(Unanswered::Silent) => time::sleep(PAUSE).await,
+                    answered => return drop(sender.send(answered)),
                 }
-                // There may be no connection yet.
-                time::sleep(PAUSE).await;
             }
         });
-        let bytes = answer.recv().map_err(|_| {
-            format!("it is repaired once all other voters can be asked what they hold; node {peer} does not answer")
-        })?;
-        postcard::from_bytes(&bytes).map_err(|error| format!("node {peer}'s answer does not decode: {error}"))
+        match answer.recv() {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(Unanswered::Malformed(error))) => Err(format!("node {peer}'s answer does not decode: {error}")),
+            Ok(Err(Unanswered::Silent)) | Err(_) => Err(format!(
+                "it is repaired once all other voters can be asked what they hold; node {peer} does not answer"
+            )),
+        }
     }
 }
 

@@ -168,7 +168,6 @@ impl Cluster {
         self.kill(node);
         match self.restart(node) {
             Err(error) if error.is_of_damaged_log() => {
-                self.around.door.iter().for_each(|door| door.mends());
                 let repaired = self.repair_log(node);
                 repaired.inspect_err(|error| drop(self.refusals.lock().insert(node, error.to_string())))?;
                 self.restart(node)

@@ -1,12 +1,14 @@
 //! What nodes say to each other beside consensus. Encoded with postcard inside `PeerMessage::Other`.
 
 use super::membership::Change;
+use crate::peer::{PeerMessage, PeerReply, Transport};
 use crate::session::TicketError;
 use crate::session::tickets::{Holder, Key, Mode};
 use crate::state_transfer::{Reply, Request};
-use crate::token::{Ballot, LogId};
+use crate::token::{Ballot, LogId, NodeId};
 use crate::transaction::{Outcome, Transaction, TransactionId};
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -147,6 +149,27 @@ impl Question {
 pub(super) fn encode<T: Serialize>(value: &T) -> Bytes {
     // Plain values into a growing buffer: postcard has nothing that can fail here.
     Bytes::from(postcard::to_stdvec(value).expect("plain values encode"))
+}
+
+/// Why a question has no answer.
+pub(super) enum Unanswered {
+    /// Nothing came in time, or no connection leads to the peer.
+    Silent,
+    /// The peer is one of another version.
+    Malformed(postcard::Error),
+}
+
+/// Asks a peer.
+pub(super) async fn ask<T: DeserializeOwned>(
+    transport: &dyn Transport,
+    peer: NodeId,
+    question: &Question,
+    wait: Duration,
+) -> Result<T, Unanswered> {
+    match transport.request(peer, PeerMessage::Question(question.encode()), wait).await {
+        Ok(PeerReply::Bytes(bytes)) => postcard::from_bytes(&bytes).map_err(Unanswered::Malformed),
+        _ => Err(Unanswered::Silent),
+    }
 }
 
 impl NodeMessage {

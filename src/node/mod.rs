@@ -199,7 +199,7 @@ impl NodeError {
     }
     /// Whether the node's peers may mend it.
     pub(crate) fn is_of_damaged_log(&self) -> bool {
-        matches!(self, NodeError::Log { is_damaged: true, .. } | NodeError::LogRepair { .. })
+        matches!(self, NodeError::Log { is_damaged: true, .. })
     }
     pub(crate) fn directory(path: &Path, error: io::Error) -> Self {
         NodeError::Directory { path: path.into(), reason: error.to_string() }

@@ -1,8 +1,8 @@
 //! What a process knows of nodes that are not in it: who was heard of lately, and how each says that it is.
 
-use super::message::Question;
+use super::message::{Question, Unanswered, ask};
 use crate::admin::NodeStatus;
-use crate::peer::{PeerMessage, PeerReply, Transport};
+use crate::peer::Transport;
 use crate::token::NodeId;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -45,19 +45,19 @@ impl Neighbours {
     /// Asks them again and again; ends with its task.
     pub async fn watch(self: Arc<Self>, transport: Arc<dyn Transport>, others: impl Fn() -> Vec<NodeId>) {
         loop {
-            let asked = others().into_iter().map(|node| {
-                let question = PeerMessage::Question(Question::Status.encode());
-                let reply = transport.request(node, question, PAUSE);
-                async move { (node, reply.await) }
-            });
-            for (node, reply) in futures::future::join_all(asked).await {
-                let Ok(PeerReply::Bytes(bytes)) = reply else { continue };
-                match postcard::from_bytes::<NodeStatus>(&bytes) {
+            let asked = others()
+                .into_iter()
+                .map(async |node| (node, ask::<NodeStatus>(&*transport, node, &Question::Status, PAUSE).await));
+            for (node, answer) in futures::future::join_all(asked).await {
+                match answer {
                     // What it says of itself counts for itself only.
                     Ok(status) => {
                         drop(self.statuses.lock().insert(node, (NodeStatus { id: node, ..status }, Instant::now())))
                     }
-                    Err(error) => tracing::warn!(node, %error, "a neighbour's status does not decode"),
+                    Err(Unanswered::Malformed(error)) => {
+                        tracing::warn!(node, %error, "a neighbour's status does not decode")
+                    }
+                    Err(Unanswered::Silent) => {}
                 }
             }
             time::sleep(PAUSE).await;

@@ -8,10 +8,10 @@
 //! Safety needs none of it: votes are given as ever, but for the lease, which only keeps elections from happening.
 
 use super::members::MembersView;
-use super::message::Question;
+use super::message::{Question, ask};
 use super::shared::NodeShared;
 use crate::consensus::Consensus;
-use crate::peer::{Network, PeerMessage, PeerReply, Transport};
+use crate::peer::{Network, Transport};
 use crate::token::{LogId, NodeId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -43,22 +43,25 @@ pub(super) struct Succession {
 }
 
 impl Succession {
+    /// Whether the leader's process has ended. Asked often, so it costs no look into the log.
+    pub fn leader_is_gone(&self) -> bool {
+        let leader = self.consensus.leader().borrow().map(|leading| leading.node);
+        leader.is_some_and(|leader| leader != self.node && self.network.is_gone(leader))
+    }
+
     /// What this node sees.
     pub fn sight(&self) -> Sight {
-        let leader = *self.consensus.leader().borrow();
-        let is_gone = |leader: NodeId| leader != self.node && self.network.is_gone(leader);
-        Sight { leader_is_gone: leader.is_some_and(|leader| is_gone(leader.node)), last: self.consensus.last() }
+        Sight { leader_is_gone: self.leader_is_gone(), last: self.consensus.last() }
     }
 
     /// Looks after the leader; ends with its task.
     pub async fn watch(self: Arc<Self>) {
         loop {
             time::sleep(PAUSE).await;
-            let own = self.sight();
-            if !own.leader_is_gone || !self.members.is_voter(self.node) || !self.shared.serves() {
+            if !self.leader_is_gone() || !self.members.is_voter(self.node) || !self.shared.serves() {
                 continue;
             }
-            if self.is_next(own).await && self.sight().leader_is_gone {
+            if self.is_next().await && self.leader_is_gone() {
                 tracing::warn!(node = self.node, "the leader's process has ended: standing for election");
                 if self.consensus.elect_without_asking().await.is_err() {
                     return;
@@ -72,15 +75,13 @@ impl Succession {
     }
 
     /// Whether a quorum sees the same, and nobody in it has more log.
-    async fn is_next(&self, own: Sight) -> bool {
+    async fn is_next(&self) -> bool {
+        let own = self.sight();
         let voters = self.members.voters();
         let others: Vec<NodeId> = voters.iter().copied().filter(|voter| *voter != self.node).collect();
         let asked = others.iter().map(|voter| async {
-            let question = PeerMessage::Question(Question::Succession.encode());
-            match self.transport.request(*voter, question, ELECTION_WAIT).await {
-                Ok(PeerReply::Bytes(bytes)) => Some((*voter, postcard::from_bytes::<Sight>(&bytes).ok()?)),
-                _ => None,
-            }
+            let sight: Sight = ask(&*self.transport, *voter, &Question::Succession, ELECTION_WAIT).await.ok()?;
+            Some((*voter, sight))
         });
         let answers: Vec<(NodeId, Sight)> = futures::future::join_all(asked)
             .await
