@@ -5,7 +5,7 @@
 //!
 //! | Name | Default | |
 //! |---|---|---|
-//! | SECTIONS | mixes,updating,writes | also: interactions, sizes, wrong |
+//! | SECTIONS | mixes,updating,writes | also: interactions, sizes, wrong, remus |
 //! | MIXES | browsing,shopping,ordering | |
 //! | ITEMS, CUSTOMERS, SESSIONS | 1000, 2880, 1000 | rows at first |
 //! | BATCH, BATCHES, PASSES, WARM_UP | 200, 3, 5, 10 | transactions in a batch, batches in a pass |
@@ -18,7 +18,7 @@ mod tpcw;
 use tpcw::lane::{Settings, Shop};
 use tpcw::load::Mix;
 use tpcw::schema::Sizes;
-use tpcw::{mixes, sweeps, writes};
+use tpcw::{mixes, remus, sweeps, writes};
 
 /// As the program has it.
 #[global_allocator]
@@ -58,6 +58,7 @@ fn main() {
             "updating" => mixes::table(&shop, "Reads off the batch path", &updating),
             "interactions" => mixes::interactions(&shop),
             "sizes" => sweeps::sizes(&shop, &chosen),
+            "remus" => remus::table(&shop, &chosen),
             "wrong" => sweeps::wrong(&shop, &chosen),
             "writes" => writes::table(settings.batch, settings.passes),
             other => panic!("EVESQL_TPCW_SECTIONS: no section {other}"),

@@ -4,6 +4,7 @@ pub mod lane;
 pub mod load;
 pub mod mixes;
 pub mod random;
+pub mod remus;
 pub mod schema;
 pub mod sweeps;
 pub mod writes;

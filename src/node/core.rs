@@ -312,7 +312,7 @@ impl NodeCore {
         while let Some(event) = events.pop_front() {
             self.verifier.step(event, now_us, &mut actions);
             for action in actions.drain(..) {
-                events.extend(self.perform(action, now_us));
+                events.extend(self.perform(action));
                 if self.halted {
                     return;
                 }
@@ -369,7 +369,7 @@ impl NodeCore {
         }
     }
 
-    fn perform(&mut self, action: Action, now_us: u64) -> Option<Event> {
+    fn perform(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::Execute { run, log_id, attempt, mode } => Some(self.execute(run, log_id, attempt, &mode)),
             Action::RollBack { to } => {
@@ -418,7 +418,7 @@ impl NodeCore {
                 self.replica.take_damage();
                 Some(Event::Rehashed { damaged: count, run: Some(run) })
             }
-            Action::Repair { target, sources } => self.begin_repair(target, sources, now_us),
+            Action::Repair { target, sources } => self.begin_repair(target, sources),
             Action::Release => {
                 self.quarantined = false;
                 self.shared.set_quarantine(None);

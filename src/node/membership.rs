@@ -14,7 +14,7 @@ use super::core::{Input, NodeCore};
 use super::executor::Inbox;
 use super::members::MembersView;
 use super::proposer::Proposer;
-use crate::consensus::Consensus;
+use crate::consensus::{Consensus, Leadership};
 use crate::token::NodeId;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -62,6 +62,20 @@ pub enum Changed {
     Refused(String),
 }
 
+/// Why a change was not made.
+enum NotMade {
+    /// It is not possible, or did not succeed; a sentence.
+    Refused(String),
+    /// This node lost the lead before anything was asked of the log: whoever leads now may make it.
+    LedNoMore,
+}
+
+impl From<String> for NotMade {
+    fn from(reason: String) -> Self {
+        NotMade::Refused(reason)
+    }
+}
+
 /// One node's office for changes.
 pub struct Registry {
     node: NodeId,
@@ -87,28 +101,44 @@ impl Registry {
     /// Makes a change, if this node leads.
     pub async fn change(&self, change: Change) -> Changed {
         let leading = *self.consensus.leader().borrow();
-        if leading.is_none_or(|leading| leading.node != self.node) {
-            let nodes = self.members.nodes();
-            let leader = leading.and_then(|leading| nodes.into_iter().find(|(node, _)| *node == leading.node));
-            return Changed::NotLeader(leader);
-        }
+        let Some(own) = leading.filter(|leading| leading.node == self.node) else {
+            return self.not_leader();
+        };
         let Ok(_busy) = self.busy.try_lock() else {
             return Changed::Refused("another change of the members is under way; try again in a moment".into());
         };
         let made = match change {
-            Change::Join { node, address } => self.join(node, &address).await,
-            Change::Promote(node) => self.promote(node).await,
-            Change::Remove(node) => self.remove(node).await,
-            Change::Lead(node) => self.lead(node).await,
+            Change::Join { node, address } => self.join(own, node, &address).await,
+            Change::Promote(node) => self.promote(own, node).await,
+            Change::Remove(node) => self.remove(own, node).await,
+            Change::Lead(node) => self.lead(node).await.map_err(NotMade::Refused),
         };
-        made.map_or_else(Changed::Refused, Changed::Done)
+        match made {
+            Ok(done) => Changed::Done(done),
+            Err(NotMade::Refused(reason)) => Changed::Refused(reason),
+            Err(NotMade::LedNoMore) => self.not_leader(),
+        }
+    }
+
+    fn not_leader(&self) -> Changed {
+        let leading = *self.consensus.leader().borrow();
+        let nodes = self.members.nodes();
+        Changed::NotLeader(leading.and_then(|leading| nodes.into_iter().find(|(node, _)| *node == leading.node)))
+    }
+
+    /// Results of others, and verdicts, come to the leader alone: who leads no more waits for them in vain.
+    fn still_leads(&self, own: Leadership) -> Result<(), NotMade> {
+        match *self.consensus.leader().borrow() == Some(own) {
+            true => Ok(()),
+            false => Err(NotMade::LedNoMore),
+        }
     }
 
     // What the newest membership says may not be decided, and gone with its leader: so nothing of it is told but behind
     // the barrier, where it stands.
 
-    async fn join(&self, node: NodeId, address: &str) -> Result<String, String> {
-        self.at_barrier(async || {
+    async fn join(&self, own: Leadership, node: NodeId, address: &str) -> Result<String, NotMade> {
+        self.at_barrier(own, async || {
             match self.members.nodes().into_iter().find(|(known, _)| *known == node) {
                 Some((_, known)) if known == address => return Ok(format!("node {node} is a member already")),
                 Some((_, known)) => {
@@ -124,14 +154,14 @@ impl Registry {
         .await
     }
 
-    async fn promote(&self, node: NodeId) -> Result<String, String> {
+    async fn promote(&self, own: Leadership, node: NodeId) -> Result<String, NotMade> {
         if !self.members.ids().contains(&node) {
-            return Err(format!("node {node} is not known; start it with --join first"));
+            return Err(NotMade::Refused(format!("node {node} is not known; start it with --join first")));
         }
         if !self.members.is_voter(node) {
-            self.proven(node).await?;
+            self.proven(own, node).await?;
         }
-        self.at_barrier(async || {
+        self.at_barrier(own, async || {
             // A leader that died may have left the change half made.
             if self.members.is_voter(node) && !self.members.is_joint() {
                 return Ok(format!("node {node} is a voter already"));
@@ -142,11 +172,12 @@ impl Registry {
         .await
     }
 
-    async fn remove(&self, node: NodeId) -> Result<String, String> {
+    async fn remove(&self, own: Leadership, node: NodeId) -> Result<String, NotMade> {
         if node == self.node {
-            return Err(format!("node {node} leads; hand that over first: evesql transfer-leader ID"));
+            let reason = format!("node {node} leads; hand that over first: evesql transfer-leader ID");
+            return Err(NotMade::Refused(reason));
         }
-        self.at_barrier(async || {
+        self.at_barrier(own, async || {
             if !self.members.ids().contains(&node) {
                 return Err(format!("node {node} is no member"));
             }
@@ -180,18 +211,19 @@ impl Registry {
     }
 
     /// Waits until a learner's tokens have matched often enough; where nobody writes, with batches of nothing.
-    async fn proven(&self, node: NodeId) -> Result<(), String> {
+    async fn proven(&self, own: Leadership, node: NodeId) -> Result<(), NotMade> {
         let deadline = Instant::now() + PROOF_WAIT;
         let mut before = self.matches(node).await?;
         loop {
+            self.still_leads(own)?;
             let matches = self.matches(node).await?;
             if matches >= MATCHES_MIN {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                return Err(format!(
+                return Err(NotMade::Refused(format!(
                     "node {node} has not proved in time that it computes what the others do ({matches} of {MATCHES_MIN} results in a row); is it up?"
-                ));
+                )));
             }
             if matches == before {
                 self.proposer.propose_nothing();
@@ -206,19 +238,28 @@ impl Registry {
     }
 
     /// Rule 22: batches wait while this lasts, and the change waits for those before it.
-    async fn at_barrier<T>(&self, change: impl AsyncFnOnce() -> Result<T, String>) -> Result<T, String> {
+    async fn at_barrier<T>(
+        &self,
+        own: Leadership,
+        change: impl AsyncFnOnce() -> Result<T, String>,
+    ) -> Result<T, NotMade> {
         let _held = self.proposer.hold();
         let deadline = Instant::now() + BARRIER_WAIT;
         // What is not in the log yet the verifier has not seen.
         while !self.proposer.is_idle() || !self.may_change().await? {
+            self.still_leads(own)?;
             if Instant::now() > deadline {
-                return Err("the batches before the change are not accepted; is a quorum of the nodes up?".into());
+                let reason = "the batches before the change are not accepted; is a quorum of the nodes up?";
+                return Err(NotMade::Refused(reason.into()));
             }
             time::sleep(PAUSE).await;
         }
         match time::timeout(BARRIER_WAIT, change()).await {
-            Ok(changed) => changed,
-            Err(_) => Err("the change is not decided in time; it may still be: look at evesql status".into()),
+            Ok(changed) => Ok(changed?),
+            Err(_) => {
+                let reason = "the change is not decided in time; it may still be: look at evesql status";
+                Err(NotMade::Refused(reason.into()))
+            }
         }
     }
 

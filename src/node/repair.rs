@@ -16,7 +16,7 @@ pub enum Next {
     Ask(NodeId, NodeMessage),
     /// Nothing before [`Repair::deadline_us`]: it is throttled.
     Wait,
-    /// All is there, or nobody can be asked.
+    /// All is there.
     Finish,
 }
 
@@ -24,10 +24,12 @@ pub enum Next {
 pub struct Repair {
     number: u64,
     target: Accepted,
-    source: Option<NodeId>,
+    source: NodeId,
     fetch: Fetch,
     /// Bytes of pages in a second, at most; 0: as fast as it goes.
     bytes_per_s: u64,
+    /// Pages that are installed already.
+    parts: BTreeMap<String, Vec<PageNumber>>,
     /// The next request leaves then, not before.
     not_before_us: u64,
     /// What happens at `deadline_us`.
@@ -47,33 +49,31 @@ enum Waits {
 }
 
 impl Repair {
-    /// Begins with the first source; the next repair begins with another one if this one fails.
+    /// Pages come from one source; [`Repair::next`] is due at once.
     pub fn new(
         number: u64,
         target: Accepted,
-        sources: Vec<NodeId>,
+        source: NodeId,
         own: Vec<(String, Snapshot)>,
         damaged: BTreeMap<String, BTreeSet<PageNumber>>,
         bytes_per_s: u64,
     ) -> Self {
         let own = own.into_iter().map(|(name, tree)| (name, Box::new(tree) as Box<dyn OwnTree + Send>)).collect();
-        let source =
-            if sources.is_empty() { None } else { sources.get((number as usize - 1) % sources.len()).copied() };
         Repair {
             number,
             target,
             source,
             fetch: Fetch::new(target, own, damaged),
             bytes_per_s,
+            parts: BTreeMap::new(),
             not_before_us: 0,
-            waits: Waits::Reply,
+            waits: Waits::Turn,
             deadline_us: 0,
         }
     }
 
     /// What is to be done next.
     pub fn next(&mut self, now_us: u64) -> Next {
-        let Some(source) = self.source else { return Next::Finish };
         if now_us < self.not_before_us {
             (self.waits, self.deadline_us) = (Waits::Turn, self.not_before_us);
             return Next::Wait;
@@ -85,7 +85,7 @@ impl Repair {
             self.not_before_us = now_us + us;
         }
         (self.waits, self.deadline_us) = (Waits::Reply, now_us + REPLY_WAIT_US);
-        Next::Ask(source, NodeMessage::Repair { number: self.number, request })
+        Next::Ask(self.source, NodeMessage::Repair { number: self.number, request })
     }
 
     /// What is to be written to the disk before more is asked for, if it is so much; [`Repair::number`] comes back when it
@@ -93,6 +93,9 @@ impl Repair {
     pub fn take_part(&mut self, bytes_min: usize) -> Option<BTreeMap<String, Replacement>> {
         let part = self.fetch.take_part(bytes_min)?;
         (self.waits, self.deadline_us) = (Waits::Disk, u64::MAX);
+        for (name, Replacement { pages, .. }) in &part {
+            self.parts.entry(name.clone()).or_default().extend(pages.iter().map(|(page, _)| *page));
+        }
         Some(part)
     }
 
@@ -136,8 +139,23 @@ impl Repair {
         self.deadline_us
     }
 
-    /// The pages to install.
-    pub fn finish(self) -> BTreeMap<String, Replacement> {
-        self.fetch.finish()
+    /// The pages to install, and the numbers of those that were installed as parts.
+    pub fn finish(self) -> (BTreeMap<String, Replacement>, BTreeMap<String, Vec<PageNumber>>) {
+        (self.fetch.finish(), self.parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_for_a_reply_begins_when_its_request_leaves() {
+        // What comes before it may take longer than that: all pages are hashed.
+        let mut repair = Repair::new(1, Accepted::default(), 2, Vec::new(), BTreeMap::new(), 0);
+        assert_eq!((repair.deadline_us(), repair.is_late()), (0, false), "its turn is at once");
+        let now_us = 3 * REPLY_WAIT_US;
+        assert!(matches!(repair.next(now_us), Next::Ask(2, _)));
+        assert_eq!((repair.deadline_us(), repair.is_late()), (now_us + REPLY_WAIT_US, true));
     }
 }

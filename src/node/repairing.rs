@@ -12,22 +12,18 @@ use crate::verifier::{Event, Mark};
 use std::collections::BTreeMap;
 
 impl NodeCore {
-    pub(super) fn begin_repair(&mut self, target: Accepted, sources: Vec<NodeId>, now_us: u64) -> Option<Event> {
+    pub(super) fn begin_repair(&mut self, target: Accepted, sources: Vec<NodeId>) -> Option<Event> {
         self.repairs += 1;
+        let Some(source) = sources.get((self.repairs as usize - 1) % sources.len().max(1)) else {
+            return Some(Event::Repaired { target, complete: false });
+        };
         self.shared.set_repairing(true);
+        // Takes long in a large database: the first request leaves with the next tick, by the time that it is then.
         let damaged = self.replica.rehash();
         let own = self.replica.newest_snapshots();
-        // Only a join is long enough to be in the way of others.
-        let bytes_per_s = if self.joining.is_some() { self.shared.transfer_bytes_per_s } else { 0 };
-        let mut repair = Repair::new(self.repairs, target, sources, own, damaged, bytes_per_s);
-        match repair.next(now_us) {
-            Next::Ask(source, message) => {
-                self.outside.send(source, message);
-                self.repair = Some(repair);
-                None
-            }
-            Next::Wait | Next::Finish => Some(Event::Repaired { target, complete: false }),
-        }
+        let bytes_per_s = self.shared.transfer_bytes_per_s;
+        self.repair = Some(Repair::new(self.repairs, target, *source, own, damaged, bytes_per_s));
+        None
     }
 
     pub(super) fn repair_reply(&mut self, number: u64, reply: Reply, now_us: u64) -> Option<Event> {
@@ -36,9 +32,7 @@ impl NodeCore {
             return self.repair_failed(&error.to_string());
         }
         self.shared.set_fetched(repair.fetched().1, repair.pages_of_target());
-        if self.joining.is_some()
-            && let Some(part) = repair.take_part(self.shared.transfer_part_bytes)
-        {
+        if let Some(part) = repair.take_part(self.shared.transfer_part_bytes) {
             return self.store_part(part);
         }
         self.go_on_repairing(now_us)
@@ -77,7 +71,8 @@ impl NodeCore {
         let (nodes, pages) = repair.fetched();
         // Of a node that was away, or is new, nobody wants to know each row.
         let tells = self.joining.is_none();
-        let complete = match self.replica.install(&target, repair.finish(), tells) {
+        let (rest, parts) = repair.finish();
+        let complete = match self.replica.install(&target, rest, tells.then_some(parts)) {
             Ok(replaced) => {
                 let (index, Replaced { tables, rows, .. }) = (target.log_id.index, &replaced);
                 tracing::warn!(node = self.id, index, nodes, pages, ?tables, ?rows, "repaired by page transfer");

@@ -26,7 +26,8 @@ const ROWS_NAMED_MAX: usize = 100;
 
 impl Replica {
     /// Becomes the accepted state: databases in `to` are made or get the replaced pages, others go. All
-    /// versions are gone afterwards but this one. Unless `tells`, the tables and rows of the pages are not looked for.
+    /// versions are gone afterwards but this one. What was replaced is told if `parts` are given: the pages that
+    /// [`Replica::install_part`] took in before. Rows are told where there are none.
     ///
     /// # Errors
     /// [`LocalError`] if the roots are not those of the accepted state (nothing is changed then), or a
@@ -35,13 +36,17 @@ impl Replica {
         &mut self,
         accepted: &Accepted,
         to: BTreeMap<String, Replacement>,
-        tells: bool,
+        parts: Option<BTreeMap<String, Vec<PageNumber>>>,
     ) -> Result<Replaced, LocalError> {
         let root = state_root(to.iter().map(|(name, database)| (name.as_str(), database.root)));
         if root != accepted.root {
             return Err(LocalError::internal(format!("the fetched databases have root {root}, not {}", accepted.root)));
         }
-        let before: BTreeMap<String, Snapshot> = self.newest_snapshots().into_iter().collect();
+        // With parts in it, it is the state before no more.
+        let before: BTreeMap<String, Snapshot> = match &parts {
+            Some(parts) if parts.is_empty() => self.newest_snapshots().into_iter().collect(),
+            _ => BTreeMap::new(),
+        };
         self.databases.retain(|name, _| to.contains_key(&**name));
         let mut replaced: BTreeMap<String, Vec<PageNumber>> = BTreeMap::new();
         for (name, Replacement { root, page_count, pages }) in to {
@@ -60,7 +65,12 @@ impl Replica {
         }
         let databases = self.current()?;
         self.begin_at(*accepted, databases);
-        Ok(if tells { self.tell(&before, replaced) } else { Replaced::default() })
+        let Some(parts) = parts else { return Ok(Replaced::default()) };
+        for (name, mut pages) in parts {
+            pages.append(replaced.entry(name.clone()).or_default());
+            replaced.insert(name, pages);
+        }
+        Ok(self.tell(&before, replaced))
     }
 
     /// Takes in a part of what [`Replica::install`] needs, so that it need not be held in memory until all is there. The

@@ -390,11 +390,31 @@ fn a_repair_tells_the_rows_that_differed_and_no_others() {
     // Splits pages: many rows move, and are the same.
     let lengthen = "UPDATE t SET x = x || hex(zeroblob(1500)) WHERE id IN (77, 78)";
     run(&mut wrong, &[lengthen, "INSERT INTO t VALUES (2000, 'wrong')", &long("wrong")]);
-    let replaced = wrong.install(&right.newest(), replacement(&right), true).unwrap();
+    let replaced = wrong.install(&right.newest(), replacement(&right), Some(BTreeMap::new())).unwrap();
     let rows = [2, 77, 78, 150, 1000, 2000, 3000].map(|rowid| format!("evesql.t rowid {rowid}"));
     assert_eq!(replaced.rows, rows);
     let named = |table: &str| replaced.tables.iter().any(|name| name == table);
     assert!(named("evesql.t") && named("evesql.tx") && !replaced.pages.is_empty(), "{replaced:?}");
+}
+
+#[test]
+fn a_repair_in_parts_tells_the_pages_and_tables_of_all_of_it() {
+    let (mut right, mut wrong) = (replica(), replica());
+    for (replica, x) in [(&mut right, 1), (&mut wrong, 2)] {
+        run(replica, &["CREATE TABLE t(id INTEGER PRIMARY KEY, x)", &format!("INSERT INTO t VALUES (1, {x})")]);
+    }
+    let mut rest = replacement(&right);
+    let all: Vec<_> = rest.values().flat_map(|one| one.pages.iter().map(|(page, _)| *page)).collect();
+    let whole = rest["evesql"].clone();
+    let late = rest.get_mut("evesql").unwrap().pages.split_off(2);
+    let early = std::mem::replace(&mut rest.get_mut("evesql").unwrap().pages, late);
+    let parts = BTreeMap::from([("evesql".to_string(), early.iter().map(|(page, _)| *page).collect())]);
+    wrong.install_part(BTreeMap::from([("evesql".into(), Replacement { pages: early, ..whole })])).unwrap();
+    let replaced = wrong.install(&right.newest(), rest, Some(parts)).unwrap();
+    assert_eq!(wrong.newest(), right.newest());
+    assert_eq!(replaced.pages, all);
+    assert!(replaced.tables.contains(&"evesql.t".to_string()), "{replaced:?}");
+    assert_eq!(replaced.rows, Vec::<String>::new(), "the rows that were there before are not known");
 }
 
 #[test]
@@ -416,8 +436,8 @@ fn a_repaired_replica_has_the_accepted_root_and_goes_on() {
     let to = replacement(&right);
     let mut incomplete = to.clone();
     incomplete.remove("other");
-    assert!(wrong.install(&target, incomplete, true).is_err());
-    let replaced = wrong.install(&target, to, true).unwrap();
+    assert!(wrong.install(&target, incomplete, Some(BTreeMap::new())).is_err());
+    let replaced = wrong.install(&target, to, Some(BTreeMap::new())).unwrap();
     assert!(replaced.tables.contains(&"evesql.t".to_string()), "{replaced:?}");
     assert!(replaced.rows.contains(&"evesql.t rowid 2".to_string()), "{replaced:?}");
     assert_eq!(wrong.newest(), target);

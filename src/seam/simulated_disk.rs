@@ -60,6 +60,7 @@ struct State {
     operations: u64,
     faults: BTreeMap<u64, DiskFault>,
     crashed: bool,
+    has_failed: bool,
     capacity_bytes: Option<u64>,
     /// Handles opened before a restart belong to a process that is gone.
     epoch: u64,
@@ -140,6 +141,7 @@ impl SimulatedDisk {
             operations: 0,
             faults: BTreeMap::new(),
             crashed: false,
+            has_failed: false,
             capacity_bytes: None,
             epoch: 0,
             gate: Arc::default(),
@@ -174,6 +176,11 @@ impl SimulatedDisk {
         self.0.lock().capacity_bytes = capacity_bytes;
     }
 
+    /// Whether an operation has failed since the machine was started, by plan or as the disk was full.
+    pub fn has_failed(&self) -> bool {
+        self.0.lock().has_failed
+    }
+
     /// Whether a planned crash has happened.
     pub fn crashed(&self) -> bool {
         self.0.lock().crashed
@@ -185,6 +192,7 @@ impl SimulatedDisk {
         let mut state = self.0.lock();
         state.lose_unsynced();
         state.crashed = false;
+        state.has_failed = false;
         state.epoch += 1;
         state.faults.clear();
         state.gate.set(false);
@@ -231,13 +239,10 @@ impl State {
         }
         let number = self.operations;
         self.operations += 1;
-        match self.faults.remove(&number) {
-            Some(DiskFault::Crash) => {
-                self.crashed = true;
-                Ok(Some(DiskFault::Crash))
-            }
-            other => Ok(other),
-        }
+        let fault = self.faults.remove(&number);
+        self.crashed = fault == Some(DiskFault::Crash);
+        self.has_failed |= fault.is_some();
+        Ok(fault)
     }
 
     /// As [`State::operation`], for operations that happen or do not.
@@ -498,6 +503,7 @@ impl DiskFile for SimulatedFile {
         let growth = (offset + bytes.len()).saturating_sub(length) as u64;
         if growth > 0 && state.capacity_bytes.is_some_and(|capacity| state.used_bytes() + growth > capacity) {
             fault = fault.or(Some(DiskFault::Full));
+            state.has_failed = true;
         }
         if fault == Some(DiskFault::Full) {
             written = (state.random() % bytes.len().max(1) as u64) as usize;

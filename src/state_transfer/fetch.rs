@@ -6,6 +6,7 @@ use crate::page_store::checkpoint::node_hash;
 use crate::page_store::{FANOUT, Replacement, Snapshot, StoreError, height, root_hash};
 use crate::token::Accepted;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// Nodes asked for in one request.
 const NODES_MAX: usize = 64;
@@ -55,8 +56,8 @@ pub struct Fetch {
     damaged: BTreeMap<String, BTreeSet<PageNumber>>,
     heads: Option<Vec<DatabaseHead>>,
     asked: Option<Request>,
-    nodes: VecDeque<(String, u32, u32, Hash)>,
-    pages: VecDeque<(String, PageNumber, Hash)>,
+    nodes: VecDeque<(Arc<str>, u32, u32, Hash)>,
+    pages: VecDeque<(Arc<str>, PageNumber, Hash)>,
     /// Damaged pages with their own hashes; queued when no node is left that may say that the target has other ones.
     mends: BTreeMap<String, BTreeMap<PageNumber, Hash>>,
     done: BTreeMap<String, Replacement>,
@@ -93,21 +94,22 @@ impl Fetch {
         let accepted_index = self.target.log_id.index;
         if self.nodes.is_empty() {
             for (database, mends) in std::mem::take(&mut self.mends) {
+                let database: Arc<str> = database.into();
                 self.pages.extend(mends.into_iter().map(|(page, hash)| (database.clone(), page, hash)));
             }
         }
+        // Full requests for pages leave before more nodes are asked for: what is known and not here yet stays few.
+        let is_full = self.pages.len() >= PAGES_MAX;
         let request = if self.heads.is_none() {
             Request::State(self.target)
-        } else if let Some((database, ..)) = self.nodes.front() {
-            let database = database.clone();
-            let same = self.nodes.iter().take(NODES_MAX).take_while(|(name, ..)| *name == database);
+        } else if let Some((database, ..)) = self.nodes.front().filter(|_| !is_full) {
+            let same = self.nodes.iter().take(NODES_MAX).take_while(|(name, ..)| name == database);
             let nodes = same.map(|(_, level, index, _)| (*level, *index)).collect();
-            Request::Nodes { accepted_index, database, nodes }
+            Request::Nodes { accepted_index, database: database.to_string(), nodes }
         } else if let Some((database, ..)) = self.pages.front() {
-            let database = database.clone();
-            let same = self.pages.iter().take(PAGES_MAX).take_while(|(name, ..)| *name == database);
+            let same = self.pages.iter().take(PAGES_MAX).take_while(|(name, ..)| name == database);
             let pages = same.map(|(_, page, _)| *page).collect();
-            Request::Pages { accepted_index, database, pages }
+            Request::Pages { accepted_index, database: database.to_string(), pages }
         } else {
             return None;
         };
@@ -166,7 +168,7 @@ impl Fetch {
             self.done.insert(head.name.clone(), Replacement { root, page_count: head.page_count, pages: Vec::new() });
             let top_level = height(head.page_count) - 1;
             if self.own_hash(&head.name, top_level + 1, 0, 0) != head.top {
-                self.nodes.push_back((head.name.clone(), top_level, 0, head.top));
+                self.nodes.push_back((head.name.as_str().into(), top_level, 0, head.top));
             }
             self.want_damaged(head);
         }
@@ -230,9 +232,9 @@ impl Fetch {
         Ok(())
     }
 
-    fn want(&mut self, database: &str, page: PageNumber, hash: Hash) {
+    fn want(&mut self, database: &Arc<str>, page: PageNumber, hash: Hash) {
         self.forget_outdated(database, page);
-        self.pages.push_back((database.to_string(), page, hash));
+        self.pages.push_back((database.clone(), page, hash));
     }
 
     /// A damaged page was noted with the own hash; the target has another one.

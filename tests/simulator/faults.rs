@@ -50,13 +50,11 @@ pub async fn heal(world: &World, after: &str) {
         world.supervise().await;
         for node in world.ids() {
             if world.node(node).is_none() {
-                world.disk_trouble.set(None);
                 world.bring_up(node).await;
             }
         }
         if world.is_healthy() {
             world.flipped.set(None);
-            world.disk_trouble.set(None);
             return;
         }
         if Instant::now() > deadline {
@@ -167,7 +165,6 @@ async fn flip_on_disk(world: &World, node: NodeId) -> &'static str {
 
 async fn disk_full(world: &World, node: NodeId) -> &'static str {
     world.note(&format!("FAULT the disk of node {node} is full"));
-    world.disk_trouble.set(Some(node));
     let disk = world.disk(node);
     disk.set_capacity_bytes(Some(0));
     world.sleep_ms(200, 2500).await;
@@ -180,7 +177,6 @@ async fn disk_error(world: &World, node: NodeId) -> &'static str {
     let disk = world.disk(node);
     let after = world.below(100);
     world.note(&format!("FAULT disk operation {after} from now of node {node} fails"));
-    world.disk_trouble.set(Some(node));
     disk.fault_at(disk.operations() + after, DiskFault::Error);
     world.sleep_ms(100, 1000).await;
     disk.clear_faults();

@@ -167,8 +167,6 @@ pub struct World {
     failure: RefCell<Option<String>>,
     /// A bit was flipped under this node and is not known to be mended: what it shows may be wrong.
     pub flipped: Cell<Option<NodeId>>,
-    /// Disk errors were injected into this node: its log may have stopped.
-    pub disk_trouble: Cell<Option<NodeId>>,
 }
 
 impl World {
@@ -233,7 +231,6 @@ impl World {
             hands: Mutex::default(),
             failure: RefCell::new(None),
             flipped: Cell::new(None),
-            disk_trouble: Cell::new(None),
         })
     }
 
@@ -438,9 +435,10 @@ impl World {
         for id in self.ids() {
             let Some(node) = self.node(id) else { continue };
             self.check_node(&node);
-            let crashed = self.disk(id).crashed();
+            let disk = self.disk(id);
+            let crashed = disk.crashed();
             let stopped = node.consensus.metrics().state == "shutdown";
-            if stopped && !crashed && self.disk_trouble.get() != Some(id) {
+            if stopped && !disk.has_failed() {
                 self.fail(format!("consensus of node {id} has stopped without a disk error"));
             }
             if crashed || stopped {
