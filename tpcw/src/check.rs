@@ -21,7 +21,7 @@ const ORDERS_MAX: i64 = 2_000;
 /// Findings of a kind that are told one by one.
 const FINDINGS_MAX: usize = 10;
 
-static ITEMS: Statement = Statement::same("SELECT count(*), max(i_id) FROM item");
+static ITEMS: Statement = Statement::same("SELECT count(*) FROM item");
 static CUSTOMERS: Statement = Statement::same("SELECT count(*) FROM customer WHERE c_uname LIKE $1");
 static COUNTS: [Statement; 4] = [
     Statement::same("SELECT count(*) FROM orders"),
@@ -133,7 +133,8 @@ fn number(session: &mut dyn Session, statement: &'static Statement, parameters: 
 
 /// What can be chosen from in this shop.
 pub fn sizes(session: &mut dyn Session) -> Result<Sizes, Error> {
-    let items = number(session, &ITEMS, &[])?;
+    let items = number(session, &ITEMS, &[])
+        .map_err(|error| Error::Failed(format!("is there a shop? tpcw load makes one: {error}")))?;
     let customers = number(session, &CUSTOMERS, &[text(format!("{USER_PREFIX}%"))])?;
     if items == 0 || customers == 0 {
         return Err(Error::Failed("the shop is empty; fill it with: tpcw load".into()));

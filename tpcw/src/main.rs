@@ -3,12 +3,13 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use tpcw::check::{self, Claims, Findings};
 use tpcw::navigation::Mix;
 use tpcw::population::{self, Population, Scale};
 use tpcw::run::{self, Options, Outcome};
-use tpcw::session::{self, Error, Synchronous};
+use tpcw::session::{self, Database, Error, Synchronous};
 
 /// An online bookshop after TPC-W, as a load on databases.
 #[derive(Parser)]
@@ -100,10 +101,23 @@ struct Run {
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Load(load) => fill(&load).map(|()| true),
-        Command::Run(run) => browse(&run),
-        Command::Check(target) => look(&target),
+    let command = Cli::parse().command;
+    let target = match &command {
+        Command::Load(load) => &load.target,
+        Command::Run(run) => &run.target,
+        Command::Check(target) => target,
+    };
+    let database = match target.database() {
+        Ok(database) => database,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    let done = match &command {
+        Command::Load(load) => fill(&database, load).map(|()| true),
+        Command::Run(run) => browse(&database, run),
+        Command::Check(_) => look(&database),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -116,7 +130,7 @@ fn main() -> ExitCode {
 }
 
 impl Target {
-    fn database(&self) -> Result<std::sync::Arc<dyn session::Database>, Error> {
+    fn database(&self) -> Result<Arc<dyn Database>, Error> {
         let synchronous = match self.synchronous {
             SynchronousArg::Full => Synchronous::Full,
             SynchronousArg::Normal => Synchronous::Normal,
@@ -125,8 +139,8 @@ impl Target {
     }
 }
 
-fn fill(load: &Load) -> Result<(), Error> {
-    let mut session = load.target.database()?.open()?;
+fn fill(database: &Arc<dyn Database>, load: &Load) -> Result<(), Error> {
+    let mut session = database.open()?;
     let scale = Scale { items: load.items, ebs: load.ebs, seed: load.seed };
     let mut tell = |progress: population::Progress| {
         eprint!("\r{:20} {:>10} of {}", progress.table, progress.done, progress.count);
@@ -139,8 +153,7 @@ fn fill(load: &Load) -> Result<(), Error> {
     Ok(())
 }
 
-fn browse(arguments: &Run) -> Result<bool, Error> {
-    let database = arguments.target.database()?;
+fn browse(database: &Arc<dyn Database>, arguments: &Run) -> Result<bool, Error> {
     let seconds = |seconds: u32| Duration::from_secs(seconds.into());
     let options = Options {
         mix: arguments.mix,
@@ -157,7 +170,7 @@ fn browse(arguments: &Run) -> Result<bool, Error> {
         let (elapsed, failures) = (progress.elapsed.as_secs_f64(), progress.failures);
         eprint!("\r{phase:10} {elapsed:5.0} s {:>9.1} {} {failures} failures ", progress.wips, arguments.mix.metric());
     };
-    let outcome = run::run(&database, &options, &mut tell)?;
+    let outcome = run::run(database, &options, &mut tell)?;
     eprintln!();
     println!("{}", outcome.report);
     if let Some(file) = &arguments.json {
@@ -196,7 +209,7 @@ fn tell_findings(findings: &Findings) -> bool {
     findings.is_empty()
 }
 
-fn look(target: &Target) -> Result<bool, Error> {
-    let findings = check::check(target.database()?.open()?.as_mut(), None)?;
+fn look(database: &Arc<dyn Database>) -> Result<bool, Error> {
+    let findings = check::check(database.open()?.as_mut(), None)?;
     Ok(tell_findings(&findings))
 }

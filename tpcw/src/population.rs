@@ -9,9 +9,13 @@ use crate::schema;
 use crate::session::{Dialect, Error, Session};
 use crate::shop::*;
 use crate::value::{Value, text};
+use std::time::Duration;
 
-/// Rows that are inserted at a time, and characters of them after which it is enough.
+/// Rows that are inserted at a time: about a megabyte.
 const ROWS_MAX: usize = 2_000;
+/// How often rows are inserted that a server does not take at the moment, and how long to wait in between.
+const ATTEMPTS_MAX: usize = 50;
+const PAUSE: Duration = Duration::from_millis(200);
 /// 2025-01-01, from which other dates are counted.
 const OPENING_DAY: i32 = 20_089;
 const DAY_US: i64 = 86_400_000_000;
@@ -164,7 +168,10 @@ impl Population {
         if replace {
             schema::drop_tables().iter().try_for_each(|sql| session.script(sql))?;
         }
-        schema::create_tables(session.dialect()).iter().try_for_each(|sql| session.script(sql))?;
+        schema::create_tables(session.dialect()).iter().try_for_each(|sql| {
+            let made = session.script(sql);
+            made.map_err(|error| Error::Failed(format!("is there a shop already? --replace removes it: {error}")))
+        })?;
         for table in self.tables() {
             self.fill(session, &table, progress)?;
             if table.identity && session.dialect() == Dialect::Postgres {
@@ -182,7 +189,7 @@ impl Population {
         for number in 1..=table.count {
             rows.append(&mut (table.rows)(self, number));
             if rows.len() >= ROWS_MAX || number == table.count {
-                session.insert(table.name, &table.columns, &rows)?;
+                insert(session, table, &rows)?;
                 rows.clear();
                 progress(Progress { table: table.name, done: number, count: table.count });
             }
@@ -302,6 +309,17 @@ impl Population {
         row.push(Value::Int(random.between(1, COUNTRIES)));
         vec![row]
     }
+}
+
+/// Each piece is a transaction, so that it can be inserted again.
+fn insert(session: &mut dyn Session, table: &Table, rows: &[Vec<Value>]) -> Result<(), Error> {
+    for _ in 1..ATTEMPTS_MAX {
+        match session.insert(table.name, &table.columns, rows) {
+            Err(Error::Retry(_)) => std::thread::sleep(PAUSE),
+            other => return other,
+        }
+    }
+    session.insert(table.name, &table.columns, rows)
 }
 
 /// A word of a title or an author's last name.

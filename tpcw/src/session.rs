@@ -3,7 +3,6 @@
 //! Blocking, one thread a session: the workload is a crowd of browsers that each wait for an answer.
 
 use crate::value::{Row, Value};
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A statement, prepared once a session. Parameters are `$1`, `$2`, ...
@@ -27,8 +26,8 @@ impl Statement {
     }
 
     /// As SQLite takes it: numbered parameters begin with a question mark.
-    pub(crate) fn for_sqlite(&self) -> Cow<'static, str> {
-        Cow::Owned(self.sqlite.unwrap_or(self.postgres).replace('$', "?"))
+    pub(crate) fn for_sqlite(&self) -> String {
+        self.sqlite.unwrap_or(self.postgres).replace('$', "?")
     }
 }
 

@@ -15,6 +15,8 @@ use std::time::Duration;
 /// For writers of other processes.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
 const STATEMENTS_CACHED_MAX: usize = 100;
+/// How much of the file is read as memory.
+const MMAP_BYTES: i64 = 1 << 30;
 
 /// A database file.
 pub struct Sqlite {
@@ -43,6 +45,8 @@ impl Database for Sqlite {
             };
             connection.pragma_update(None, "synchronous", synchronous)?;
             connection.pragma_update(None, "foreign_keys", true)?;
+            // Connections share the system's cache instead of filling a small one each.
+            connection.pragma_update(None, "mmap_size", MMAP_BYTES)?;
             // As in PostgreSQL.
             connection.pragma_update(None, "case_sensitive_like", true)?;
             Ok(connection)
@@ -84,12 +88,12 @@ struct SqliteSession {
     writing: bool,
     lost: bool,
     /// Texts as SQLite takes them, by those of the Postgres wire.
-    texts: HashMap<&'static str, String>,
+    texts: HashMap<&'static str, Arc<str>>,
 }
 
 impl SqliteSession {
-    fn text(&mut self, statement: &'static Statement) -> String {
-        self.texts.entry(statement.postgres).or_insert_with(|| statement.for_sqlite().into_owned()).clone()
+    fn text(&mut self, statement: &'static Statement) -> Arc<str> {
+        self.texts.entry(statement.postgres).or_insert_with(|| statement.for_sqlite().into()).clone()
     }
 
     fn take_turn(&mut self) {
