@@ -1,0 +1,211 @@
+//! A run: a thread for each browser, time to warm up, time that is measured, and an orderly stop.
+
+use crate::browser::{Browser, Habits, SESSION_MEAN, Sizes, Told};
+use crate::check::{self, Counts};
+use crate::connection::{Connection, Pool, Way};
+use crate::navigation::{Mix, Navigation};
+use crate::session::{Database, Error};
+pub use crate::statistics::Report;
+use crate::statistics::{Recorder, Setting};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How often progress is told.
+const TICK: Duration = Duration::from_secs(1);
+/// Different messages of failures that are kept.
+const MESSAGES_MAX: usize = 20;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which mix.
+    pub mix: Mix,
+    /// Emulated browsers.
+    pub clients: usize,
+    /// Connections that they share; `None`: each has its own.
+    pub pool: Option<usize>,
+    /// Mean think time.
+    pub think: Duration,
+    /// Mean length of a user's session.
+    pub session: Duration,
+    /// Time before measuring.
+    pub warm_up: Duration,
+    /// Time to measure.
+    pub measure: Duration,
+    /// What the browsers' choices depend on.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    /// One browser in the shopping mix with the benchmark's times, for half a minute.
+    fn default() -> Self {
+        Options {
+            mix: Mix::Shopping,
+            clients: 1,
+            pool: None,
+            think: Duration::from_secs(7),
+            session: SESSION_MEAN,
+            warm_up: Duration::from_secs(5),
+            measure: Duration::from_secs(30),
+            seed: 1,
+        }
+    }
+}
+
+/// What is told once a second.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Whether measuring has begun.
+    pub measuring: bool,
+    /// Since browsers started.
+    pub elapsed: Duration,
+    /// Interactions a second since the last time.
+    pub wips: f64,
+    /// Failures so far.
+    pub failures: u64,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Counts and latencies of the time that was measured.
+    pub report: Report,
+    /// What failed for good or remained unknown, with how often, warm-up included.
+    pub failures: BTreeMap<String, u64>,
+    /// Whether any interaction failed for good; an unknown outcome is none.
+    pub failed: bool,
+    /// What browsers were told, for [`check::check`].
+    pub told: Told,
+    /// What the shop held before.
+    pub before: Counts,
+}
+
+/// What threads share.
+struct Shared {
+    recorder: Recorder,
+    measure_from: Instant,
+    measure_until: Instant,
+    stop: AtomicBool,
+    done: AtomicU64,
+    failed: AtomicU64,
+    failures: Mutex<BTreeMap<String, u64>>,
+    told: Mutex<Told>,
+}
+
+/// Runs browsers on a shop that is filled.
+pub fn run(
+    database: &Arc<dyn Database>,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Outcome, Error> {
+    let (sizes, before) = {
+        let mut session = database.open()?;
+        (check::sizes(session.as_mut())?, check::counts(session.as_mut())?)
+    };
+    let browsers = browsers(database, options, sizes);
+    let began = Instant::now();
+    let shared = Shared {
+        recorder: Recorder::default(),
+        measure_from: began + options.warm_up,
+        measure_until: began + options.warm_up + options.measure,
+        stop: AtomicBool::new(false),
+        done: AtomicU64::new(0),
+        failed: AtomicU64::new(0),
+        failures: Mutex::default(),
+        told: Mutex::default(),
+    };
+    std::thread::scope(|scope| {
+        let browse = |browser| {
+            let shared = &shared;
+            scope.spawn(move || browse(browser, shared)).thread().clone()
+        };
+        let threads: Vec<_> = browsers.into_iter().map(browse).collect();
+        watch(&shared, began, progress);
+        shared.stop.store(true, Relaxed);
+        threads.iter().for_each(std::thread::Thread::unpark);
+    });
+    let setting = Setting {
+        mix: options.mix,
+        clients: options.clients,
+        pool: options.pool,
+        think_ms: options.think.as_millis() as u64,
+        warm_up_seconds: options.warm_up.as_secs_f64(),
+        seconds: options.measure.as_secs_f64(),
+        seed: options.seed,
+    };
+    Ok(Outcome {
+        report: shared.recorder.report(setting),
+        failures: shared.failures.into_inner().unwrap_or_else(PoisonError::into_inner),
+        failed: shared.failed.into_inner() > 0,
+        told: shared.told.into_inner().unwrap_or_else(PoisonError::into_inner),
+        before,
+    })
+}
+
+fn browsers(database: &Arc<dyn Database>, options: &Options, sizes: Sizes) -> Vec<Browser> {
+    let navigation = Navigation::of(options.mix);
+    let habits = Habits { think_mean: options.think, session_mean: options.session };
+    let pool = options.pool.map(|count| Arc::new(Pool::new(database, count)));
+    let nonce = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+    let browser = |number| {
+        let way = match &pool {
+            Some(pool) => Way::Shared(pool.clone()),
+            None => Way::Own(Connection::new(database.clone())),
+        };
+        Browser::new(number, options.seed, nonce, sizes, navigation.clone(), habits, way)
+    };
+    (1..=options.clients as u64).map(browser).collect()
+}
+
+/// Tells progress until measuring ends.
+fn watch(shared: &Shared, began: Instant, progress: &mut dyn FnMut(Progress)) {
+    let (mut last, mut last_done) = (began, 0);
+    loop {
+        let left = shared.measure_until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        std::thread::sleep(left.min(TICK));
+        let (now, done) = (Instant::now(), shared.done.load(Relaxed));
+        let wips = (done - last_done) as f64 / (now - last).as_secs_f64().max(f64::MIN_POSITIVE);
+        let failures = shared.failed.load(Relaxed);
+        progress(Progress { measuring: now > shared.measure_from, elapsed: now - began, wips, failures });
+        (last, last_done) = (now, done);
+    }
+}
+
+/// The life of a browser.
+fn browse(mut browser: Browser, shared: &Shared) {
+    loop {
+        // Also before the first page, so that browsers do not all ask at once.
+        let thought = Instant::now() + browser.think();
+        while !shared.stop.load(Relaxed) {
+            let left = thought.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            std::thread::park_timeout(left);
+        }
+        if shared.stop.load(Relaxed) {
+            break;
+        }
+        let visited = browser.visit();
+        match &visited.outcome {
+            Ok(()) => drop(shared.done.fetch_add(1, Relaxed)),
+            Err(error) => {
+                shared.failed.fetch_add(u64::from(!matches!(error, Error::Unknown(_))), Relaxed);
+                let mut failures = shared.failures.lock().unwrap_or_else(PoisonError::into_inner);
+                let message = format!("{}: {error}", visited.page);
+                if failures.len() < MESSAGES_MAX || failures.contains_key(&message) {
+                    *failures.entry(message).or_default() += 1;
+                }
+            }
+        }
+        if visited.ended >= shared.measure_from && visited.ended < shared.measure_until {
+            shared.recorder.record(&visited, visited.ended - shared.measure_from);
+        }
+    }
+    shared.told.lock().unwrap_or_else(PoisonError::into_inner).add(browser.into_told());
+}
