@@ -10,6 +10,7 @@
 
 pub mod browser;
 pub mod check;
+pub mod compare;
 pub mod connection;
 pub mod interactions;
 pub mod navigation;

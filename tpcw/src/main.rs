@@ -1,5 +1,7 @@
 //! The workload program: fills the shop, runs browsers on it, checks it.
 
+mod comparing;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,6 +28,8 @@ enum Command {
     Run(Run),
     /// Checks that a shop is sound; nobody should use it meanwhile.
     Check(Target),
+    /// Runs the same work on EveSQL, SQLite and, if they are named, other databases, and tells how they compare.
+    Compare(comparing::Compare),
 }
 
 #[derive(Args)]
@@ -101,41 +105,30 @@ struct Run {
 }
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
-    let target = match &command {
-        Command::Load(load) => &load.target,
-        Command::Run(run) => &run.target,
-        Command::Check(target) => target,
-    };
-    let database = match target.database() {
-        Ok(database) => database,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(2);
-        }
-    };
-    let done = match &command {
-        Command::Load(load) => fill(&database, load).map(|()| true),
-        Command::Run(run) => browse(&database, run),
-        Command::Check(_) => look(&database),
+    let done = match Cli::parse().command {
+        Command::Load(load) => load.target.use_it(|database| fill(database, &load).map(|()| true)),
+        Command::Run(run) => run.target.use_it(|database| browse(database, &run)),
+        Command::Check(target) => target.use_it(look),
+        Command::Compare(compare) => comparing::compare(&compare),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("{error}");
-            ExitCode::FAILURE
+            // A URL that names no database is a wrong argument.
+            if matches!(error, Error::Url(_)) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
 
 impl Target {
-    fn database(&self) -> Result<Arc<dyn Database>, Error> {
+    fn use_it(&self, work: impl FnOnce(&Arc<dyn Database>) -> Result<bool, Error>) -> Result<bool, Error> {
         let synchronous = match self.synchronous {
             SynchronousArg::Full => Synchronous::Full,
             SynchronousArg::Normal => Synchronous::Normal,
         };
-        session::database(&self.url, synchronous)
+        work(&session::database(&self.url, synchronous)?)
     }
 }
 

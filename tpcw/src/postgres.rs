@@ -18,7 +18,7 @@ impl Postgres {
         let parsed = url.parse::<Config>();
         let mut config = parsed.map_err(|error| {
             let why = describe(&error);
-            Error::Failed(format!("{url} is no URL of a server ({why}); write postgres://USER@HOST:PORT/DATABASE"))
+            Error::Url(format!("{url} is no URL of a server ({why}); write postgres://USER@HOST:PORT/DATABASE"))
         })?;
         config.application_name("tpcw");
         if config.get_connect_timeout().is_none() {

@@ -43,6 +43,9 @@ pub enum Error {
     /// Nobody can say whether the transaction was committed (08007, a connection that ended during COMMIT).
     #[error("it is not known whether the transaction was committed: {0}")]
     Unknown(String),
+    /// What should name a database does not.
+    #[error("{0}")]
+    Url(String),
     /// Running it again would not help.
     #[error("{0}")]
     Failed(String),

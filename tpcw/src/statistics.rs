@@ -76,12 +76,17 @@ impl Recorder {
             all.failures += entry.failures;
             all.uncertain += entry.uncertain;
         }
+        let at = |percent: u32| {
+            let share = f64::from(percent) / 100.0;
+            (share, all.latency_us.value_at_quantile(share))
+        };
+        let distribution_us = (0..=100).map(at).collect();
         let all = Line::of(None, &all);
         let wips = all.count as f64 / setting.seconds.max(f64::MIN_POSITIVE);
         let mut per_second = self.per_second.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // A second in which nothing ended counts too, and one that was only begun does not.
         per_second.resize(setting.seconds as usize, 0);
-        Report { metric: setting.mix.metric().into(), setting, wips, all, interactions, per_second }
+        Report { metric: setting.mix.metric().into(), setting, wips, all, interactions, distribution_us, per_second }
     }
 }
 
@@ -161,6 +166,8 @@ pub struct Report {
     pub all: Line,
     /// Each interaction.
     pub interactions: Vec<Line>,
+    /// Shares of all interactions, from 0 to 1, and the microseconds that so many took at most.
+    pub distribution_us: Vec<(f64, u64)>,
     /// Interactions that were completed in each second.
     pub per_second: Vec<u64>,
 }
