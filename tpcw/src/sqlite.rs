@@ -7,9 +7,10 @@ use crate::session::{Database, Dialect, Error, Session, Statement, Synchronous};
 use crate::value::{Row, Value};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, ToSql};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
 use std::time::Duration;
 
 /// For writers of other processes.
@@ -59,25 +60,47 @@ impl Database for Sqlite {
     }
 }
 
-/// Who may write.
+/// Who may write: first come, first served. Without that, a browser whose next page writes too would go before all
+/// that wait, and their latencies would show it.
 #[derive(Default)]
-struct Turn {
-    taken: Mutex<bool>,
-    given_back: Condvar,
+struct Turn(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    /// Number that the next one to come gets.
+    next: u64,
+    /// Number whose turn it is.
+    serving: u64,
+    /// Those with the numbers after it.
+    waiting: VecDeque<Thread>,
 }
 
 impl Turn {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take(&self) {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        while *taken {
-            taken = self.given_back.wait(taken).unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.queue();
+        let number = queue.next;
+        queue.next += 1;
+        if queue.serving == number {
+            return;
         }
-        *taken = true;
+        queue.waiting.push_back(std::thread::current());
+        while queue.serving != number {
+            drop(queue);
+            std::thread::park();
+            queue = self.queue();
+        }
     }
 
     fn give_back(&self) {
-        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
-        self.given_back.notify_one();
+        let mut queue = self.queue();
+        queue.serving += 1;
+        if let Some(thread) = queue.waiting.pop_front() {
+            thread.unpark();
+        }
     }
 }
 
@@ -233,5 +256,31 @@ fn classify(error: &rusqlite::Error, sql: &str) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Retry(error.to_string()),
         _ => Error::Failed(format!("{error}, in: {sql}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writers_have_their_turns_in_the_order_in_which_they_came() {
+        let (turn, order) = (Turn::default(), Mutex::new(Vec::new()));
+        turn.take();
+        std::thread::scope(|scope| {
+            for number in 0..5 {
+                let (turn, order) = (&turn, &order);
+                scope.spawn(move || {
+                    turn.take();
+                    order.lock().unwrap().push(number);
+                    turn.give_back();
+                });
+                while turn.queue().waiting.len() <= number {
+                    std::thread::yield_now();
+                }
+            }
+            turn.give_back();
+        });
+        assert_eq!(order.into_inner().unwrap(), [0, 1, 2, 3, 4]);
     }
 }
