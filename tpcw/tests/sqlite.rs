@@ -99,10 +99,24 @@ fn browsers_side_by_side_leave_the_shop_sound() {
         let claims = Claims { told: &outcome.told, before: outcome.before };
         assert_eq!(findings(database.open().unwrap().as_mut(), Some(claims)), [""; 0], "{mix}");
         let report = &outcome.report;
-        // What the warm-up did is told, and not counted.
+        // What the warm-up did is told as well.
         let bought = report.interactions[Interaction::BuyConfirm as usize].count;
         assert!(report.all.count > 0 && outcome.told.orders.len() as u64 >= bought, "{report}");
     }
+}
+
+#[test]
+fn pages_of_the_warm_up_are_not_counted() {
+    let (_directory, file) = shop();
+    let options = Options {
+        clients: 2,
+        think: Duration::ZERO,
+        warm_up: Duration::from_millis(300),
+        measure: Duration::ZERO,
+        ..Options::default()
+    };
+    let outcome = run::run(&open(&file), &options, &mut |_| ()).unwrap();
+    assert_eq!(outcome.report.all.count, 0, "{}", outcome.report);
 }
 
 #[test]
