@@ -42,6 +42,9 @@ pub struct Compare {
     /// Replicas of EveSQL, each number a contestant
     #[arg(long, value_delimiter = ',', default_value = "3,1")]
     replicas: Vec<u64>,
+    /// Another EveSQL takes part, of which a replica is made to compute something else so often in a minute
+    #[arg(long, value_name = "PER_MINUTE", value_parser = clap::value_parser!(u32).range(1..=6_000))]
+    divergences: Option<u32>,
     /// A PostgreSQL, or another database that speaks its protocol, to take part; a shop in it is replaced
     #[arg(long, value_name = "URL")]
     postgres: Option<String>,
@@ -64,7 +67,12 @@ pub struct Compare {
 
 /// Whether nothing was found.
 pub fn compare(arguments: &Compare) -> Result<bool, Error> {
-    let mut kinds: Vec<Kind> = arguments.replicas.iter().map(|replicas| Kind::EveSql { replicas: *replicas }).collect();
+    let own =
+        |divergences_per_minute| move |replicas: &u64| Kind::EveSql { replicas: *replicas, divergences_per_minute };
+    let mut kinds: Vec<Kind> = arguments.replicas.iter().map(own(0)).collect();
+    if let (Some(per_minute), Some(most)) = (arguments.divergences, arguments.replicas.iter().max()) {
+        kinds.push(own(per_minute)(most));
+    }
     kinds.push(Kind::Sqlite(Synchronous::Full));
     if !arguments.durable_only {
         kinds.push(Kind::Sqlite(Synchronous::Normal));

@@ -25,3 +25,4 @@ mod sqlite;
 pub mod statements;
 pub mod statistics;
 pub mod value;
+mod wire;

@@ -96,6 +96,12 @@ struct Run {
     /// What browsers' choices depend on
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Makes a replica of EveSQL compute something else so often in a minute; the server must run with --drills
+    #[arg(long, value_name = "PER_MINUTE", value_parser = clap::value_parser!(u32).range(1..=6_000))]
+    divergences: Option<u32>,
+    /// Replicas that there are, for --divergences
+    #[arg(long, default_value_t = 3)]
+    replicas: u64,
     /// Writes the results to this file
     #[arg(long)]
     json: Option<PathBuf>,
@@ -157,6 +163,7 @@ fn browse(database: &Arc<dyn Database>, arguments: &Run) -> Result<bool, Error> 
         warm_up: seconds(arguments.warm_up),
         measure: seconds(arguments.seconds),
         seed: arguments.seed,
+        disturbance: arguments.divergences.and_then(|per_minute| Options::divergences(arguments.replicas, per_minute)),
     };
     let mut tell = |progress: run::Progress| {
         let phase = if progress.measuring { "measuring" } else { "warming up" };

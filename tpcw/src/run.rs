@@ -36,6 +36,27 @@ pub struct Options {
     pub measure: Duration,
     /// What the browsers' choices depend on.
     pub seed: u64,
+    /// What is done to the database meanwhile.
+    pub disturbance: Option<Disturbance>,
+}
+
+/// Commands that a session of its own runs, one after the other, again and again.
+#[derive(Clone, Debug)]
+pub struct Disturbance {
+    /// For the Postgres wire.
+    pub commands: Vec<String>,
+    /// Time from one to the next.
+    pub every: Duration,
+}
+
+impl Options {
+    /// Makes a replica of EveSQL compute something else than the others, so often in a minute, one replica after the
+    /// other; the server must allow drills.
+    pub fn divergences(replicas: u64, per_minute: u32) -> Option<Disturbance> {
+        let every = Duration::from_secs(60).checked_div(per_minute)?;
+        let command = |node| format!("SELECT evesql_drill('wrong-answer', {node})");
+        Some(Disturbance { commands: (1..=replicas).map(command).collect(), every })
+    }
 }
 
 impl Default for Options {
@@ -50,6 +71,7 @@ impl Default for Options {
             warm_up: Duration::from_secs(5),
             measure: Duration::from_secs(30),
             seed: 1,
+            disturbance: None,
         }
     }
 }
@@ -94,6 +116,16 @@ struct Shared {
     told: Mutex<Told>,
 }
 
+impl Shared {
+    fn failed(&self, message: String, for_good: bool) {
+        self.failed.fetch_add(u64::from(for_good), Relaxed);
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.len() < MESSAGES_MAX || failures.contains_key(&message) {
+            *failures.entry(message).or_default() += 1;
+        }
+    }
+}
+
 /// Runs browsers on a shop that is filled.
 pub fn run(
     database: &Arc<dyn Database>,
@@ -121,7 +153,11 @@ pub fn run(
             let shared = &shared;
             scope.spawn(move || browse(browser, shared)).thread().clone()
         };
-        let threads: Vec<_> = browsers.into_iter().map(browse).collect();
+        let mut threads: Vec<_> = browsers.into_iter().map(browse).collect();
+        if let Some(disturbance) = &options.disturbance {
+            let shared = &shared;
+            threads.push(scope.spawn(move || disturb(database.as_ref(), disturbance, shared)).thread().clone());
+        }
         watch(&shared, began, progress);
         shared.stop.store(true, Relaxed);
         threads.iter().for_each(std::thread::Thread::unpark);
@@ -176,6 +212,30 @@ fn watch(shared: &Shared, began: Instant, progress: &mut dyn FnMut(Progress)) {
     }
 }
 
+/// Disturbs the database until browsers stop.
+fn disturb(database: &dyn Database, disturbance: &Disturbance, shared: &Shared) {
+    let began = Instant::now();
+    let mut session = None;
+    for (number, command) in (1..).zip(disturbance.commands.iter().cycle()) {
+        let due = began + disturbance.every * number;
+        while !shared.stop.load(Relaxed) && Instant::now() < due {
+            std::thread::park_timeout(due.saturating_duration_since(Instant::now()));
+        }
+        if shared.stop.load(Relaxed) {
+            return;
+        }
+        let opened = session.take().map_or_else(|| database.open(), Ok);
+        let done = opened.and_then(|mut opened| {
+            opened.script(command)?;
+            session = Some(opened).filter(|opened| !opened.is_lost());
+            Ok(())
+        });
+        if let Err(error) = done {
+            shared.failed(format!("disturbance: {error}"), true);
+        }
+    }
+}
+
 /// The life of a browser.
 fn browse(mut browser: Browser, shared: &Shared) {
     loop {
@@ -194,14 +254,7 @@ fn browse(mut browser: Browser, shared: &Shared) {
         let visited = browser.visit();
         match &visited.outcome {
             Ok(()) => drop(shared.done.fetch_add(1, Relaxed)),
-            Err(error) => {
-                shared.failed.fetch_add(u64::from(!matches!(error, Error::Unknown(_))), Relaxed);
-                let mut failures = shared.failures.lock().unwrap_or_else(PoisonError::into_inner);
-                let message = format!("{}: {error}", visited.page);
-                if failures.len() < MESSAGES_MAX || failures.contains_key(&message) {
-                    *failures.entry(message).or_default() += 1;
-                }
-            }
+            Err(error) => shared.failed(format!("{}: {error}", visited.page), !matches!(error, Error::Unknown(_))),
         }
         if visited.ended >= shared.measure_from && visited.ended < shared.measure_until {
             shared.recorder.record(&visited, visited.ended - shared.measure_from);

@@ -6,9 +6,9 @@
 
 use crate::session::Error;
 use bytes::BytesMut;
-use postgres::types::{FromSql, IsNull, ToSql, Type};
 use std::error::Error as StdError;
 use std::fmt::Write as _;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
 
 /// Days from 1970-01-01 to 2000-01-01, where dates of the Postgres wire begin.
 const POSTGRES_EPOCH_DAYS: i32 = 10_957;
@@ -160,7 +160,7 @@ impl ToSql for Value {
         true
     }
 
-    postgres::types::to_sql_checked!();
+    tokio_postgres::types::to_sql_checked!();
 }
 
 impl<'a> FromSql<'a> for Value {

@@ -3,6 +3,7 @@
 use super::server::{self, Server};
 use crate::browser::Told;
 use crate::check::Counts;
+use crate::run::{Disturbance, Options};
 use crate::session::{self, Database, Error, Statement, Synchronous};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -21,6 +22,8 @@ pub enum Kind {
     EveSql {
         /// 1, 3, 5 or 7.
         replicas: u64,
+        /// So often one of them is made to compute something else.
+        divergences_per_minute: u32,
     },
     /// SQLite in the browsers' process.
     Sqlite(Synchronous),
@@ -37,8 +40,11 @@ impl Kind {
     /// As tables show it.
     pub fn name(&self) -> String {
         match self {
-            Kind::EveSql { replicas: 1 } => "EveSQL, 1 replica".into(),
-            Kind::EveSql { replicas } => format!("EveSQL, {replicas} replicas"),
+            Kind::EveSql { replicas: 1, .. } => "EveSQL, 1 replica".into(),
+            Kind::EveSql { replicas, divergences_per_minute: 0 } => format!("EveSQL, {replicas} replicas"),
+            Kind::EveSql { replicas, divergences_per_minute } => {
+                format!("EveSQL, {replicas} replicas, {divergences_per_minute} divergences/min")
+            }
             Kind::Sqlite(Synchronous::Full) => "SQLite".into(),
             Kind::Sqlite(Synchronous::Normal) => "SQLite, not durable".into(),
             Kind::Server { name, .. } => name.clone(),
@@ -58,6 +64,8 @@ pub struct Contestant {
     pub before: Option<Counts>,
     /// What browsers were told in all passes.
     pub told: Told,
+    /// What is done to it in every pass.
+    pub disturbance: Option<Disturbance>,
     process: Process,
     // Goes last: a server may still write into it.
     _directory: Option<TempDir>,
@@ -106,7 +114,7 @@ impl Contestant {
             made.map_err(|error| Error::Failed(format!("no directory can be made in {}: {error}", data.display())))
         };
         let (database, version, process, directory) = match kind {
-            Kind::EveSql { replicas } => {
+            Kind::EveSql { replicas, .. } => {
                 let directory = directory()?;
                 let server = Server::start(evesql, *replicas, &directory.path().join("data"))?;
                 let database = session::database(&server.url, Synchronous::Full)?;
@@ -126,7 +134,22 @@ impl Contestant {
             }
         };
         let told = Told::default();
-        Ok(Contestant { name: kind.name(), version, database, before: None, told, process, _directory: directory })
+        let disturbance = match kind {
+            Kind::EveSql { replicas, divergences_per_minute } => {
+                Options::divergences(*replicas, *divergences_per_minute)
+            }
+            _ => None,
+        };
+        Ok(Contestant {
+            disturbance,
+            name: kind.name(),
+            version,
+            database,
+            before: None,
+            told,
+            process,
+            _directory: directory,
+        })
     }
 
     /// Time that it took so far, if that can be told.

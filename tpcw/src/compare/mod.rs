@@ -19,12 +19,14 @@ use crate::check::{self, Claims};
 use crate::navigation::Mix;
 use crate::population::{Population, Scale};
 use crate::run::{self, Options as RunOptions};
-use crate::session::Error;
+use crate::session::{Error, Statement};
 use crate::statistics::Report;
 use contestant::{Contestant, Kind, Spent};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
+
+static DIVERGENCES: Statement = Statement::same("SELECT count(*) FROM evesql_divergences");
 
 /// What to compare.
 #[derive(Clone, Debug)]
@@ -181,6 +183,12 @@ pub fn compare(options: &Options, command: String, tell: &mut dyn FnMut(&str)) -
         let claims = contestant.before.map(|before| Claims { told: &contestant.told, before });
         let findings = check::check(contestant.database.open()?.as_mut(), claims)?;
         comparison.findings.extend(findings.sentences.iter().map(|found| format!("{}: {found}", contestant.name)));
+        if contestant.disturbance.is_some() {
+            let rows = contestant.database.open()?.query(&DIVERGENCES, &[])?;
+            if rows.first().map(|row| row.int(0)).transpose()?.unwrap_or(0) == 0 {
+                comparison.findings.push(format!("{}: no divergence was found", contestant.name));
+            }
+        }
     }
     Ok(comparison)
 }
@@ -201,6 +209,7 @@ fn one_pass(
         measure: options.measure,
         // The same browsers for all contestants.
         seed: 1 + pass as u64,
+        disturbance: contestant.disturbance.clone(),
         ..RunOptions::default()
     };
     let before = contestant.spent();
