@@ -14,7 +14,7 @@ use postgres_protocol::message::frontend;
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
-use tokio_postgres::config::{Config, Host, TargetSessionAttrs};
+use tokio_postgres::config::{Config, Host, LoadBalanceHosts, TargetSessionAttrs};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
 
 /// Bytes read at once.
@@ -81,10 +81,14 @@ impl Wire {
     /// What the last of them said.
     pub fn connect(config: &Config) -> Result<Wire, Failure> {
         let mut last = Failure::Odd("the URL names no host".into());
-        for (at, host) in config.get_hosts().iter().enumerate() {
-            let ports = config.get_ports();
+        let (hosts, ports) = (config.get_hosts(), config.get_ports());
+        let first = match config.get_load_balance_hosts() {
+            LoadBalanceHosts::Random => std::time::UNIX_EPOCH.elapsed().unwrap_or_default().subsec_nanos() as usize,
+            _ => 0,
+        };
+        for at in (0..hosts.len()).map(|at| (first + at) % hosts.len()) {
             let port = ports.get(at).or(ports.first()).copied().unwrap_or(PORT);
-            match Wire::connect_to(config, host, port) {
+            match Wire::connect_to(config, &hosts[at], port) {
                 Ok(wire) => return Ok(wire),
                 Err(failure) => last = failure,
             }
