@@ -33,6 +33,7 @@ mod parallel;
 mod repair;
 mod rows;
 mod speculate;
+mod trace;
 mod transaction;
 mod workers;
 
@@ -43,6 +44,7 @@ pub use batch::{Executed, Spent};
 pub use learned::{Kind, Learn, Learned, Recent};
 pub use parallel::Fared;
 pub use repair::Replaced;
+pub use trace::{Traced, TracedStatement};
 
 use crate::catalog::Catalog;
 use crate::engine::{self, LocalError};

@@ -56,6 +56,13 @@ impl InProcess {
         InProcess { server: Server::start_on(config, disk.clone()).unwrap(), disk, directory }
     }
 
+    /// Stops it; its files are in `data`, as long as this directory lives.
+    pub fn end(self) -> tempfile::TempDir {
+        let InProcess { server, directory, .. } = self;
+        drop(server);
+        directory
+    }
+
     pub fn cluster(&self) -> &Arc<Cluster> {
         self.server.cluster()
     }
