@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 const CLIENTS: usize = 8;
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 100;
 const STREETS: usize = 10;
 
 const TABLES: &str =
@@ -21,9 +21,8 @@ const TABLES: &str =
     CREATE TABLE visit (id int PRIMARY KEY, address int, n int);
     CREATE TABLE counter (id int PRIMARY KEY, label text, n int)";
 
-/// Nearly always the street is known: it reads all addresses and changes none.
-const NEW_ADDRESS: &str = "INSERT INTO address (street, city) SELECT $1::text, $2::text \
-    WHERE NOT EXISTS (SELECT 1 FROM address WHERE street = $1)";
+/// Writes one row by derivation; but the city is right already, and it changes none.
+const MEND: &str = "UPDATE address SET city = $2 WHERE id = $1 AND city <> $2";
 /// A look-up by another column than the key.
 const VISIT: &str =
     "UPDATE visit SET n = n + 1, address = (SELECT min(id) FROM address WHERE street = $1) WHERE id = $2";
@@ -83,7 +82,7 @@ async fn work(server: &InProcess, statements: &[&str]) {
             let street = format!("street {}", round % STREETS);
             for sql in statements {
                 match *sql {
-                    NEW_ADDRESS => client.execute(NEW_ADDRESS, &[&street, &"city"]).await.unwrap(),
+                    MEND => client.execute(MEND, &[&id, &"x"]).await.unwrap(),
                     VISIT => client.execute(VISIT, &[&street, &id]).await.unwrap(),
                     _ => client.execute(COUNT, &[&"all"]).await.unwrap(),
                 };
@@ -134,24 +133,17 @@ fn numbers(report: &str, line: &str) -> Vec<f64> {
 
 #[test]
 fn what_conflicts_falsely_gets_a_rule_that_is_sound_and_makes_larger_groups() {
-    let directory = files_after(&[NEW_ADDRESS, VISIT, COUNT], Arc::new(WithoutCheckpoints));
+    let directory = files_after(&[MEND, VISIT, COUNT], Arc::new(WithoutCheckpoints));
     let data = directory.path().join("data");
     let before = files(&data);
     let suggested = suggest(&data, None);
     assert!(before == files(&data), "files were changed");
     eprintln!("{}{}", suggested.report, suggested.rules);
-    let mut found: Vec<&str> = said(&suggested.rules);
     let expected = [
-        "match = \"INSERT INTO address(street, city) SELECT $1, $2 WHERE NOT EXISTS (SELECT $v1 FROM address WHERE street = $1)\"",
-        "appends = [\"address\"]",
-        "match = \"UPDATE visit SET n = n + $v1, address = (SELECT min(id) FROM address WHERE street = $1) WHERE id = $2\"",
+        "match = \"UPDATE visit SET n = visit.n + $v1, address = (SELECT min(address.id) FROM address WHERE address.street = $1) WHERE visit.id = $2\"",
         "writes = [\"visit(id = $2)\"]",
     ];
-    // In the order in which they were met.
-    if found.first().is_some_and(|first| first.contains("visit")) {
-        found.rotate_left(2);
-    }
-    assert_eq!(found, expected);
+    assert_eq!(said(&suggested.rules), expected);
 
     let [alone, with] =
         ["derived footprints alone", "with the suggestions"].map(|line| numbers(&suggested.report, line));
@@ -178,7 +170,7 @@ fn what_conflicts_falsely_gets_a_rule_that_is_sound_and_makes_larger_groups() {
     let output = harness::run(&["rules", "suggest", "--from", data.to_str().unwrap(), "--all", "--workers", "2"]);
     let (rules, report) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!((output.status.code(), &*rules), (Some(0), &*suggested.rules), "{report}");
-    assert!(report.contains("2 rules suggested"), "{report}");
+    assert!(report.contains("1 rule suggested"), "{report}");
 }
 
 #[test]

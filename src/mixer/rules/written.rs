@@ -89,7 +89,7 @@ pub fn written(sql: &str) -> Option<Written> {
 }
 
 fn rendered(sql: &str) -> Result<(String, Vec<(String, Value)>), LexError> {
-    let mut lexemes = without_idle_parentheses(signs(without_functions(lex(sql)?)?));
+    let mut lexemes = plainer(signs(without_functions(lex(sql)?)?));
     while lexemes.last().is_some_and(|last| last.is(";")) {
         lexemes.pop();
     }
@@ -128,24 +128,55 @@ fn rendered(sql: &str) -> Result<(String, Vec<(String, Value)>), LexError> {
     Ok((out, values))
 }
 
-/// Takes parentheses away from values that stand alone in them, as coercions leave them; those of lists and of calls stay.
-fn without_idle_parentheses(lexemes: Vec<Lexeme>) -> Vec<Lexeme> {
-    let mut out: Vec<Lexeme> = Vec::with_capacity(lexemes.len());
-    for lexeme in lexemes {
-        if let [.., before, open, Lexeme::Value(_)] = out.as_slice()
-            && lexeme.is(")")
-            && open.is("(")
-            && !before.is_name()
-            && !before.is(")")
-            && let Some(value) = out.pop()
-        {
-            out.pop();
-            out.push(value);
-        } else {
-            out.push(lexeme);
+/// Takes away what the translation adds for SQLite's sake: parentheses that change nothing, and the table before a column
+/// where there is only one. What is left reads the same in its normal form.
+fn plainer(mut lexemes: Vec<Lexeme>) -> Vec<Lexeme> {
+    let mut at = 0;
+    while at < lexemes.len() {
+        match idle_parentheses(&lexemes, at) {
+            Some(end) => {
+                lexemes.remove(end);
+                lexemes.remove(at);
+                // There may be others around them.
+                at = at.saturating_sub(1);
+            }
+            None => at += 1,
         }
     }
-    out
+    let is_qualifier = |at: usize| lexemes[at].is_name() && lexemes.get(at + 1).is_some_and(|next| next.is("."));
+    let qualifiers: Vec<usize> = (0..lexemes.len()).filter(|at| is_qualifier(*at)).collect();
+    if qualifiers.windows(2).all(|pair| lexemes[pair[0]] == lexemes[pair[1]]) {
+        for at in qualifiers.into_iter().rev() {
+            lexemes.drain(at..at + 2);
+        }
+    }
+    lexemes
+}
+
+/// The end of parentheses that begin here, if they change nothing: around one value or name, or around an operation
+/// that binds closer than what stands on both sides.
+fn idle_parentheses(lexemes: &[Lexeme], at: usize) -> Option<usize> {
+    const COMPARISONS: &[&str] = &["=", "<>", "<", ">", "<=", ">="];
+    lexemes.get(at).filter(|open| open.is("("))?;
+    let length = lexemes[at + 1..].iter().position(|lexeme| lexeme.is(")") || lexeme.is("("))?;
+    let (inside, end) = (&lexemes[at + 1..at + 1 + length], at + 1 + length);
+    let before = at.checked_sub(1).and_then(|before| lexemes.get(before))?;
+    let is_one_of = |lexeme: &Lexeme, words: &[&str]| words.iter().any(|word| lexeme.is(word));
+    let is_plain = |lexeme: &Lexeme| !lexeme.is(",") && !is_one_of(lexeme, KEYWORDS);
+    if inside.is_empty() || !lexemes[end].is(")") || !inside.iter().all(is_plain) {
+        return None;
+    }
+    let compares = inside.iter().any(|lexeme| is_one_of(lexeme, COMPARISONS));
+    let after = lexemes.get(end + 1);
+    let ends = after.is_none_or(|after| after.is(")") || after.is(",") || is_one_of(after, &["and", "where", "limit"]));
+    let begins = match compares {
+        true => {
+            is_one_of(before, &["where", "and", "on"]) || before.is("(") && after.is_some_and(|after| after.is("and"))
+        }
+        false => is_one_of(before, &["where", "and", "on", "=", ","]) || before.is("("),
+    };
+    let is_single = inside.len() == 1 && !before.is_name() && !before.is(")");
+    (is_single || begins && ends).then_some(end)
 }
 
 /// A name that needs no quotes, as far as its letters say.
@@ -171,17 +202,25 @@ mod tests {
         for (sql, expected) in [
             (
                 "SELECT \"addr_id\" FROM \"address\" WHERE \"addr_street1\" = ?1 AND (\"addr_zip\" = ?2) LIMIT 1;",
-                "SELECT addr_id FROM address WHERE addr_street1 = $1 AND (addr_zip = $2) LIMIT 1",
+                "SELECT addr_id FROM address WHERE addr_street1 = $1 AND addr_zip = $2 LIMIT 1",
             ),
             (
                 "UPDATE \"t\" SET \"n\" = evesql_int4_add(\"n\", 1), d = evesql_now() WHERE \"Odd name\" = 'it''s' OR m IN (1, ?3)",
-                "UPDATE t SET n = (n + $v1), d = now() WHERE \"odd name\" = $v2 OR m IN ($v3, $3)",
+                "UPDATE t SET n = n + $v1, d = now() WHERE \"odd name\" = $v2 OR m IN ($v3, $3)",
             ),
             (
                 "INSERT INTO t (a, b) VALUES (coalesce(evesql_varchar(?1, 20, 0), evesql_not_null('t', 'a')), -2)",
                 "INSERT INTO t(a, b) VALUES ($1, $v1)",
             ),
-            ("SELECT t.a, count(*) FROM t GROUP BY 1", "SELECT t.a, count(*) FROM t GROUP BY $v1"),
+            (
+                "UPDATE \"t\" SET \"n\" = (\"t\".\"n\" + 1) WHERE ((\"t\".\"id\" = ?1) AND ((\"t\".a + 1) * 2 > ?2))",
+                "UPDATE t SET n = n + $v1 WHERE (id = $1 AND ((a + $v2) * $v3 > $2))",
+            ),
+            (
+                "SELECT t.a FROM t, u WHERE (t.id = u.id) AND (t.b = 1 OR t.b = 2) AND NOT (t.c = 3)",
+                "SELECT t.a FROM t, u WHERE t.id = u.id AND (t.b = $v1 OR t.b = $v2) AND NOT (t.c = $v3)",
+            ),
+            ("SELECT t.a, count(*) FROM t GROUP BY 1", "SELECT a, count(*) FROM t GROUP BY $v1"),
         ] {
             let found = written(sql).unwrap_or_else(|| panic!("no rule matches {sql}"));
             assert_eq!(found.text, expected);
