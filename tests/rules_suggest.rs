@@ -182,6 +182,43 @@ fn what_really_meets_gets_no_rule() {
     assert!(!suggested.report.contains(" 0 conflict by derivation"), "{}", suggested.report);
 }
 
+/// A node that ends takes a checkpoint at the end of its log, and keeps the one before for those who look.
+#[test]
+fn a_server_that_stopped_with_its_log_cut_still_shows_what_it_did_last() {
+    let planned = |config| Config { run_ahead: RunAhead::Always, workers: 2, ..config };
+    let server = InProcess::start(|config| Config { checkpoint_batches: 20, ..planned(config) });
+    runtime().block_on(work(&server, &[MEND, VISIT]));
+    let server = server.restart(|config| Config { checkpoint_batches: 1_000_000, ..config });
+    runtime().block_on(async {
+        let client = connect(server.address()).await;
+        for round in 0..20 {
+            client.execute(VISIT, &[&format!("street {}", round % STREETS), &1]).await.unwrap();
+        }
+    });
+    let directory = server.end();
+    let data = directory.path().join("data");
+    let kept = data.join("node-1/databases/manifest.before");
+    assert!(kept.exists());
+    let before = files(&data);
+    let report = suggest(&data, None).report;
+    assert!(before == files(&data), "files were changed");
+    let numbers = |text: &str| -> Vec<u64> {
+        text.split(' ').filter_map(|word| word.trim_end_matches([',', ';']).parse().ok()).collect()
+    };
+    // Batches, transactions, node, log index, batches with a known root.
+    let first = numbers(report.lines().next().unwrap());
+    assert!(first[0] > 0 && first[2] == 1 && first[3] > 100 && first[4] > 0, "{report}");
+
+    // A copy that does not hold any more is not believed: what is looked at then is behind the newest checkpoint.
+    let newest = fs::read(data.join("node-1/databases/manifest")).unwrap();
+    let wrong = fs::read(&kept).unwrap().into_iter().rev().collect::<Vec<u8>>();
+    for bytes in [newest, wrong] {
+        fs::write(&kept, bytes).unwrap();
+        let report = suggest(&data, None).report;
+        assert!(report.starts_with("looked at 0 batches") && report.contains("nothing to run again"), "{report}");
+    }
+}
+
 #[test]
 fn what_cannot_be_looked_at_is_said_in_one_sentence() {
     let directory = tempfile::tempdir().unwrap();
