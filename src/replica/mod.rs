@@ -158,6 +158,8 @@ pub struct Replica {
     ran: Vec<Ran>,
     /// Of its parallel parts: those that run in their turn after all.
     planned_ahead: BTreeMap<u32, How>,
+    /// Of the batch before.
+    again: Vec<u32>,
 }
 
 impl Replica {
@@ -255,6 +257,7 @@ impl Replica {
             learned: Arc::default(),
             ran: Vec::new(),
             planned_ahead: BTreeMap::new(),
+            again: Vec::new(),
         }
     }
 
@@ -327,6 +330,11 @@ impl Replica {
     /// How the transactions of parallel parts fared since this replica began.
     pub fn fared(&self) -> Fared {
         self.fared
+    }
+
+    /// Positions of the transactions of the newest batch that were planned to run ahead and ran in their turn.
+    pub fn again(&self) -> &[u32] {
+        &self.again
     }
 
     /// What it learned about kinds of transactions.

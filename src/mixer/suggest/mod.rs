@@ -16,7 +16,7 @@ mod propose;
 mod rule;
 mod tally;
 
-pub use propose::{CONFLICTS_MIN, Proposal, REAL_PERCENT_MAX, propose};
+pub use propose::{CONFLICTS_MIN, Caused, Proposal, REAL_PERCENT_MAX, causes, propose};
 pub use rule::{Description, rules_text};
 pub use tally::{Cause, Clash, PEERS_MAX, Seen, SeenStatement, Sums, Tally};
 

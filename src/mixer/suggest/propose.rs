@@ -32,6 +32,26 @@ struct Weight {
     to_gain: u64,
 }
 
+/// A cause, and how its conflicts went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caused {
+    /// Which.
+    pub cause: Cause,
+    /// Pairs that conflict by derivation because of it.
+    pub conflicts: u64,
+    /// Of these: real ones.
+    pub real: u64,
+}
+
+/// All causes, for kinds that count; those with most false conflicts first.
+pub fn causes(tally: &Tally, counts: impl Fn(u64) -> bool) -> Vec<Caused> {
+    let weights = weights(&tally.conflicts(counts), &BTreeSet::new(), &|_| false);
+    let caused = |(cause, Weight { conflicts, real, .. })| Caused { cause, conflicts, real };
+    let mut all: Vec<Caused> = weights.into_iter().map(caused).collect();
+    all.sort_by_key(|caused| std::cmp::Reverse(caused.conflicts - caused.real));
+    all
+}
+
 /// What to propose, for kinds that count and statements that no rule in force says anything of (`covered`), by their
 /// numbers.
 pub fn propose(tally: &Tally, counts: impl Fn(u64) -> bool, covered: impl Fn(u32) -> bool) -> Vec<Proposal> {

@@ -15,6 +15,19 @@ pub struct Description {
     pub template: Template,
 }
 
+impl Description {
+    /// The tables, and unique indexes of tables, that these spaces are.
+    pub fn names(&self, spaces: &BTreeSet<u64>) -> String {
+        let of = |named: Named<'_>| match named.index {
+            Some(index) => format!("{index} of {}", named.table),
+            None => named.table.to_string(),
+        };
+        let among = self.template.accesses().filter(|named| spaces.contains(&named.space));
+        let names: BTreeSet<String> = among.map(of).collect();
+        names.into_iter().collect::<Vec<_>>().join(" and ")
+    }
+}
+
 /// What a rule says instead of what was derived.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Lists {
@@ -28,7 +41,7 @@ pub fn rules_text(proposals: &[(&Proposal, &Description)]) -> String {
     let mut out = String::new();
     for (proposal, statement) in proposals {
         let Proposal { conflicts, real, batches, .. } = proposal;
-        let tables = tables(proposal, &statement.template);
+        let tables = statement.names(&proposal.spaces);
         let why = format!(
             "By derivation it touches all of {tables}: in {batches} batches it conflicted {conflicts} times by that, \
              {real} times really."
@@ -55,16 +68,6 @@ fn name(written: &Written) -> String {
     const WORDS_MAX: usize = 6;
     let words: Vec<&str> = written.text.split(' ').take(WORDS_MAX).collect();
     format!("suggested {:08x}: {} ..", written.shape as u32, words.join(" "))
-}
-
-fn tables(proposal: &Proposal, template: &Template) -> String {
-    let of = |named: Named<'_>| match named.index {
-        Some(index) => format!("{index} of {}", named.table),
-        None => named.table.to_string(),
-    };
-    let dropped = template.accesses().filter(|named| proposal.spaces.contains(&named.space));
-    let names: BTreeSet<String> = dropped.map(of).collect();
-    names.into_iter().collect::<Vec<_>>().join(" and ")
 }
 
 /// What is left of what was derived: rows that the text names, appends, and tables of which all was touched and not

@@ -143,6 +143,9 @@ fn of_two_causes_the_one_that_brings_more_together_is_proposed_alone() {
     let found = proposals(&both);
     assert_eq!(found.iter().map(|proposal| proposal.statement).collect::<Vec<_>>(), [READER]);
     assert_eq!(found[0].conflicts, 200);
+    let caused =
+        |statement, conflicts| Caused { cause: Cause { statement, space: space("t", None) }, conflicts, real: 0 };
+    assert_eq!(causes(&both, |_| true), [caused(READER, 200), caused(WRITER, 100), caused(OTHER, 100)]);
 }
 
 #[test]

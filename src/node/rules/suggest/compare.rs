@@ -10,7 +10,7 @@ use crate::mixer::{Cost, time_ns_min};
 use crate::node::hints::Hints;
 use crate::node::planner::Planner;
 use crate::node::rules::SharedRules;
-use crate::replica::{Fared, Kind, Learn, Learned, Replica};
+use crate::replica::{Kind, Learn, Learned};
 use crate::token::Mode;
 use crate::transaction::Transaction;
 
@@ -25,11 +25,12 @@ pub(super) struct Line {
     pub parts: u64,
     /// Transactions in the largest one.
     pub width: u64,
-    /// Time of all transactions one after the other, and that of the plans on so many cores at least.
+    /// Time of all transactions one after the other, and that of the plans on so many cores at least, with what runs
+    /// twice.
     alone_ns: u64,
     planned_ns: u64,
-    /// Transactions that ran ahead for nothing; of plans that were run.
-    pub again: Option<u64>,
+    /// Transactions that ran ahead for nothing.
+    pub again: u64,
 }
 
 impl Line {
@@ -49,6 +50,14 @@ impl Line {
         self.alone_ns += costs.iter().map(|cost| cost.run_ns).sum::<u64>();
         self.planned_ns += time_ns_min(plan, costs, cores);
     }
+
+    /// These ran ahead for nothing: they run in their turn as well, and nothing of them is applied.
+    fn add_again(&mut self, positions: &[u32], costs: &[Cost]) {
+        self.again += positions.len() as u64;
+        for cost in positions.iter().filter_map(|position| costs.get(*position as usize)) {
+            self.planned_ns = (self.planned_ns + cost.run_ns).saturating_sub(cost.apply_ns);
+        }
+    }
 }
 
 struct Variant {
@@ -65,7 +74,7 @@ impl Variant {
     }
 }
 
-/// Plans all batches by each of these rules; runs them by the last, if there is more than one.
+/// Plans all batches by each of these rules, and runs them by these plans.
 pub(super) fn compare(
     stored: &Stored,
     observed: &Observed,
@@ -82,41 +91,29 @@ pub(super) fn compare(
         line: Line { name, ..Line::default() },
     };
     let mut variants: Vec<Variant> = variants.into_iter().map(variant).collect();
-    let runs = variants.len() > 1;
-    let mut replica = if runs { Some(stored.replica(workers, Learn::Nothing)?) } else { None };
-    let mut again = 0;
+    let mut replica = stored.replica(workers, Learn::Nothing)?;
     let (first, last) = (stored.first(), stored.last());
     stored.batches(|batch| {
         let transactions = &batch.batch.transactions;
         let costs = learned.look(transactions, |_, kind| cost(kind));
-        let mut plan = Plan::default();
         for variant in &mut variants {
-            plan = variant.plan(transactions, learned);
+            let plan = variant.plan(transactions, learned);
             variant.line.add(&plan, &costs, workers as u32);
-        }
-        if let Some(replica) = &mut replica {
+            if plan.groups.iter().all(|group| group.parallel.is_empty()) {
+                continue;
+            }
             let planned = Batch { plan, ..batch.batch.clone() };
-            let before = replica.fared();
             replica.execute(batch.log_id, &planned, &Mode::Planned)?;
-            again += failed(replica, before);
+            variant.line.add_again(replica.again(), &costs);
             replica.roll_back(batch.log_id.index - 1)?;
-            run_as_accepted(replica, batch)?;
         }
+        run_as_accepted(&mut replica, batch)?;
         progress((batch.log_id.index - first) as f64 / (last - first).max(1) as f64);
         Ok(())
     })?;
-    let mut lines: Vec<Line> = variants.into_iter().map(|variant| variant.line).collect();
-    if let Some(line) = lines.last_mut().filter(|_| runs) {
-        line.again = Some(again);
-    }
-    Ok(lines)
+    Ok(variants.into_iter().map(|variant| variant.line).collect())
 }
 
 fn cost(kind: Option<&Kind>) -> Cost {
     kind.map(|kind| Cost { run_ns: kind.run_ns, apply_ns: kind.apply_ns() }).unwrap_or_default()
-}
-
-fn failed(replica: &Replica, before: Fared) -> u64 {
-    let now = replica.fared();
-    now.conflicted + now.unfit - before.conflicted - before.unfit
 }

@@ -5,7 +5,7 @@
 //!                            run as it was run: the root must be the accepted one; kinds and costs are learned
 //!   2. propose               from the counted conflicts (`mixer::suggest`)
 //!   3. each batch again      planned by derivation alone, by the rules in force, and with the proposals;
-//!                            run by the last plan for what runs twice by it, then as it was run
+//!                            run by each of these plans for what runs again by it, then as it was run
 //! ```
 
 mod compare;

@@ -4,8 +4,14 @@ use super::SuggestError;
 use super::compare::Line;
 use super::observe::{Counts, Observed};
 use super::stored::Stored;
-use crate::mixer::suggest::{CONFLICTS_MIN, PEERS_MAX, REAL_PERCENT_MAX};
+use crate::mixer::suggest::{CONFLICTS_MIN, Caused, PEERS_MAX, REAL_PERCENT_MAX, causes};
+use crate::transaction::shortened;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+
+/// Causes that are shown, and characters of a statement's text.
+const CAUSES_SHOWN: usize = 8;
+const TEXT_SHOWN: usize = 100;
 
 pub(super) fn render(
     stored: &Stored,
@@ -51,6 +57,7 @@ pub(super) fn render(
         sums.real,
         sums.on_rows,
     );
+    tell_causes(&mut out, observed);
     let threshold = format!(
         "a statement needs {CONFLICTS_MIN} false conflicts, and no more than {REAL_PERCENT_MAX} % real ones among all"
     );
@@ -60,15 +67,37 @@ pub(super) fn render(
         count => writeln!(out, "{count} rules suggested: {threshold}"),
     };
     let speed_up = format!("speed-up at most on {workers}");
-    let _ = writeln!(out, "{:<26}{:>8}{:>8}{:>10}{:>8}  {speed_up}", "", "groups", "ahead", "together", "widest");
+    let _ = writeln!(
+        out,
+        "{:<26}{:>8}{:>8}{:>10}{:>8}{:>8}  {speed_up}",
+        "", "groups", "ahead", "together", "widest", "again"
+    );
     for line in lines {
         let together = line.ahead as f64 / line.parts.max(1) as f64;
-        let Line { name, groups, ahead, width, .. } = line;
+        let Line { name, groups, ahead, width, again, .. } = line;
         let speed_up = line.speed_up_max();
-        let _ = writeln!(out, "{name:<26}{groups:>8}{ahead:>8}{together:>10.1}{width:>8}  {speed_up:.2}");
+        let _ = writeln!(out, "{name:<26}{groups:>8}{ahead:>8}{together:>10.1}{width:>8}{again:>8}  {speed_up:.2}");
     }
-    if let Some((name, again)) = lines.last().and_then(|line| Some((line.name, line.again?))) {
-        let _ = writeln!(out, "run {name}: {again} transactions that ran ahead had to run again");
+    if let (true, [.., before, with]) = (suggested > 0, lines)
+        && with.speed_up_max() <= before.speed_up_max()
+    {
+        let _ =
+            writeln!(out, "on this machine the suggestions gain nothing: leave them out, or try them with more load");
     }
     Ok(out)
+}
+
+/// The statements that conflict falsely most, whether a rule is suggested for them or not.
+fn tell_causes(out: &mut String, observed: &Observed) {
+    let causes = causes(&observed.tally, |kind| observed.worth.contains(&kind));
+    for Caused { cause, conflicts, real } in causes.iter().take(CAUSES_SHOWN) {
+        let Some((_, statement)) = observed.statements.get(cause.statement as usize) else { continue };
+        let (tables, text) = (statement.names(&BTreeSet::from([cause.space])), &statement.written.text);
+        let _ = writeln!(
+            out,
+            "   {} false and {real} real by all of {tables} in {}",
+            conflicts - real,
+            shortened(text, TEXT_SHOWN)
+        );
+    }
 }
