@@ -220,6 +220,7 @@ mod tests {
                 "SELECT t.a FROM t, u WHERE (t.id = u.id) AND (t.b = 1 OR t.b = 2) AND NOT (t.c = 3)",
                 "SELECT t.a FROM t, u WHERE t.id = u.id AND (t.b = $v1 OR t.b = $v2) AND NOT (t.c = $v3)",
             ),
+            ("UPDATE t SET n = 2 * (t.n + 1), m = (?1)", "UPDATE t SET n = $v1 * (n + $v2), m = $1"),
             ("SELECT t.a, count(*) FROM t GROUP BY 1", "SELECT a, count(*) FROM t GROUP BY $v1"),
         ] {
             let found = written(sql).unwrap_or_else(|| panic!("no rule matches {sql}"));

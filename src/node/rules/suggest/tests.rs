@@ -1,9 +1,15 @@
 //! Proposals as rules: for statements with the footprints that are derived of them.
 
-use crate::engine::{Connection, Options};
+use super::SuggestError;
+use super::stored::{StoredBatch, run_as_accepted};
+use crate::batch::{Batch, Plan};
+use crate::engine::{Connection, Options, fingerprint};
 use crate::footprint::space;
 use crate::mixer::rules::{Source, read, written};
 use crate::mixer::suggest::{Description, Proposal, rules_text};
+use crate::page::Hash;
+use crate::replica::{self, Replica};
+use crate::token::{Accepted, LogId, Mode};
 
 const TABLES: &[&str] = &[
     "CREATE TABLE item (i_id INTEGER PRIMARY KEY, i_stock)",
@@ -53,4 +59,31 @@ fn rows_that_the_parameters_name_and_other_tables_stay() {
     assert_eq!(said(&rule(two, &["item"])), ["writes = [\"line\"]"]);
     let insert = "INSERT INTO visit (name, at) SELECT ?1, max(i_stock) FROM item";
     assert_eq!(said(&rule(insert, &["item"])), ["appends = [\"visit\"]"]);
+}
+
+#[test]
+fn a_batch_that_gives_another_root_than_was_accepted_is_an_error() {
+    let mut replica = Replica::create(replica::Options::default()).unwrap();
+    let batch = |engine| Batch {
+        timestamp_us: 1,
+        seed: 1,
+        engine,
+        accepted: Accepted::default(),
+        transactions: Vec::new(),
+        plan: Plan::default(),
+    };
+    let mut run = |index, engine, root: Option<Hash>| {
+        let (log_id, batch) = (LogId { term: 1, leader: 1, index }, batch(engine));
+        let answers = Replica::digest_outcomes(&[]);
+        let accepted = root.map(|root| Accepted { log_id, root, answers, ..Accepted::default() });
+        run_as_accepted(&mut replica, &StoredBatch { log_id, batch: &batch, mode: Mode::Planned, accepted })
+    };
+    assert!(!run(1, fingerprint(), None).unwrap());
+    let found = match run(2, fingerprint(), Some(Hash::of(b"another"))) {
+        Err(SuggestError::Differs { index: 2, found, is_of_another: false, .. }) => found,
+        other => panic!("{other:?}"),
+    };
+    assert!(run(3, fingerprint(), Some(found)).unwrap());
+    let said = run(4, Hash::of(b"older"), Some(Hash::of(b"another"))).unwrap_err().to_string();
+    assert!(said.contains("batch 4 gives the root") && said.contains("another version of EveSQL"), "{said}");
 }
