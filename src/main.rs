@@ -2,11 +2,13 @@
 
 use clap::{Args, Parser, Subcommand};
 use evesql::admin::{self, Wish};
-use evesql::config::{Config, ConfigError, Member, Peers};
+use evesql::config::{Config, ConfigError, Member, Peers, RunAhead};
 use evesql::node;
+use evesql::node::rules::{SuggestError, SuggestOptions};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 /// For Rust and, by its `override` feature, for SQLite.
 #[global_allocator]
@@ -198,6 +200,22 @@ enum RulesCommand {
         #[arg(long, value_name = "FILE|DIR")]
         rules: Option<PathBuf>,
     },
+    /// Propose rules for what conflicted falsely in the log of a stopped server; they go to stdout, what was seen to
+    /// stderr. Nothing in the directory is changed.
+    Suggest {
+        /// Directory of the nodes' files, or one node's directory node-N in it
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// The rules in force: what they say something of is left to them
+        #[arg(long, value_name = "FILE|DIR")]
+        rules: Option<PathBuf>,
+        /// Look at all transactions that can run ahead, not only at those for which it pays on this machine
+        #[arg(long)]
+        all: bool,
+        /// Cores that a node is taken to have [default: those of this machine]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..))]
+        workers: Option<u16>,
+    },
 }
 
 /// 0 done, 1 a finding or a failure at run time, 2 wrong usage or configuration.
@@ -263,6 +281,20 @@ fn main() -> ExitCode {
                 Err(error) => return fail(2, &error),
             }
         }
+        Command::Rules { command: RulesCommand::Suggest { from, rules, all, workers } } => {
+            let run_ahead = if all { RunAhead::Always } else { RunAhead::WhenItPays };
+            let workers = workers.map_or(0, usize::from);
+            let options = SuggestOptions { rules: rules.as_deref(), run_ahead, workers };
+            match node::rules::suggest_rules(&from, options, &mut progress()) {
+                Ok(suggested) => {
+                    eprint!("{}", suggested.report);
+                    print!("{}", suggested.rules);
+                    Ok(ExitCode::SUCCESS)
+                }
+                Err(error @ SuggestError::Rules(_)) => return fail(2, &error),
+                Err(error) => return fail(1, &error),
+            }
+        }
         Command::Audit { command: AuditCommand::Replay { directory } } => match node::replay_audit(&directory) {
             Ok(replayed) => {
                 print!("{}", replayed.report);
@@ -290,6 +322,18 @@ fn serve(config: Config) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ (node::NodeError::Rules(_) | node::NodeError::PeerTls(_))) => fail(2, &error),
         Err(error) => fail(1, &error),
+    }
+}
+
+/// Says on stderr now and then how far something long is.
+fn progress() -> impl FnMut(f64) {
+    const PAUSE: Duration = Duration::from_secs(5);
+    let mut said = Instant::now();
+    move |part| {
+        if said.elapsed() >= PAUSE {
+            said = Instant::now();
+            eprintln!("{:.0} % done", part * 100.0);
+        }
     }
 }
 

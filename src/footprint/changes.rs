@@ -116,7 +116,11 @@ impl ChangeSet {
         footprint.items.iter().any(|item| self.touches_item(item))
     }
 
-    fn touches_item(&self, item: &Item) -> bool {
+    /// The same of one item.
+    pub fn touches_item(&self, item: &Item) -> bool {
+        if self.everything {
+            return true;
+        }
         let Some(changed) = self.spaces.get(&item.space) else { return false };
         match item.extent {
             Extent::All => item.access != Access::Append || changed.named,

@@ -41,7 +41,7 @@ mod templates;
 pub use changes::ChangeSet;
 pub use key::Affinity;
 pub use schema::{Column, ForeignAction, ForeignKey, Key, Kind, Schema, Table, UniqueIndex};
-pub use template::{Action, Template};
+pub use template::{Action, Named, NamedRows, NamedValue, Template};
 pub use templates::Templates;
 
 use serde::{Deserialize, Serialize};

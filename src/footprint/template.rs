@@ -67,6 +67,41 @@ pub(super) struct Touch {
     pub name: Arc<Name>,
 }
 
+/// One access of a statement, by names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Named<'a> {
+    /// The space.
+    pub space: u64,
+    /// How.
+    pub access: Access,
+    /// The table.
+    pub table: &'a str,
+    /// The unique index of it whose keys these are.
+    pub index: Option<&'a str>,
+    /// Which rows.
+    pub rows: NamedRows<'a>,
+}
+
+/// Rows of a [`Named`] access.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NamedRows<'a> {
+    /// All.
+    All,
+    /// Others, which the text does not tell by columns and values.
+    Some,
+    /// Those in which these columns have these values.
+    Key(Vec<(&'a str, NamedValue<'a>)>),
+}
+
+/// A value of a key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum NamedValue<'a> {
+    /// The parameter of this number, from 1.
+    Parameter(u32),
+    /// One that stands in the text.
+    Constant(&'a Value),
+}
+
 /// Footprint of one SQLite statement's text, open in its parameters.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Template {
@@ -130,6 +165,11 @@ impl Template {
         self.lines(Some(&Bound { parameters, drawn: &[] }))
     }
 
+    /// What it touches, each with the name of its space.
+    pub fn accesses(&self) -> impl Iterator<Item = Named<'_>> {
+        self.touches.iter().map(Touch::named)
+    }
+
     fn lines(&self, bound: Option<&Bound<'_>>) -> Vec<String> {
         if self.everything {
             return vec!["everything".into()];
@@ -146,6 +186,16 @@ impl fmt::Display for Template {
 }
 
 impl Touch {
+    fn named(&self) -> Named<'_> {
+        let rows = match &self.rows {
+            Rows::All => NamedRows::All,
+            Rows::Fixed(_) => NamedRows::Some,
+            Rows::Key(parts) => named_key(&self.name.columns, parts).map_or(NamedRows::Some, NamedRows::Key),
+        };
+        let (table, index) = (&*self.name.table, self.name.index.as_deref());
+        Named { space: self.space, access: self.access, table, index, rows }
+    }
+
     fn with(&self, extent: Extent) -> Item {
         Item { space: self.space, extent, access: self.access }
     }
@@ -201,6 +251,16 @@ impl Touch {
         };
         Some(format!("{verb} {}{index}({key})", self.name.table))
     }
+}
+
+/// Columns with their values; none if one of these is drawn when the statement runs.
+fn named_key<'a>(columns: &'a [Box<str>], parts: &'a [Part]) -> Option<Vec<(&'a str, NamedValue<'a>)>> {
+    let value = |part: &'a Part| match &part.operand.source {
+        Source::Parameter(number) => Some(NamedValue::Parameter(*number)),
+        Source::Constant(value) => Some(NamedValue::Constant(value)),
+        Source::Draw(_) => None,
+    };
+    columns.iter().zip(parts).map(|(column, part)| Some((&**column, value(part)?))).collect()
 }
 
 /// A column with its value.

@@ -11,10 +11,11 @@ mod cost;
 mod explain;
 mod plan;
 pub mod rules;
+pub mod suggest;
 
 pub use cost::{Cost, WorkAndSpan, speed_up_max, time_ns_min, work_and_span};
 pub use explain::{Derive, Derived, explain};
-pub use plan::{Candidate, Limits, Mixer, Mode, plan};
+pub use plan::{Candidate, Limits, Mixer, Mode, keeps_apart, plan};
 
 #[cfg(test)]
 mod cost_tests;

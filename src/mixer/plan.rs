@@ -20,7 +20,7 @@
 //! where keys have several columns.
 
 use crate::batch::{Group, Plan};
-use crate::footprint::{Access, Extent, Footprint};
+use crate::footprint::{Access, Extent, Footprint, Item};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -57,6 +57,22 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits { groups_max: 16 }
+    }
+}
+
+/// Whether two items keep their transactions out of one group: [`Item::conflicts`] without what grouping leaves to the
+/// executor (see [`Mixer::plan`]).
+pub fn keeps_apart(a: &Item, b: &Item) -> bool {
+    let holds = |whole: Extent, appended: Extent| match (whole, appended) {
+        (Extent::All, _) => true,
+        (Extent::Partition(_), Extent::All) | (Extent::Row { .. }, _) => false,
+        (Extent::Partition(_), appended) => whole.meets(appended),
+    };
+    match (a.access, b.access) {
+        (Access::Append, Access::Append) => false,
+        (Access::Append, _) => a.space == b.space && holds(b.extent, a.extent),
+        (_, Access::Append) => a.space == b.space && holds(a.extent, b.extent),
+        _ => a.conflicts(b),
     }
 }
 
@@ -162,7 +178,7 @@ impl Mixer {
     /// Puts each candidate into the first group in which nothing conflicts with it and which is not before one that
     /// it must follow. No candidates, no groups.
     ///
-    /// Looser than [`Item::conflicts`](crate::footprint::Item::conflicts): an append conflicts with its whole table and
+    /// Looser than [`Item::conflicts`] ([`keeps_apart`]): an append conflicts with its whole table and
     /// its whole partition only, neither with single rows nor with other appends. Which number a row gets may then
     /// depend on the plan, but not on how the plan is run.
     ///

@@ -30,27 +30,12 @@ fn planned(cases: &[Case], groups_max: u32) -> Plan {
     plan(&cases.iter().map(Case::candidate).collect::<Vec<_>>(), &Limits { groups_max })
 }
 
-/// [`Item::conflicts`] without what grouping leaves to the executor.
-fn items_conflict(a: &Item, b: &Item) -> bool {
-    let holds = |whole: Extent, appended: Extent| match (whole, appended) {
-        (Extent::All, _) => true,
-        (Extent::Partition(_), Extent::All) | (Extent::Row { .. }, _) => false,
-        (Extent::Partition(_), appended) => whole.meets(appended),
-    };
-    match (a.access, b.access) {
-        (Access::Append, Access::Append) => false,
-        (Access::Append, _) => a.space == b.space && holds(b.extent, a.extent),
-        (_, Access::Append) => a.space == b.space && holds(a.extent, b.extent),
-        _ => a.conflicts(b),
-    }
-}
-
 fn must_keep_order(a: &Case, b: &Case) -> bool {
     let (ours, theirs) = (a.grouped_by(), b.grouped_by());
     a.session == b.session
         || ours.everything
         || theirs.everything
-        || ours.items.iter().any(|a| theirs.items.iter().any(|b| items_conflict(a, b)))
+        || ours.items.iter().any(|a| theirs.items.iter().any(|b| keeps_apart(a, b)))
 }
 
 /// Group and mode of each: the first group that every earlier one allows.

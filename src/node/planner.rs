@@ -190,7 +190,8 @@ fn order(transactions: &[Transaction], known: &mut [Known]) -> Vec<u32> {
     order
 }
 
-fn session(transaction: &Transaction) -> u64 {
+/// Hash of incarnation and session.
+pub(super) fn session(transaction: &Transaction) -> u64 {
     let id = &transaction.id;
     let bytes = [id.incarnation.to_le_bytes(), id.session.to_le_bytes()].concat();
     xxhash_rust::xxh3::xxh3_64(&bytes)

@@ -115,6 +115,8 @@ pub fn open(node: NodeId, around: &Surroundings) -> Result<(Arc<Storage>, Replic
     let damaged = |reason: String| NodeError::Storage { node, reason };
     around.disk.create_directory(&directory).map_err(|e| NodeError::directory(&directory, e))?;
     let manifest = Manifest::read(&*around.disk, &directory).map_err(|e| damaged(e.to_string()))?;
+    // From now on its pages are written over.
+    Manifest::forget_kept(&*around.disk, &directory).map_err(|e| damaged(e.to_string()))?;
     let options = StoreOptions { memory_budget_bytes: around.config.memory_mib << 20, ..StoreOptions::default() };
     let sections = manifest.as_ref().map_or(&[][..], |manifest| &manifest.sections);
     let newest = sections.iter().filter_map(|s| s.directory.rsplit_once('-')?.1.parse::<u64>().ok()).max();
@@ -385,11 +387,14 @@ impl Keeper {
         }
     }
 
-    /// A quick start next time; without it nothing is lost.
+    /// A quick start next time; without it nothing is lost. The checkpoint before is kept beside it, so that what the
+    /// node did last can be looked at (`evesql rules suggest`).
     fn final_checkpoint(&mut self, shared: &NodeShared) {
-        if let Some(capture) = shared.take_last_capture()
-            && let Err(error) = self.storage.checkpoint(&capture)
-        {
+        let Some(capture) = shared.take_last_capture() else { return };
+        if let Err(error) = Manifest::keep(&*self.storage.disk, &self.storage.directory) {
+            tracing::warn!(node = shared.id, %error, "the checkpoint before the last one is not kept");
+        }
+        if let Err(error) = self.storage.checkpoint(&capture) {
             tracing::error!(node = shared.id, error, "the last checkpoint failed; the one before stays in force");
         }
     }

@@ -326,7 +326,8 @@ impl Learned {
 impl Replica {
     /// Notes what the batch's transactions took, and derives the footprints that the next plans need.
     pub(super) fn learn(&mut self, batch: &Batch) -> Result<(), LocalError> {
-        self.planned_ahead.clear();
+        self.again.clear();
+        self.again.extend(std::mem::take(&mut self.planned_ahead).into_keys());
         if self.options.learn == Learn::Nothing {
             return Ok(());
         }

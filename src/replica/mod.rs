@@ -33,6 +33,7 @@ mod parallel;
 mod repair;
 mod rows;
 mod speculate;
+mod trace;
 mod transaction;
 mod workers;
 
@@ -43,6 +44,7 @@ pub use batch::{Executed, Spent};
 pub use learned::{Kind, Learn, Learned, Recent};
 pub use parallel::Fared;
 pub use repair::Replaced;
+pub use trace::{Traced, TracedStatement};
 
 use crate::catalog::Catalog;
 use crate::engine::{self, LocalError};
@@ -156,6 +158,8 @@ pub struct Replica {
     ran: Vec<Ran>,
     /// Of its parallel parts: those that run in their turn after all.
     planned_ahead: BTreeMap<u32, How>,
+    /// Of the batch before.
+    again: Vec<u32>,
 }
 
 impl Replica {
@@ -253,6 +257,7 @@ impl Replica {
             learned: Arc::default(),
             ran: Vec::new(),
             planned_ahead: BTreeMap::new(),
+            again: Vec::new(),
         }
     }
 
@@ -325,6 +330,11 @@ impl Replica {
     /// How the transactions of parallel parts fared since this replica began.
     pub fn fared(&self) -> Fared {
         self.fared
+    }
+
+    /// Positions of the transactions of the newest batch that were planned to run ahead and ran in their turn.
+    pub fn again(&self) -> &[u32] {
+        &self.again
     }
 
     /// What it learned about kinds of transactions.

@@ -3,8 +3,10 @@
 
 mod clock;
 mod disk;
+mod scratch;
 mod simulated_disk;
 
 pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, DiskFile, RealDisk, create_file, write_file};
+pub use scratch::ScratchDisk;
 pub use simulated_disk::{DiskFault, HeldSyncs, SimulatedDisk};

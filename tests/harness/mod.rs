@@ -56,6 +56,21 @@ impl InProcess {
         InProcess { server: Server::start_on(config, disk.clone()).unwrap(), disk, directory }
     }
 
+    /// Stops it as it should be, and starts it again from its files; with another address.
+    pub fn restart(self, change: impl FnOnce(Config) -> Config) -> InProcess {
+        let InProcess { server, disk, directory } = self;
+        let config = change(server.cluster().surroundings().config.clone());
+        drop(server);
+        InProcess { server: Server::start_on(config, disk.clone()).unwrap(), disk, directory }
+    }
+
+    /// Stops it; its files are in `data`, as long as this directory lives.
+    pub fn end(self) -> tempfile::TempDir {
+        let InProcess { server, directory, .. } = self;
+        drop(server);
+        directory
+    }
+
     pub fn cluster(&self) -> &Arc<Cluster> {
         self.server.cluster()
     }

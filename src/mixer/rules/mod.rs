@@ -17,10 +17,12 @@ mod normal;
 mod pattern;
 mod read;
 mod row;
+mod written;
 
 pub use finding::{Finding, Severity};
 pub use listing::Listed;
 pub use read::{KnownTable, Reading, Source, read};
+pub use written::{Written, written};
 
 use crate::footprint::{Access, Extent, Footprint, Item, space};
 use crate::transaction::Value;

@@ -98,7 +98,7 @@ fn shape_of(function: &str) -> Option<Shape> {
 }
 
 /// Takes away what the translation puts around values.
-fn without_functions(lexemes: Vec<Lexeme>) -> Result<Vec<Lexeme>, LexError> {
+pub(super) fn without_functions(lexemes: Vec<Lexeme>) -> Result<Vec<Lexeme>, LexError> {
     let mut outer = Frame::default();
     let mut open: Vec<Frame> = Vec::new();
     for lexeme in lexemes {
@@ -217,7 +217,7 @@ fn names(lexemes: Vec<Lexeme>) -> Vec<Lexeme> {
 }
 
 /// A minus before a number belongs to it, unless something to subtract from stands before.
-fn signs(lexemes: Vec<Lexeme>) -> Vec<Lexeme> {
+pub(super) fn signs(lexemes: Vec<Lexeme>) -> Vec<Lexeme> {
     const BEFORE_A_VALUE: &[&str] = &[
         "select",
         "where",

@@ -45,7 +45,7 @@ pub fn explain_sql(sql: &str, schema: Option<&Path>, rules: Option<&Path>) -> Re
     explain(&transactions, &rules, &mut deriving).map_err(ExplainError::Statement)
 }
 
-fn rules_of(path: &Path) -> Result<RuleSet, RulesError> {
+pub(super) fn rules_of(path: &Path) -> Result<RuleSet, RulesError> {
     let reading = parse(&read_files(path)?, None);
     match reading.error() {
         Some(error) => Err(RulesError::Wrong(error.clone())),

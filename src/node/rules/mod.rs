@@ -3,11 +3,13 @@
 mod check;
 mod explain;
 mod schema;
+mod suggest;
 mod watched;
 mod watcher;
 
 pub use check::check_rules;
 pub use explain::{ExplainError, explain_sql};
+pub use suggest::{SuggestError, SuggestOptions, Suggested, suggest_rules};
 pub use watched::WatchedRules;
 pub use watcher::{Polled, RulesWatcher, SharedRules};
 

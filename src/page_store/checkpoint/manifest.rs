@@ -33,7 +33,7 @@
 use super::wal_file::WalPosition;
 use super::{CheckpointError, at_path};
 use crate::page::Hash;
-use crate::seam::Disk;
+use crate::seam::{Disk, create_file};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -80,7 +80,34 @@ impl Manifest {
     /// A manifest that is there but cannot be proved is an error: nothing else knows which pages belong
     /// together, so the node must be set up anew from its peers.
     pub fn read(disk: &dyn Disk, directory: &Path) -> Result<Option<Manifest>, CheckpointError> {
-        let path = Self::path(directory);
+        Self::read_at(disk, directory, Self::path(directory))
+    }
+
+    /// The manifest that [`Manifest::keep`] kept, if it did.
+    pub fn read_kept(disk: &dyn Disk, directory: &Path) -> Result<Option<Manifest>, CheckpointError> {
+        Self::read_at(disk, directory, Self::kept_path(directory))
+    }
+
+    fn kept_path(directory: &Path) -> PathBuf {
+        Self::path(directory).with_extension("before")
+    }
+
+    /// Keeps a copy of the manifest in force. One checkpoint later its pages are still all there, or a crash in the
+    /// middle of that one could not go back to them; so the copy holds until something is written after that: for the
+    /// last checkpoint before a process ends, so that the batches behind the one before may be looked at.
+    pub fn keep(disk: &dyn Disk, directory: &Path) -> Result<(), CheckpointError> {
+        let Some(manifest) = Self::read(disk, directory)? else { return Ok(()) };
+        let path = Self::kept_path(directory);
+        at_path(&path, create_file(disk, &path).and_then(|file| file.write_at(&encode(&manifest), 0)))
+    }
+
+    /// Forgets what was kept.
+    pub fn forget_kept(disk: &dyn Disk, directory: &Path) -> Result<(), CheckpointError> {
+        let path = Self::kept_path(directory);
+        if disk.exists(&path) { at_path(&path, disk.remove(&path)) } else { Ok(()) }
+    }
+
+    fn read_at(disk: &dyn Disk, directory: &Path, path: PathBuf) -> Result<Option<Manifest>, CheckpointError> {
         let file = match disk.open(&path, false) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   replica/manifest                 one per replica: mark, and per database root, page count, log position
+//!   replica/manifest.before          of a process that has ended: the one before (Manifest::keep)
 //!   replica/<database>/evesql.db         base file, an ordinary SQLite database   (base_file)
 //!                      evesql.db-wal     changed pages as a genuine SQLite log   (wal_file)
 //!                      evesql.db-hashes  hashes of the tree's nodes              (hash_file)
