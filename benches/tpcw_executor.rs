@@ -5,7 +5,7 @@
 //!
 //! | Name | Default | |
 //! |---|---|---|
-//! | SECTIONS | mixes,updating,writes | also: interactions, sizes, wrong, remus |
+//! | SECTIONS | mixes,updating,writes | also: interactions, sizes, costs, wrong, remus |
 //! | MIXES | browsing,shopping,ordering | |
 //! | ITEMS, CUSTOMERS, SESSIONS | 1000, 2880, 1000 | rows at first |
 //! | BATCH, BATCHES, PASSES, WARM_UP | 200, 3, 5, 10 | transactions in a batch, batches in a pass |
@@ -59,6 +59,7 @@ fn main() {
             "interactions" => mixes::interactions(&shop),
             "sizes" => sweeps::sizes(&shop, &chosen),
             "remus" => remus::table(&shop, &chosen),
+            "costs" => sweeps::costs(&shop),
             "wrong" => sweeps::wrong(&shop, &chosen),
             "writes" => writes::table(settings.batch, settings.passes),
             other => panic!("EVESQL_TPCW_SECTIONS: no section {other}"),

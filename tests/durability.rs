@@ -6,12 +6,12 @@
 
 mod harness;
 
-use harness::{Program, run, runtime, try_connect};
+use harness::{PATIENCE, Program, run, runtime, try_connect};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio_postgres::{Client, Error};
 
 const CLIENTS: i32 = 8;
@@ -55,14 +55,20 @@ async fn ids(client: &Client, table: &str) -> Vec<i32> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
-/// The load until a kill at a moment that nobody chose; what was acknowledged.
-fn load_and_kill(runtime: &tokio::runtime::Runtime, program: Program) -> (u64, Vec<i32>) {
+/// The load until a kill at a moment that nobody chose, once `is_time`; what was acknowledged.
+fn load_and_kill(runtime: &tokio::runtime::Runtime, program: Program, is_time: impl Fn() -> bool) -> (u64, Vec<i32>) {
+    let began = Instant::now();
     let clients: Vec<_> = (0..CLIENTS).map(|_| runtime.spawn(load(program.address))).collect();
     let moment = u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_micros()) % 1_200;
     std::thread::sleep(Duration::from_millis(300 + moment));
+    while !is_time() {
+        assert!(began.elapsed() < PATIENCE, "its time has not come");
+        std::thread::sleep(Duration::from_millis(1 + moment % 50));
+    }
+    let lived_ms = began.elapsed().as_millis() as u64;
     program.kill();
     let all = runtime.block_on(futures::future::join_all(clients));
-    (300 + moment, all.into_iter().flat_map(Result::unwrap).collect())
+    (lived_ms, all.into_iter().flat_map(Result::unwrap).collect())
 }
 
 /// All nodes' manifests: other bytes after a checkpoint.
@@ -98,30 +104,26 @@ fn what_was_acknowledged_survives_kills_at_any_moment_whole_and_once() {
     let often = ["--config", config.to_str().unwrap()];
     let serve = |round: u32| Program::serve(&data, if round.is_multiple_of(2) { &often } else { &[] }).unwrap();
     let runtime = runtime();
-    let (mut acknowledged, mut checkpointed) = (BTreeSet::new(), 0);
+    let mut acknowledged = BTreeSet::new();
     let mut program = serve(0);
     runtime.block_on(async {
         let client = try_connect(program.address).await.unwrap();
         client.batch_execute("CREATE TABLE a (id int); CREATE TABLE b (id int)").await.unwrap();
     });
     for round in 0..kills {
-        let before = manifests(&data);
-        let (killed_after_ms, new) = load_and_kill(&runtime, program);
-        let is_checkpointed = manifests(&data) != before;
-        eprintln!(
-            "round {round}: killed after {killed_after_ms} ms, {} acknowledged, checkpointed meanwhile: {is_checkpointed}",
-            new.len()
-        );
+        let (before, is_often) = (manifests(&data), round.is_multiple_of(2));
+        // A busy machine may take longer than the moment to the first checkpoint.
+        let is_time = || !is_often || manifests(&data) != before;
+        let (lived_ms, new) = load_and_kill(&runtime, program, is_time);
+        eprintln!("round {round}: killed after {lived_ms} ms, {} acknowledged", new.len());
         acknowledged.extend(new);
-        if round.is_multiple_of(2) {
-            checkpointed += u32::from(is_checkpointed);
+        if is_often {
             check_files(&data, "after a kill amid checkpoints");
         }
         program = serve(round + 1);
         check_rows(&runtime, &program, &acknowledged);
     }
     assert!(!acknowledged.is_empty(), "the load did nothing");
-    assert!(checkpointed > kills / 4, "{checkpointed} of {kills} rounds saw a checkpoint");
     program.kill();
     check_files(&data, "after a kill");
     assert_eq!(serve(1).terminate(), Some(0));

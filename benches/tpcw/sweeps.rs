@@ -1,7 +1,7 @@
 //! One thing changed at a time: the size of batches; footprints that are wrong either way.
 
 use super::lane::{Planned, Shop, again, batch, in_turn};
-use super::load::Mix;
+use super::load::{Interaction, Mix};
 use super::random::Random;
 use evesql::batch::Plan;
 use evesql::config::RunAhead;
@@ -76,6 +76,14 @@ pub fn sizes(shop: &Shop, mixes: &[Mix]) {
         for size in SIZES {
             line(shop, mix, &format!("{size} transactions"), size, |planner, made| planner.plan(made));
         }
+    }
+}
+
+/// Interactions alone, each with what it costs one by one: from which cost on two workers help.
+pub fn costs(shop: &Shop) {
+    println!("\n### Cost of a transaction (one by one) against speed-up, two workers, when it pays\n\n{HEAD}");
+    for interaction in Interaction::ALL {
+        line(shop, &Mix::only(interaction), "alone", shop.settings.batch, |planner, made| planner.plan(made));
     }
 }
 

@@ -98,7 +98,7 @@ pub fn compare(arguments: &Compare) -> Result<bool, Error> {
     let _ = write!(std::io::stdout(), "{}", Table(&comparison));
     if let Some(out) = &arguments.out {
         std::fs::create_dir_all(out).map_err(|error| unwritten(out, &error))?;
-        let json = serde_json::to_string_pretty(&comparison).map_err(|error| Error::Failed(error.to_string()))?;
+        let json = serde_json::to_string(&comparison).map_err(|error| Error::Failed(error.to_string()))?;
         let page = html::page(&comparison).map_err(Error::Failed)?;
         for (name, text) in [("report.json", json + "\n"), ("report.html", page)] {
             let file = out.join(name);
