@@ -4,10 +4,11 @@
 mod harness;
 
 use evesql::seam::{Disk, DiskFile, RealDisk};
+use harness::disk::{Changed, Changes};
 use harness::{InProcess, PATIENCE, code, connect, runtime};
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -19,30 +20,9 @@ struct Filling(Arc<AtomicBool>);
 
 struct FillingFile(Arc<dyn DiskFile>, Arc<AtomicBool>);
 
-impl Disk for Filling {
+impl Changes for Filling {
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>> {
         Ok(Arc::new(FillingFile(RealDisk.open(path, create)?, self.0.clone())))
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
-        RealDisk.list(directory)
-    }
-    fn create_directory(&self, path: &Path) -> io::Result<()> {
-        RealDisk.create_directory(path)
-    }
-    fn remove_directory(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove_directory(path)
-    }
-    fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        RealDisk.sync_directory(path)
-    }
-    fn exists(&self, path: &Path) -> bool {
-        RealDisk.exists(path)
     }
 }
 
@@ -105,7 +85,7 @@ fn wait_until(server: &InProcess, what: &str, mut is_so: impl FnMut() -> bool) {
 #[test]
 fn a_full_disk_is_told_at_once_loses_nothing_and_is_left_behind_without_a_restart() {
     let disk = Filling::default();
-    let server = InProcess::start_on(Arc::new(disk.clone()), |config| config);
+    let server = InProcess::start_on(Arc::new(Changed(disk.clone())), |config| config);
     let (runtime, address) = (runtime(), server.address());
     let client = runtime.block_on(connect(address));
     runtime.block_on(client.batch_execute("CREATE TABLE t (id int PRIMARY KEY, body text)")).unwrap();

@@ -5,7 +5,8 @@ mod harness;
 
 use evesql::config::{Config, RunAhead};
 use evesql::node::rules::{SuggestOptions, Suggested, suggest_rules};
-use evesql::seam::{Disk, DiskFile, RealDisk};
+use evesql::seam::{Disk, RealDisk};
+use harness::disk::{Changed, Changes};
 use harness::{InProcess, connect, runtime};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -32,33 +33,12 @@ const COUNT: &str = "UPDATE counter SET n = n + 1 WHERE label = $1";
 /// The machine's disk, on which no checkpoint is ever switched to: the log stays whole.
 struct WithoutCheckpoints;
 
-impl Disk for WithoutCheckpoints {
-    fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>> {
-        RealDisk.open(path, create)
-    }
+impl Changes for WithoutCheckpoints {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         match to.file_name().is_some_and(|name| name == "manifest") {
             true => Err(io::Error::other("no checkpoints in this test")),
             false => RealDisk.rename(from, to),
         }
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
-        RealDisk.list(directory)
-    }
-    fn create_directory(&self, path: &Path) -> io::Result<()> {
-        RealDisk.create_directory(path)
-    }
-    fn remove_directory(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove_directory(path)
-    }
-    fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        RealDisk.sync_directory(path)
-    }
-    fn exists(&self, path: &Path) -> bool {
-        RealDisk.exists(path)
     }
 }
 
@@ -133,7 +113,7 @@ fn numbers(report: &str, line: &str) -> Vec<f64> {
 
 #[test]
 fn what_conflicts_falsely_gets_a_rule_that_is_sound_and_makes_larger_groups() {
-    let directory = files_after(&[MEND, VISIT, COUNT], Arc::new(WithoutCheckpoints));
+    let directory = files_after(&[MEND, VISIT, COUNT], Arc::new(Changed(WithoutCheckpoints)));
     let data = directory.path().join("data");
     let before = files(&data);
     let suggested = suggest(&data, None);
@@ -175,7 +155,7 @@ fn what_conflicts_falsely_gets_a_rule_that_is_sound_and_makes_larger_groups() {
 
 #[test]
 fn what_really_meets_gets_no_rule() {
-    let directory = files_after(&[COUNT], Arc::new(WithoutCheckpoints));
+    let directory = files_after(&[COUNT], Arc::new(Changed(WithoutCheckpoints)));
     let suggested = suggest(&directory.path().join("data"), None);
     assert_eq!(suggested.rules, "");
     assert!(suggested.report.contains("nothing to suggest"), "{}", suggested.report);

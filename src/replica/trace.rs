@@ -120,7 +120,8 @@ impl Replica {
 }
 
 impl Traced {
-    fn writes(&self) -> bool {
+    /// Whether it may change rows, by derivation.
+    pub fn writes(&self) -> bool {
         self.footprint.items.iter().any(|item| item.access != Access::Read)
     }
 }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each proof uses a part")]
 
+pub mod disk;
+
 use evesql::config::{Config, RunAhead};
 use evesql::node::{Cluster, Server};
 use evesql::seam::{Disk, RealDisk};

@@ -45,10 +45,7 @@ struct PostgresSession {
 impl PostgresSession {
     fn run(&mut self, statement: &'static Statement, parameters: &[Value]) -> Result<Answer, Error> {
         let sql = statement.postgres;
-        let failed = |failure| match classify(failure, false) {
-            Error::Failed(why) => Error::Failed(format!("{why}, in: {sql}")),
-            other => other,
-        };
+        let failed = |failure| classified(failure, |why| format!("{why}, in: {sql}"));
         if !self.prepared.contains_key(sql) {
             let prepared = self.wire.prepare(sql).map_err(failed)?;
             self.prepared.insert(sql, prepared);
@@ -96,10 +93,7 @@ impl Session for PostgresSession {
     }
 
     fn script(&mut self, sql: &str) -> Result<(), Error> {
-        self.wire.command(sql).map_err(|failure| match classify(failure, false) {
-            Error::Failed(why) => Error::Failed(format!("{why}, in: {sql}")),
-            other => other,
-        })
+        self.wire.command(sql).map_err(|failure| classified(failure, |why| format!("{why}, in: {sql}")))
     }
 
     fn insert(&mut self, table: &str, columns: &[&str], rows: &[Vec<Value>]) -> Result<(), Error> {
@@ -112,10 +106,16 @@ impl Session for PostgresSession {
             }
             lines.push('\n');
         }
-        self.wire.copy_in(&sql, lines.as_bytes()).map_err(|failure| match classify(failure, false) {
-            Error::Failed(why) => Error::Failed(format!("{table} could not be filled: {why}")),
-            other => other,
-        })
+        let copied = self.wire.copy_in(&sql, lines.as_bytes());
+        copied.map_err(|failure| classified(failure, |why| format!("{table} could not be filled: {why}")))
+    }
+}
+
+/// What went wrong outside a commit; `tell` says more of what failed for good.
+fn classified(failure: Failure, tell: impl FnOnce(String) -> String) -> Error {
+    match classify(failure, false) {
+        Error::Failed(why) => Error::Failed(tell(why)),
+        other => other,
     }
 }
 

@@ -1,5 +1,6 @@
 //! A comparison from its start to its page, with the contestants that need no server.
 
+use std::path::Path;
 use std::time::Duration;
 use tpcw::compare::contestant::Kind;
 use tpcw::compare::table::Table;
@@ -8,11 +9,10 @@ use tpcw::navigation::Mix;
 use tpcw::population::Scale;
 use tpcw::session::Synchronous;
 
-#[test]
-fn contestants_take_turns_and_the_page_shows_all_of_them() {
-    let data = tempfile::tempdir().unwrap();
-    let options = Options {
-        kinds: vec![Kind::Sqlite(Synchronous::Full), Kind::Sqlite(Synchronous::Normal)],
+/// These, for a moment; an `evesql` is nowhere.
+fn options(kinds: Vec<Kind>, data: &Path) -> Options {
+    Options {
+        kinds,
         mixes: vec![Mix::Ordering, Mix::Browsing],
         clients: vec![1, 2],
         warm_up: Duration::ZERO,
@@ -20,9 +20,16 @@ fn contestants_take_turns_and_the_page_shows_all_of_them() {
         passes: 2,
         think: Duration::ZERO,
         scale: Scale { items: 100, ebs: 1, seed: 1 },
-        data: data.path().into(),
-        evesql: "not needed".into(),
-    };
+        data: data.into(),
+        evesql: data.join("nowhere"),
+    }
+}
+
+#[test]
+fn contestants_take_turns_and_the_page_shows_all_of_them() {
+    let data = tempfile::tempdir().unwrap();
+    let kinds = vec![Kind::Sqlite(Synchronous::Full), Kind::Sqlite(Synchronous::Normal)];
+    let options = options(kinds, data.path());
     let comparison = compare(&options, "tpcw compare <these>".into(), &mut |_| ()).unwrap();
     assert_eq!(comparison.findings, Vec::<String>::new());
     let turns: Vec<(&str, usize)> =
@@ -49,18 +56,7 @@ fn contestants_take_turns_and_the_page_shows_all_of_them() {
 #[test]
 fn a_contestant_that_cannot_start_is_told_in_one_sentence() {
     let data = tempfile::tempdir().unwrap();
-    let options = Options {
-        kinds: vec![Kind::EveSql { replicas: 3, divergences_per_minute: 0 }],
-        mixes: vec![Mix::Shopping],
-        clients: vec![1],
-        warm_up: Duration::ZERO,
-        measure: Duration::from_millis(1),
-        passes: 1,
-        think: Duration::ZERO,
-        scale: Scale { items: 100, ebs: 1, seed: 1 },
-        data: data.path().into(),
-        evesql: data.path().join("nowhere"),
-    };
+    let options = options(vec![Kind::EveSql { replicas: 3, divergences_per_minute: 0 }], data.path());
     let error = compare(&options, String::new(), &mut |_| ()).unwrap_err().to_string();
     assert!(error.contains("nowhere cannot be started"), "{error}");
 }

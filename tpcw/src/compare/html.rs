@@ -73,7 +73,6 @@ fn head(body: &mut String, comparison: &Comparison) {
 
 fn table(body: &mut String, comparison: &Comparison, mix: crate::navigation::Mix, clients: usize) {
     let Some((first, _)) = comparison.contestants.first() else { return };
-    let base = comparison.wips(first, mix, clients).median;
     let _ = write!(
         body,
         "<table><tr><th>{clients} browsers<th>{}<th>smallest<th>largest<th>{} / it<th>p50 ms<th>p99 ms<th>retries %<th>CPU us",
@@ -81,15 +80,15 @@ fn table(body: &mut String, comparison: &Comparison, mix: crate::navigation::Mix
         escaped(first)
     );
     for (name, _) in &comparison.contestants {
-        let Summary { wips, p50_ms, p99_ms, retries_percent, cpu_us, .. } = Summary::of(comparison, name, mix, clients);
+        let Summary { wips, against, p50_ms, p99_ms, retries_percent, cpu_us, .. } =
+            Summary::of(comparison, name, mix, clients);
         let _ = write!(
             body,
-            "<tr><td>{}<td>{:.1}<td>{:.1}<td>{:.1}<td>{:.2}<td>{p50_ms:.2}<td>{p99_ms:.2}<td>{retries_percent:.2}<td>{}",
+            "<tr><td>{}<td>{:.1}<td>{:.1}<td>{:.1}<td>{against:.2}<td>{p50_ms:.2}<td>{p99_ms:.2}<td>{retries_percent:.2}<td>{}",
             escaped(name),
             wips.median,
             wips.min,
             wips.max,
-            base / wips.median.max(f64::MIN_POSITIVE),
             cpu_us.map_or("-".into(), |us| format!("{us:.0}"))
         );
     }

@@ -36,6 +36,23 @@ fn picture(draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, Shift>) -> Drawn) -> R
     Ok(svg)
 }
 
+/// What all plots have around them, but room for the names below.
+fn frame<'a, 'b>(area: &'a DrawingArea<SVGBackend<'b>, Shift>, caption: &str) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
+    let mut chart = ChartBuilder::on(area);
+    chart.caption(caption, (FONT, 18)).margin(10).y_label_area_size(70);
+    chart
+}
+
+/// A group of bars takes a whole step; its name stands in the middle of it.
+fn below_bars(x: f64, names: &[impl ToString]) -> String {
+    let is_middle = (x.fract() - 0.5).abs() < 0.01;
+    is_middle.then(|| names.get(x as usize)).flatten().map_or(String::new(), ToString::to_string)
+}
+
+fn swatch((x, y): (i32, i32), at: usize) -> Rectangle<(i32, i32)> {
+    Rectangle::new([(x, y - 5), (x + 14, y + 5)], color(at).filled())
+}
+
 /// Median throughput of all, mix by mix, with the smallest and largest pass.
 pub fn throughput(comparison: &Comparison, clients: usize) -> Result<String, String> {
     let (mixes, _) = comparison.settings();
@@ -45,16 +62,10 @@ pub fn throughput(comparison: &Comparison, clients: usize) -> Result<String, Str
     let top = all.clone().map(|(mix, name)| spread(mix, name).max).fold(1.0, f64::max) * 1.1;
     let width = 0.8 / names.len() as f64;
     picture(|area| {
-        let mut chart = ChartBuilder::on(area)
-            .caption(format!("Interactions a second, {clients} browsers"), (FONT, 18))
-            .margin(10)
+        let mut chart = frame(area, &format!("Interactions a second, {clients} browsers"))
             .x_label_area_size(30)
-            .y_label_area_size(70)
             .build_cartesian_2d(0.0..mixes.len() as f64, 0.0..top)?;
-        let mix_name = |x: &f64| {
-            let is_middle = (x.fract() - 0.5).abs() < 0.01;
-            is_middle.then(|| mixes.get(*x as usize)).flatten().map_or(String::new(), ToString::to_string)
-        };
+        let mix_name = |x: &f64| below_bars(*x, &mixes);
         chart
             .configure_mesh()
             .disable_x_mesh()
@@ -68,10 +79,7 @@ pub fn throughput(comparison: &Comparison, clients: usize) -> Result<String, Str
                 let corners = [(left(mix), 0.0), (left(mix) + width * 0.9, spread(mix, at).median)];
                 Rectangle::new(corners, color(at).filled())
             };
-            chart
-                .draw_series((0..mixes.len()).map(bar))?
-                .label(*name)
-                .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], color(at).filled()));
+            chart.draw_series((0..mixes.len()).map(bar))?.label(*name).legend(move |place| swatch(place, at));
             let whisker = |mix: usize| {
                 let (Spread { min, max, .. }, middle) = (spread(mix, at), left(mix) + width * 0.45);
                 PathElement::new(vec![(middle, min), (middle, max)], BLACK.stroke_width(1))
@@ -91,11 +99,8 @@ pub fn scaling(comparison: &Comparison, mix: Mix) -> Result<String, String> {
     let top = all.map(|(_, wips)| wips).fold(1.0, f64::max) * 1.1;
     let right = clients.iter().max().copied().unwrap_or(1) as f64 * 1.05;
     picture(|area| {
-        let mut chart = ChartBuilder::on(area)
-            .caption(format!("{mix}: throughput against browsers"), (FONT, 18))
-            .margin(10)
+        let mut chart = frame(area, &format!("{mix}: throughput against browsers"))
             .x_label_area_size(40)
-            .y_label_area_size(70)
             .build_cartesian_2d(0.0..right, 0.0..top)?;
         chart.configure_mesh().x_desc("browsers").y_desc("interactions/s").draw()?;
         for (at, name) in names.iter().enumerate() {
@@ -120,11 +125,8 @@ pub fn latency(comparison: &Comparison, mix: Mix, clients: usize) -> Result<Stri
     let ends = curves.iter().flat_map(|(_, curve)| curve.iter().map(|(ms, _)| ms.max(0.01)));
     let (left, right) = ends.fold((f64::MAX, 0.1_f64), |(left, right), ms| (left.min(ms), right.max(ms)));
     picture(|area| {
-        let mut chart = ChartBuilder::on(area)
-            .caption(format!("{mix}: latency with {clients} browsers"), (FONT, 18))
-            .margin(10)
+        let mut chart = frame(area, &format!("{mix}: latency with {clients} browsers"))
             .x_label_area_size(40)
-            .y_label_area_size(70)
             .build_cartesian_2d((left.min(right / 2.0)..right * 1.1).log_scale(), 0.0..100.0)?;
         let mesh = &mut chart.configure_mesh();
         mesh.x_desc("milliseconds, at most")
@@ -154,16 +156,11 @@ pub fn stages(comparison: &Comparison, mix: Mix, clients: usize) -> Result<Strin
     ];
     let top = known.iter().map(|(_, parts)| parts.iter().sum::<f64>()).fold(1.0, f64::max) * 1.25;
     picture(|area| {
-        let mut chart = ChartBuilder::on(area)
-            .caption(format!("{mix}: processor time of an interaction, {clients} browsers"), (FONT, 18))
-            .margin(10)
+        let mut chart = frame(area, &format!("{mix}: processor time of an interaction, {clients} browsers"))
             .x_label_area_size(30)
-            .y_label_area_size(70)
             .build_cartesian_2d(0.0..known.len().max(1) as f64, 0.0..top)?;
-        let name = |x: &f64| {
-            let is_middle = (x.fract() - 0.5).abs() < 0.01;
-            is_middle.then(|| known.get(*x as usize)).flatten().map_or(String::new(), |(name, _)| name.to_string())
-        };
+        let all: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        let name = |x: &f64| below_bars(*x, &all);
         let mesh = &mut chart.configure_mesh();
         mesh.disable_x_mesh().x_labels(2 * known.len() + 1).x_label_formatter(&name).y_desc("microseconds").draw()?;
         for (stage, label) in names.iter().enumerate() {
@@ -172,10 +169,7 @@ pub fn stages(comparison: &Comparison, mix: Mix, clients: usize) -> Result<Strin
                 let corners = [(at as f64 + 0.2, below), (at as f64 + 0.8, below + parts[stage])];
                 Rectangle::new(corners, color(stage).filled())
             });
-            chart
-                .draw_series(bars)?
-                .label(*label)
-                .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], color(stage).filled()));
+            chart.draw_series(bars)?.label(*label).legend(move |place| swatch(place, stage));
         }
         legend(&mut chart)
     })

@@ -10,6 +10,8 @@ pub struct Table<'a>(pub &'a Comparison);
 /// What one contestant showed with one mix and number of browsers.
 pub(super) struct Summary {
     pub wips: Spread,
+    /// How many times as much the first contestant does; 0 where this one did nothing.
+    pub against: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
     /// Of all interactions.
@@ -35,8 +37,11 @@ impl Summary {
             let each = passes.iter().filter_map(|pass| Some(part(&pass.spent?) * 1e6 / done(pass).max(1.0)));
             Spread::of(each).median
         };
+        let wips = comparison.wips(contestant, mix, clients);
+        let first = comparison.contestants.first().map_or(0.0, |(name, _)| comparison.wips(name, mix, clients).median);
         Summary {
-            wips: comparison.wips(contestant, mix, clients),
+            wips,
+            against: if wips.median > 0.0 { first / wips.median } else { 0.0 },
             p50_ms: median(&|pass| pass.report.all.p50_us as f64 / 1e3),
             p99_ms: median(&|pass| pass.report.all.p99_us as f64 / 1e3),
             retries_percent: median(&|pass| {
@@ -70,16 +75,14 @@ impl fmt::Display for Table<'_> {
                     "retries %",
                     "CPU us"
                 )?;
-                let base = comparison.wips(first, mix, clients).median;
                 for (name, _) in &comparison.contestants {
-                    let Summary { wips, p50_ms, p99_ms, retries_percent, cpu_us, .. } =
+                    let Summary { wips, against, p50_ms, p99_ms, retries_percent, cpu_us, .. } =
                         Summary::of(comparison, name, mix, clients);
                     let spread = format!("{:.0}..{:.0}", wips.min, wips.max);
-                    let ratio = if wips.median > 0.0 { base / wips.median } else { 0.0 };
                     let cpu = cpu_us.map_or("-".into(), |us| format!("{us:.0}"));
                     writeln!(
                         out,
-                        "{name:width$} {:>9.1} {spread:>19} {ratio:>8.2}x {p50_ms:>9.2} {p99_ms:>9.2} {retries_percent:>9.2} {cpu:>9}",
+                        "{name:width$} {:>9.1} {spread:>19} {against:>8.2}x {p50_ms:>9.2} {p99_ms:>9.2} {retries_percent:>9.2} {cpu:>9}",
                         wips.median
                     )?;
                 }

@@ -117,20 +117,14 @@ pub fn suggest_rules(
         proposals.iter().filter_map(|proposal| Some((proposal, describe(proposal)?))).collect();
     let rules = rules_text(&described);
     let with_proposals = joined(files, &rules)?;
-    let variants = match (options.rules, described.is_empty()) {
-        (None, true) => vec![("derived footprints alone", RuleSet::default())],
-        (Some(_), true) => {
-            vec![("derived footprints alone", RuleSet::default()), ("with the rules in force", in_force)]
-        }
-        (None, false) => {
-            vec![("derived footprints alone", RuleSet::default()), ("with the suggestions", with_proposals)]
-        }
-        (Some(_), false) => vec![
-            ("derived footprints alone", RuleSet::default()),
-            ("with the rules in force", in_force),
-            ("with the suggestions too", with_proposals),
-        ],
-    };
+    let mut variants = vec![("derived footprints alone", RuleSet::default())];
+    if options.rules.is_some() {
+        variants.push(("with the rules in force", in_force));
+    }
+    if !described.is_empty() {
+        let name = if options.rules.is_some() { "with the suggestions too" } else { "with the suggestions" };
+        variants.push((name, with_proposals));
+    }
     let lines =
         compare(&stored, &observed, variants, workers, options.run_ahead, &mut |part| progress(0.5 + part / 2.0))?;
     let report = report::render(&stored, &observed, described.len(), &lines, workers)?;

@@ -3,7 +3,6 @@
 use super::SuggestError;
 use super::stored::{Stored, StoredBatch, run_as_accepted};
 use crate::config::RunAhead;
-use crate::footprint::Access;
 use crate::mixer::rules::written;
 use crate::mixer::suggest::{Description, Seen, SeenStatement, Tally};
 use crate::node::hints::statements;
@@ -103,8 +102,7 @@ impl Observer {
             known.push((traced, transaction, numbers));
         }
         // As the planner does: those that only read take effect first.
-        let writes = |traced: &Traced| traced.footprint.items.iter().any(|item| item.access != Access::Read);
-        known.sort_by_key(|(traced, ..)| writes(traced));
+        known.sort_by_key(|(traced, ..)| traced.writes());
         let statements: Vec<Vec<SeenStatement<'_>>> =
             known.iter().map(|(traced, _, numbers)| seen_statements(traced, numbers)).collect();
         let seen: Vec<Seen<'_>> = known
