@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// Cores that are projected.
 const CORES: [u32; 6] = [1, 2, 4, 8, 16, 32];
 
+/// The plan for so many cores is the one whose groups are told.
+const GROUPS_OF: u32 = 16;
+
 /// What running ahead costs more than running in turn, to spread what was measured over transactions: a check, and
 /// each changed row, in the same unit.
 const CHECK_PARTS: u64 = 1;
@@ -55,6 +58,8 @@ struct Race<'a> {
     load: Load,
     lanes: Vec<Lane>,
     planners: [Planner; 2],
+    /// Plans of "when it pays" for machines of so many cores, by [`CORES`].
+    larger: Vec<Planner>,
     planned: [Planned; 2],
     /// Sums over batches, by plan: time without a plan, time with, for each number of cores; and groups.
     projected: [Projected; 2],
@@ -78,10 +83,15 @@ impl<'a> Race<'a> {
             .collect();
         let planner = |lane: usize, when| Planner::new(lanes[lane].replica.learned(), 2, when, SharedRules::default());
         let planners = [planner(LEARNED[0], RunAhead::WhenItPays), planner(LEARNED[1], RunAhead::Always)];
+        let larger = |cores: &u32| {
+            let learned = lanes[LEARNED[0]].replica.learned();
+            Planner::new(learned, *cores as usize, RunAhead::WhenItPays, SharedRules::default())
+        };
+        let larger = CORES.iter().map(larger).collect();
         let projected = std::array::from_fn(|_| Projected::default());
         let load = shop.load.clone();
         let planned = [Planned::default(); 2];
-        let mut race = Race { shop, load, lanes, planners, planned, projected };
+        let mut race = Race { shop, load, lanes, planners, larger, planned, projected };
         let settings = shop.settings;
         for number in 0..settings.warm_up {
             race.batch(mix, number);
@@ -195,14 +205,17 @@ impl<'a> Race<'a> {
             .zip(&changes)
             .map(|(run_ns, changes)| Cost { run_ns: *run_ns, apply_ns: parts(*changes) * part_ns })
             .collect();
-        let plans = [self.planners[0].plan(all), self.planners[1].plan(all)];
-        for (projected, plan) in self.projected.iter_mut().zip(&plans) {
+        let when_it_pays: Vec<Plan> = self.larger.iter_mut().map(|planner| planner.plan(all)).collect();
+        let always = vec![self.planners[1].plan(all); CORES.len()];
+        for (projected, plans) in self.projected.iter_mut().zip([when_it_pays, always]) {
             let alone: f64 = run.iter().sum::<u64>() as f64;
             projected.alone += alone;
-            projected.groups += plan.groups.len().max(1);
-            projected.plans += 1;
-            for (time, cores) in projected.planned.iter_mut().zip(CORES) {
-                *time += alone / speed_up_max(plan, &costs, cores);
+            for (at, (plan, cores)) in plans.iter().zip(CORES).enumerate() {
+                projected.planned[at] += alone / speed_up_max(plan, &costs, cores);
+                if cores == GROUPS_OF {
+                    projected.groups += plan.groups.len().max(1);
+                    projected.plans += 1;
+                }
             }
         }
     }

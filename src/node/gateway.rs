@@ -3,6 +3,7 @@
 use super::auditor::AuditRecord;
 use super::cluster::{Cluster, SubmitError, mode_name, random_u64};
 use super::core::Drill;
+use super::planner::runs_ahead;
 use super::running::RunningNode;
 use crate::admin::NodeStatus;
 use crate::catalog::relations::{self, Database, Environment, Live};
@@ -199,18 +200,22 @@ impl Gateway for ClusterGateway {
             replicas: status.nodes.into_iter().map(replica).collect(),
             divergences: self.cluster.divergences().into_iter().map(divergence).collect(),
             audits: self.cluster.audits().into_iter().map(audit).collect(),
-            templates: learned.as_ref().map_or_else(Vec::new, |learned| learned.kinds().iter().map(template).collect()),
+            templates: learned.as_ref().map_or_else(Vec::new, |learned| {
+                let config = &self.cluster.surroundings().config;
+                let (when, workers) = (config.run_ahead, config.workers_of_node() as u64);
+                learned.kinds().iter().map(|kind| template(kind, runs_ahead(when, workers, kind))).collect()
+            }),
             batches: learned.map_or_else(Vec::new, |learned| learned.recent().iter().map(batch).collect()),
             ..Live::default()
         }
     }
 }
 
-fn template(kind: &Kind) -> relations::Template {
+fn template(kind: &Kind, runs_ahead: bool) -> relations::Template {
     relations::Template {
         statement: kind.text.to_string(),
         calls: kind.calls as i64,
-        mode: if kind.pays_ahead() { "parallel" } else { "direct" }.into(),
+        mode: if runs_ahead { "parallel" } else { "direct" }.into(),
         groups: (kind.applied + kind.conflicted + kind.unfit) as i64,
         mean_us: kind.run_ns as f64 / 1e3,
         rows: kind.changes as i64,

@@ -97,8 +97,7 @@ impl Planner {
         if self.when == RunAhead::Never || transactions.len() < 2 {
             return Plan::default();
         }
-        let always = self.when == RunAhead::Always;
-        let is_worth = |kind: &Kind| always || kind.pays_ahead();
+        let is_worth = |kind: &Kind| runs_ahead(self.when, self.workers, kind);
         let worth = self.learned.look(transactions, |_, kind| kind.is_some_and(is_worth));
         // One alone runs beside nobody.
         if worth.iter().filter(|is_worth| **is_worth).count() < 2 {
@@ -128,7 +127,7 @@ impl Planner {
         for group in &mut plan.groups {
             group.parallel.iter_mut().chain(&mut group.direct).for_each(|place| *place = order[*place as usize]);
         }
-        if always { plan } else { self.without_poor_parts(plan, &known) }
+        if self.when == RunAhead::Always { plan } else { self.without_poor_parts(plan, &known) }
     }
 
     /// The same order of effect, without the parallel parts that save too little.
@@ -157,6 +156,15 @@ impl Planner {
         let longest = costs().map(|cost| cost.run_ns).max().unwrap_or(0);
         let applying: u64 = costs().map(|cost| cost.apply_ns).sum();
         alone >= longest.max(alone / self.workers) + applying + SAVED_NS_MIN
+    }
+}
+
+/// Whether transactions of this kind run ahead, where so many workers share what does.
+pub fn runs_ahead(when: RunAhead, workers: u64, kind: &Kind) -> bool {
+    match when {
+        RunAhead::Never => false,
+        RunAhead::WhenItPays => workers > 1 && kind.pays_ahead(workers),
+        RunAhead::Always => true,
     }
 }
 

@@ -215,6 +215,15 @@ impl View {
         Ok(())
     }
 
+    /// As [`View::keep_pages`], at most this share (one of so many parts) of the store's memory.
+    ///
+    /// # Errors
+    /// [`StoreError::ViewInUse`] while a transaction or a statement is open.
+    pub fn keep_share(&self, share: usize) -> Result<(), StoreError> {
+        let budget = self.snapshot()?.store().options().memory_budget_bytes;
+        self.keep_pages(budget / PAGE_SIZE / share)
+    }
+
     /// Takes over what another view of the same version wrote, so that two canonical connections (say with foreign
     /// keys on and off) can write one version. What this view wrote itself must have been published or dropped.
     ///

@@ -27,8 +27,8 @@ const RUN_NS_MIN: u64 = 2_500;
 /// `benches/tpcw_executor`, section `interactions`).
 const APPLY_ROW_NS: u64 = 5_000;
 const APPLY_NS: u64 = 500;
-/// What runs ahead has to cost so many times what stays serial.
-const GAIN_MIN: u64 = 3;
+/// What running ahead takes off one thread's time has to be so many halves of what stays serial.
+const GAIN_HALVES_MIN: u64 = 3;
 /// Tries before conflicts are held against a kind, and runs in its turn before it is tried again.
 const TRIES_MIN: u64 = 16;
 const RETRY_AFTER: u64 = 512;
@@ -155,9 +155,10 @@ impl Kind {
         }
     }
 
-    /// Whether running it ahead pays, if another core is free for it.
-    pub fn pays_ahead(&self) -> bool {
-        let is_long = self.run_ns >= RUN_NS_MIN && self.run_ns >= GAIN_MIN * self.apply_ns();
+    /// Whether running it ahead pays, if so many workers share what runs ahead.
+    pub fn pays_ahead(&self, workers: u64) -> bool {
+        let saved_ns = self.run_ns - self.run_ns / workers.max(1);
+        let is_long = self.run_ns >= RUN_NS_MIN && 2 * saved_ns >= GAIN_HALVES_MIN * self.apply_ns();
         is_long && self.calls >= self.direct_until
     }
 
@@ -361,4 +362,31 @@ pub(super) fn texts(transaction: &Transaction) -> impl Iterator<Item = &Arc<str>
 pub(super) fn kind_of(transaction: &Transaction) -> u64 {
     let seed = xxhash_rust::xxh3::xxh3_64(transaction.database.as_bytes());
     texts(transaction).fold(seed, |hash, text| xxhash_rust::xxh3::xxh3_64_with_seed(text.as_bytes(), hash))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_workers_make_it_pay_for_shorter_ones() {
+        let kind = |run_ns, rows| Kind {
+            text: "".into(),
+            calls: 1,
+            run_ns,
+            changes: rows,
+            applied: 0,
+            conflicted: 0,
+            unfit: 0,
+            tried: (0, 0),
+            direct_until: 0,
+            changes_milli: rows * 1_000,
+            templates: None,
+        };
+        let least = |workers, rows| (1..200).find(|us| kind(us * 1_000, rows).pays_ahead(workers));
+        // Half of the run is saved, and serial is half a microsecond and five for each row.
+        assert_eq!([least(2, 0), least(2, 3), least(2, 12)], [Some(3), Some(47), Some(182)]);
+        assert_eq!([least(16, 0), least(16, 3), least(16, 12)], [Some(3), Some(25), Some(97)]);
+        assert_eq!(least(1, 0), None);
+    }
 }

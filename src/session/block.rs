@@ -15,10 +15,12 @@ use crate::catalog::Catalog;
 use crate::engine::Recorded;
 use crate::page::Hash;
 use crate::transaction::{Answer, Begun, Operation, SqlError, Statement, Value};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Bytes that the record of one transaction may have.
 const RECORD_BYTES_MAX: usize = 256 << 20;
+
 /// An open transaction block.
 pub struct Block {
     /// Ends with the query, or at Sync; the client sees status Idle.
@@ -45,6 +47,8 @@ pub struct Block {
     pub(super) has_tickets: bool,
     pub(super) savepoints: Vec<Savepoint>,
     pub(super) at_begin: Mark,
+    /// Until it is submitted or has failed.
+    pub(super) open: Option<Rc<()>>,
 }
 
 /// A savepoint, and the settings to go back to.

@@ -82,6 +82,7 @@ impl Session {
         if let Some(view) = block.view.take() {
             self.return_view(view, block.schema_changed);
         }
+        block.open = None;
         match self.outcome_of(transaction).await? {
             Outcome::Committed(_) => Ok(()),
             Outcome::Conflict { operation, place } => Err(conflict(&block.texts, operation, place).into()),
@@ -131,6 +132,7 @@ impl Session {
         if !block.savepoints.is_empty() {
             return;
         }
+        block.open = None;
         let (view, has_tickets) = (block.view.take(), std::mem::take(&mut block.has_tickets));
         let schema_changed = block.schema_changed;
         if let Some(view) = view {

@@ -35,6 +35,7 @@ pub struct Read<'a> {
 impl Session {
     /// Runs a read; answers what is left of its rows.
     pub(super) async fn read(&mut self, plan: &Rc<Plan>, read: Read<'_>, out: &mut Outbox) -> Done<Option<Cursor>> {
+        self.front.open_blocks.let_pass().await;
         let pinned = self.pin().await?;
         let mut plan = plan.clone();
         if !Text::fits(&plan, &pinned.catalog, &self.settings.active().dialect) {

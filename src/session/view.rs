@@ -18,6 +18,10 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
+/// Of the memory for pages, what one view may keep pinned of those that it reads again and again: with all that the front
+/// threads keep at hand an eighth at most.
+const KEPT_SHARE: usize = 512;
+
 /// Numbers that were reserved through the log and not yet drawn, by (database, sequence).
 pub type Blocks = Rc<RefCell<HashMap<(Arc<str>, i64), Reserved>>>;
 
@@ -77,7 +81,8 @@ impl SessionView {
     ) -> Result<SessionView, SqlError> {
         let mut connection =
             Connection::view(&pinned.snapshot, Options::default()).map_err(|e| client_error(e.into()))?;
-        connection.expect_schema(pinned.schema).map_err(|e| client_error(e.into()))?;
+        let kept = connection.viewed().and_then(|view| Ok(view.keep_share(KEPT_SHARE)?));
+        kept.and_then(|()| connection.expect_schema(pinned.schema)).map_err(|e| client_error(e.into()))?;
         let system = SystemCatalog::attach(&mut connection).map_err(|e| client_error(e.into()))?;
         let handle = connection.interrupt_handle();
         let source = Rc::new(SourceState {

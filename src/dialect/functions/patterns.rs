@@ -5,51 +5,58 @@ use super::{Arguments, BYTES_MAX, Result, ScalarFunction, integer, pure, strict,
 use crate::transaction::{SqlError, Value, ValueRef};
 use regex::{Regex, RegexBuilder};
 use std::cell::RefCell;
+use std::str::Chars;
 
 /// LIKE: `%` any run, `_` any one character.
-fn like_match(text: &[char], pattern: &[char], escape: Option<char>) -> Result<bool> {
+fn like_match(text: &str, pattern: &str, escape: Option<char>) -> Result<bool> {
     // Back only to the last `%`: quadratic at worst.
-    let (mut t, mut p) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
+    let (mut text, mut pattern) = (text.chars(), pattern.chars());
+    let mut retry: Option<(Chars<'_>, Chars<'_>)> = None;
     loop {
-        let step = match pattern.get(p) {
+        let mut rest = pattern.clone();
+        let matches = match rest.next() {
             Some('%') if escape != Some('%') => {
-                retry = Some((p + 1, t));
-                p += 1;
+                if rest.as_str().is_empty() {
+                    return Ok(true);
+                }
+                (retry, pattern) = (Some((rest.clone(), text.clone())), rest);
                 continue;
             }
-            Some(c) if Some(*c) == escape => match pattern.get(p + 1) {
-                Some(c) => text.get(t) == Some(c),
+            Some(c) if Some(c) == escape => match rest.next() {
+                Some(c) => text.next() == Some(c),
                 None => return Err(SqlError::new("22025", "LIKE pattern must not end with escape character")),
             },
-            Some('_') => t < text.len(),
-            Some(c) => text.get(t) == Some(c),
-            None if t == text.len() => return Ok(true),
+            Some('_') => text.next().is_some(),
+            Some(c) => text.next() == Some(c),
+            None if text.as_str().is_empty() => return Ok(true),
             None => false,
         };
-        if step {
-            p += if pattern.get(p).copied() == escape && escape.is_some() { 2 } else { 1 };
-            t += 1;
+        if matches {
+            pattern = rest;
             continue;
         }
-        match retry {
-            Some((after, from)) if from < text.len() => {
-                retry = Some((after, from + 1));
-                (p, t) = (after, from + 1);
-            }
-            _ => return Ok(false),
+        // One character later, or where the next one is that the pattern asks for.
+        let Some((after, from)) = &mut retry else { return Ok(false) };
+        if from.next().is_none() {
+            return Ok(false);
         }
+        if let Some(c) = after.clone().next().filter(|c| !matches!(c, '%' | '_') && Some(*c) != escape) {
+            let Some(at) = from.as_str().find(c) else { return Ok(false) };
+            *from = from.as_str()[at..].chars();
+        }
+        (pattern, text) = (after.clone(), from.clone());
     }
+}
+
+/// Character by character, so that `_` is one character of the folded text.
+fn folded(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
 }
 
 fn like(args: &Arguments<'_>) -> Result<Value> {
     if strict(args) {
         return Ok(Value::Null);
     }
-    let fold = integer(args[2])? != 0;
-    let chars = |value: &str| -> Vec<char> {
-        if fold { value.chars().flat_map(char::to_lowercase).collect() } else { value.chars().collect() }
-    };
     let escape = match args.get(3) {
         None => Some('\\'),
         Some(escape) => {
@@ -62,8 +69,12 @@ fn like(args: &Arguments<'_>) -> Result<Value> {
             first
         }
     };
-    let matched = like_match(&chars(string(args[0])?), &chars(string(args[1])?), escape)?;
-    Ok(Value::Integer(i64::from(matched)))
+    let (text, pattern) = (string(args[0])?, string(args[1])?);
+    let matched = match integer(args[2])? {
+        0 => like_match(text, pattern, escape),
+        _ => like_match(&folded(text), &folded(pattern), escape),
+    };
+    Ok(Value::Integer(i64::from(matched?)))
 }
 
 thread_local! {
@@ -203,6 +214,11 @@ mod tests {
             ("", "%", true),
             ("", "_", false),
             ("aaab", "%a%b", true),
+            ("aXbXc", "%Xc", true),
+            ("aXbXcd", "%X%Xc", false),
+            ("a日b日本", "%日本", true),
+            ("a日b", "%_日%", true),
+            ("50%", "%\\%", true),
             ("日本", "_本", true),
             ("abc", "%%%", true),
             ("abc", "", false),

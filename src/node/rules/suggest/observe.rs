@@ -6,7 +6,7 @@ use crate::config::RunAhead;
 use crate::mixer::rules::written;
 use crate::mixer::suggest::{Description, Seen, SeenStatement, Tally};
 use crate::node::hints::statements;
-use crate::node::planner::session;
+use crate::node::planner::{runs_ahead, session};
 use crate::replica::{Kind, Learn, Learned, Traced, TracedStatement};
 use crate::token::Mode;
 use crate::transaction::{Statement, Transaction};
@@ -60,7 +60,7 @@ pub(super) fn observe(
         Ok(())
     })?;
     let learned = replica.learned();
-    let is_worth = |kind: &Kind| run_ahead == RunAhead::Always || kind.pays_ahead();
+    let is_worth = |kind: &Kind| runs_ahead(run_ahead, workers as u64, kind);
     let mut worth = BTreeSet::new();
     for (number, transaction) in &observer.samples {
         let would_run = |transaction: &Transaction, kind: Option<&Kind>| {
