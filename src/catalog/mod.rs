@@ -12,7 +12,7 @@ pub mod relations;
 mod store;
 pub mod system;
 
-pub use store::{BOOTSTRAP_SQL, CATALOG_SQL, Change, LoadError};
+pub use store::{BOOTSTRAP_SQL, CATALOG_SQL, Change, LoadError, NOTIFICATIONS_KEPT};
 
 use crate::page::Hash;
 use serde::{Deserialize, Serialize};

@@ -16,7 +16,14 @@ pub const BOOTSTRAP_SQL: &[&str] = &[
     // One row per sequence: what nextval reads and writes (rule 17).
     "CREATE TABLE evesql_sequences(oid INTEGER PRIMARY KEY, last_value INTEGER NOT NULL, is_called INTEGER NOT NULL, \
      increment INTEGER NOT NULL, minimum INTEGER NOT NULL, maximum INTEGER NOT NULL, cycle INTEGER NOT NULL) STRICT",
+    // What NOTIFY writes and sessions that listen read: the newest of them, numbered in the order in which they took effect.
+    "CREATE TABLE evesql_notifications(id INTEGER PRIMARY KEY, process INTEGER NOT NULL, \
+     channel TEXT NOT NULL CHECK (length(channel) BETWEEN 1 AND 63), \
+     payload TEXT NOT NULL CHECK (octet_length(payload) < 8000)) STRICT",
 ];
+
+/// Notifications that a database keeps for sessions that listen.
+pub const NOTIFICATIONS_KEPT: u32 = 4_096;
 
 /// Reads the rows that [`Catalog::load`] takes.
 pub const CATALOG_SQL: &str = "SELECT oid, kind, definition FROM evesql_catalog ORDER BY oid";

@@ -9,6 +9,7 @@
 
 use super::cache::Plan;
 use super::gateway::Pinned;
+use super::listen::Listening;
 use super::settings::Mark;
 use super::view::{SessionView, client_error};
 use crate::catalog::Catalog;
@@ -47,6 +48,8 @@ pub struct Block {
     pub(super) has_tickets: bool,
     pub(super) savepoints: Vec<Savepoint>,
     pub(super) at_begin: Mark,
+    /// What it listens to from its commit on.
+    pub(super) listening: Vec<Listening>,
     /// Until it is submitted or has failed.
     pub(super) open: Option<Rc<()>>,
 }
@@ -57,6 +60,8 @@ pub struct Savepoint {
     pub name: String,
     /// Settings when it was made.
     pub settings: Mark,
+    /// How much the block listened to.
+    pub listening: usize,
 }
 
 impl Block {

@@ -14,6 +14,7 @@ use super::cursor::Cursor;
 use super::encode::Formats;
 use super::front::{Front, gateway_error};
 use super::gateway::Pinned;
+use super::listen::Listener;
 use super::one_shot::Pending;
 use super::settings::Settings;
 use super::status::{Event, Status};
@@ -112,6 +113,7 @@ pub struct Session {
     /// Conflicts in a row: after two of them reads take tickets too (rule 29).
     pub(super) conflicts: u32,
     pub(super) skip_to_sync: bool,
+    pub(super) listener: Option<Rc<Listener>>,
     holder: Holder,
     submissions: u64,
 }
@@ -137,6 +139,7 @@ impl Session {
             facts: Rc::new(facts),
             conflicts: 0,
             skip_to_sync: false,
+            listener: None,
             holder,
             submissions: 0,
         }
@@ -197,6 +200,7 @@ impl Session {
 
     /// ReadyForQuery, and everything is to be sent.
     pub(super) fn ready(&mut self, out: &mut Outbox) {
+        self.tell_news(out);
         self.registration.statement_ends();
         message::ready_for_query(&mut out.buffer, self.status.byte());
         out.flush_soon();
@@ -268,6 +272,7 @@ impl Handler for Session {
                 if self.status == Status::Idle {
                     self.drop_portals();
                 }
+                self.hear().await;
                 self.ready(out);
                 flow
             }
@@ -278,6 +283,10 @@ impl Handler for Session {
                 Err(failure) => self.failed(failure, out),
             },
         }
+    }
+
+    fn news(&mut self, out: &mut Outbox) {
+        self.tell_news(out);
     }
 
     fn read_timeout(&self) -> Option<(Duration, SqlError)> {

@@ -17,7 +17,8 @@ impl Session {
         let settings = self.settings.mark();
         let block = self.block()?;
         block.control_recorded("SAVEPOINT", name)?;
-        block.savepoints.push(Savepoint { name: name.to_owned(), settings });
+        let listening = block.listening.len();
+        block.savepoints.push(Savepoint { name: name.to_owned(), settings, listening });
         Ok(())
     }
 
@@ -39,6 +40,7 @@ impl Session {
         let block = self.block()?;
         block.control_recorded("ROLLBACK TO", name)?;
         block.savepoints.truncate(at + 1);
+        block.listening.truncate(block.savepoints.last().map_or(0, |savepoint| savepoint.listening));
         let settings = block.savepoints.last().map(|savepoint| savepoint.settings.clone()).unwrap_or_default();
         if block.schema_changed {
             let view = block.view_mut()?;
@@ -58,9 +60,13 @@ impl Session {
         if submitted.is_err() {
             self.settings.go_back(&block.at_begin);
         }
+        let listening = std::mem::take(&mut block.listening);
         self.end_block(block);
         match &submitted {
-            Ok(()) => self.conflicts = 0,
+            Ok(()) => {
+                self.conflicts = 0;
+                self.listen(listening).await?;
+            }
             Err(Failure::Sql(error)) if error.code() == "40001" => self.conflicts += 1,
             Err(_) => {}
         }

@@ -3,6 +3,7 @@
 use super::cache::Cache;
 use super::gateway::{Gateway, GatewayError, Pinned, ReadLevel};
 use super::holds::Holds;
+use super::listen::Listeners;
 use super::view::{Blocks, SessionView};
 use crate::transaction::SqlError;
 use std::cell::{Cell, RefCell};
@@ -44,6 +45,8 @@ pub struct Front {
     pub holds: Holds,
     /// The blocks that are open and not submitted.
     pub open_blocks: OpenBlocks,
+    /// Who listens.
+    pub listeners: Listeners,
     pool: RefCell<HashMap<Arc<str>, Vec<SessionView>>>,
     random: Cell<u64>,
 }
@@ -59,6 +62,7 @@ impl Front {
             blocks: Rc::default(),
             holds,
             open_blocks: OpenBlocks::default(),
+            listeners: Listeners::default(),
             pool: RefCell::default(),
             random,
         })

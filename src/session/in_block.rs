@@ -38,6 +38,7 @@ impl Session {
             has_tickets: false,
             savepoints: Vec::new(),
             at_begin: self.settings.mark(),
+            listening: Vec::new(),
             open: Some(self.front.open_blocks.open()),
         });
     }

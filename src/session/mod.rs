@@ -23,6 +23,7 @@ pub mod gateway;
 mod holds;
 mod in_block;
 mod keys;
+mod listen;
 mod locks;
 mod named;
 mod numbers;

@@ -137,6 +137,7 @@ impl Session {
             self.statements.clear();
             self.portals.clear();
             self.cursors.clear();
+            self.listener = None;
             self.facts.current.borrow_mut().clear();
             self.facts.last.set(None);
             self.reset_all(out);

@@ -22,6 +22,7 @@ impl Session {
             Some(sql) => self.run_text(sql, out).await,
             None => Err(Session::violation("invalid string in message")),
         };
+        self.hear().await;
         self.after_query(result, out)
     }
 

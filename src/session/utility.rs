@@ -2,6 +2,7 @@
 
 use super::client::{ClientStatement, Done, Session};
 use super::encode::Formats;
+use super::listen::Listening;
 use super::status::{Event, Status, Step};
 use crate::dialect::utility::{TransactionModes, Utility};
 use crate::transaction::SqlError;
@@ -74,12 +75,11 @@ impl Session {
             Utility::Fetch { name, count, move_only } => self.fetch(name, *count, *move_only, formats, describe, out),
             Utility::Close(name) => self.close_cursor(name.as_deref(), out),
             Utility::Lock { tables, nowait, .. } => self.lock(tables, *nowait, out).await,
-            Utility::Unlisten(_) => tagged("UNLISTEN", out),
+            Utility::Listen(channel) => self.listening(Listening::To(channel.clone()), out).await,
+            Utility::Unlisten(channel) => self.listening(Listening::NotTo(channel.clone()), out).await,
+            Utility::Notify { channel, payload } => Box::pin(self.notify(channel, payload, out)).await,
             Utility::Checkpoint => tagged("CHECKPOINT", out),
             Utility::Ignored(tag) => tagged(tag, out),
-            Utility::Listen(_) | Utility::Notify { .. } => {
-                Err(SqlError::new("0A000", "LISTEN and NOTIFY are not supported").into())
-            }
             _ => Err(SqlError::new("0A000", "this command is not supported").into()),
         }
     }

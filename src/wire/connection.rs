@@ -39,6 +39,8 @@ pub trait Handler {
     fn message(&mut self, tag: u8, body: &[u8], out: &mut Outbox) -> impl Future<Output = io::Result<Flow>>;
     /// How long to wait for the next message, and the error that ends the connection after that.
     fn read_timeout(&self) -> Option<(Duration, SqlError)>;
+    /// Writes what its client did not ask for, while it waits for the next message; see [`Link::has_news`].
+    fn news(&mut self, _out: &mut Outbox) {}
 }
 
 /// Makes a [`Handler`] for each connection of one front thread.
@@ -60,6 +62,7 @@ pub trait Service: 'static {
 pub struct Link {
     closing: Cell<bool>,
     cut: Cell<bool>,
+    news: Cell<bool>,
     /// What the client is told; that the server stops, without it.
     error: RefCell<Option<SqlError>>,
     waker: RefCell<Option<Waker>>,
@@ -81,6 +84,12 @@ impl Link {
     /// Ends the connection in the middle of a message: its client takes no answer.
     pub fn cut(&self) {
         self.cut.set(true);
+        self.wake();
+    }
+
+    /// There is something to tell the client, as soon as its connection waits for a message.
+    pub fn has_news(&self) {
+        self.news.set(true);
         self.wake();
     }
 
@@ -118,6 +127,7 @@ impl Link {
 /// Why reading stopped.
 enum Read {
     Bytes,
+    News,
     Ended,
     Closing,
     TimedOut(SqlError),
@@ -161,6 +171,10 @@ pub async fn serve<S: Service>(
         out.flush_if_due().await?;
         match read(&mut inbox, &mut reader, &link, handler.read_timeout()).await? {
             Read::Bytes => {}
+            Read::News => {
+                handler.news(&mut out);
+                out.flush().await?;
+            }
             Read::Ended => return Ok(()),
             Read::Closing => {
                 let stops = || SqlError::new("57P01", "terminating connection due to administrator command");
@@ -190,6 +204,9 @@ async fn read(
     let bytes = poll_fn(|cx| {
         if link.closing.get() {
             return Poll::Ready(Ok(Read::Closing));
+        }
+        if link.news.take() {
+            return Poll::Ready(Ok(Read::News));
         }
         match inbox.poll_fill(cx, reader) {
             Poll::Ready(Ok(0)) => Poll::Ready(Ok(Read::Ended)),

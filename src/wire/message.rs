@@ -144,6 +144,17 @@ pub fn row_description<'a>(buffer: &mut BytesMut, columns: impl ExactSizeIterato
     end(buffer, at);
 }
 
+/// NotificationResponse.
+pub fn notification(buffer: &mut BytesMut, process: i32, channel: &str, payload: &str) {
+    let at = begin(buffer, b'A');
+    buffer.put_i32(process);
+    for text in [channel, payload] {
+        buffer.put_slice(text.as_bytes());
+        buffer.put_u8(0);
+    }
+    end(buffer, at);
+}
+
 /// ParameterStatus: a setting that clients track has this value now.
 pub fn parameter_status(buffer: &mut BytesMut, name: &str, value: &str) {
     let at = begin(buffer, b'S');

@@ -4,6 +4,7 @@
 
 mod blocks;
 mod gateway;
+mod notifications;
 mod programs;
 mod protocol;
 mod raw;

@@ -164,7 +164,7 @@ impl Raw {
     }
 }
 
-fn shown(Message(tag, body): &Message) -> String {
+pub fn shown(Message(tag, body): &Message) -> String {
     let message = Message(*tag, body.clone());
     match tag {
         'E' | 'N' => format!("{tag}:{}", message.field(b'C')),
@@ -173,6 +173,10 @@ fn shown(Message(tag, body): &Message) -> String {
         'D' => {
             let values = message.row().into_iter().map(|value| value.unwrap_or("NULL".into()));
             format!("D:{}", values.collect::<Vec<_>>().join(","))
+        }
+        'A' => {
+            let texts: Vec<_> = body[4..body.len() - 1].split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
+            format!("A:{}", texts.join(","))
         }
         tag => tag.to_string(),
     }

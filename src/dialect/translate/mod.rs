@@ -13,6 +13,7 @@ mod drop;
 mod expr;
 mod from;
 mod names;
+mod notify;
 mod operators;
 mod select;
 mod set_operations;
@@ -168,6 +169,9 @@ impl<'a> Translator<'a> {
             if let Some(sql) = prepared.sql.last_mut() {
                 *sql = format!("{with}{sql}").into();
             }
+            return Ok(prepared);
+        }
+        if let Some(prepared) = self.notify(query)? {
             return Ok(prepared);
         }
         let (sql, outputs) = self.top_query(query)?;
