@@ -3,8 +3,10 @@
 use super::harness::{PATIENCE, code};
 use super::large;
 use super::world::{ALL, World, rounds};
+use std::future::poll_fn;
 use std::time::Instant;
-use tokio_postgres::{Client, Error, NoTls};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio_postgres::{AsyncMessage, Client, Error, NoTls};
 
 /// Connects as an application does that was given the addresses of all nodes.
 async fn connect_to_any(ports: &[u16]) -> Result<Client, Error> {
@@ -78,6 +80,67 @@ fn statements_of_every_kind_run_at_followers_and_are_seen_at_once_everywhere() {
             one.batch_execute("DROP TABLE t").await
         })
         .unwrap();
+    world.end();
+}
+
+/// A client of the node at this port that listens to `news`, and what it is told.
+async fn listener(port: u16) -> (Client, UnboundedReceiver<String>) {
+    let text = format!("host=127.0.0.1 port={port} user=evesql dbname=evesql");
+    let (client, mut connection) = tokio_postgres::connect(&text, NoTls).await.unwrap();
+    let (told, news) = unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
+            if let AsyncMessage::Notification(notification) = message {
+                let _ = told.send(notification.payload().to_string());
+            }
+        }
+    });
+    client.batch_execute("LISTEN news").await.unwrap();
+    (client, news)
+}
+
+#[test]
+fn notifications_reach_clients_of_all_nodes_in_one_order_also_when_the_leader_dies() {
+    const EACH: usize = 50;
+    let mut world = World::start(&[]);
+    let leader = world.leader(&ALL);
+    let followers = world.followers();
+    let listeners = followers.map(|id| world.runtime.block_on(listener(world.nodes[&id].port)));
+    let notify = |world: &World, round: usize| {
+        let clients = followers.map(|id| (id, world.connect(id)));
+        let all = clients.iter().map(|(id, client)| async move {
+            for number in 0..EACH {
+                let sql = format!("NOTIFY news, '{round} {id} {number}'");
+                while let Err(error) = client.batch_execute(&sql).await {
+                    assert_eq!(code(&error), "57P03");
+                }
+            }
+        });
+        world.runtime.block_on(futures::future::join_all(all));
+    };
+    notify(&world, 1);
+    world.node(leader).kill();
+    notify(&world, 2);
+    world.start_nodes(&[leader]);
+    let heard = listeners.map(|(client, mut news)| {
+        let all = async {
+            let mut all = Vec::new();
+            while all.len() < 4 * EACH {
+                all.push(news.recv().await.expect("its node lives"));
+            }
+            (client, all)
+        };
+        world.runtime.block_on(async { tokio::time::timeout(PATIENCE, all).await.expect("all are told") }).1
+    });
+    assert_eq!(heard[0], heard[1], "in one order");
+    let own = |all: &[String], id: u64| -> Vec<String> {
+        all.iter().filter(|told| told.split(' ').nth(1) == Some(&id.to_string())).cloned().collect()
+    };
+    for id in followers {
+        let sent: Vec<String> = (1..=2).flat_map(|round| (0..EACH).map(move |n| format!("{round} {id} {n}"))).collect();
+        assert_eq!(own(&heard[0], id), sent, "each client's in its order, each once");
+    }
+    world.agree(&ALL);
     world.end();
 }
 
