@@ -363,7 +363,10 @@ impl Translator<'_> {
         let shown = alias.map_or_else(|| function.clone(), |alias| fold(&alias.name));
         let quoted = quote_name(&shown);
         let value = self.element_sql(&format!("{quoted}.value"), element);
-        let mut columns = vec![Column { name: shown.clone(), typed: Typed::new(value, element), hidden: false }];
+        // Named by the function itself, whatever the table is called.
+        let is_value = function.ends_with("_elements") || function.ends_with("_elements_text");
+        let name = if is_value { "value".to_string() } else { shown.clone() };
+        let mut columns = vec![Column { name, typed: Typed::new(value, element), hidden: false }];
         if with_ordinality {
             let typed = Typed::new(format!("({quoted}.key + 1)"), PgType::INT8).not_null();
             columns.push(Column { name: "ordinality".into(), typed, hidden: false });
@@ -439,6 +442,15 @@ impl Translator<'_> {
                     1 - first
                 );
                 Ok((sql, PgType::INT4))
+            }
+            ("jsonb_array_elements", [json]) => {
+                let json = self.coerce(json.clone(), PgType::JSONB, -1, Context::Implicit)?;
+                Ok((format!("evesql_jsonb_elements({})", json.sql), PgType::JSONB))
+            }
+            ("json_object_keys" | "jsonb_object_keys", [json]) => {
+                let ty = if function == "json_object_keys" { PgType::JSON } else { PgType::JSONB };
+                let json = self.coerce(json.clone(), ty, -1, Context::Implicit)?;
+                Ok((format!("evesql_jsonb_keys({})", json.sql), PgType::TEXT))
             }
             ("json_array_elements_text" | "jsonb_array_elements_text", [json]) => {
                 Ok((format!("evesql_json_texts({})", json.sql), PgType::TEXT))

@@ -5,6 +5,7 @@ mod aggregates;
 mod alter;
 mod calls;
 mod coerce;
+mod containment;
 mod copy;
 mod create_table;
 mod ddl;

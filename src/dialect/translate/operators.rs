@@ -25,7 +25,7 @@ pub(super) fn no_operator(op: &str, left: PgType, right: PgType) -> SqlError {
         .with_hint("No operator matches the given name and argument types. You might need to add explicit type casts.")
 }
 
-fn boolean(sql: String, nullable: bool) -> Typed {
+pub(super) fn boolean(sql: String, nullable: bool) -> Typed {
     Typed::new(sql, PgType::BOOL).nullable_if(nullable)
 }
 
@@ -41,6 +41,7 @@ impl Translator<'_> {
                 let (left, right) = (self.condition(left, word)?, self.condition(right, word)?);
                 Ok(boolean(format!("({} {word} {})", left.sql, right.sql), left.nullable || right.nullable))
             }
+            Minus if left.ty == PgType::JSONB => self.without(left, right),
             Plus | Minus | Multiply | Divide | Modulo | PGExp | BinaryOperator::BitwiseXor => {
                 self.arithmetic(op, left, right)
             }
@@ -55,6 +56,10 @@ impl Translator<'_> {
                 self.like(left, right, None, fold, negated)
             }
             Arrow | LongArrow | HashArrow | HashLongArrow => self.json_path(op, left, right),
+            AtArrow | PGOverlap => self.containment(op, left, right),
+            ArrowAt => self.containment(&AtArrow, right, left),
+            Question | QuestionPipe | QuestionAnd => self.has_keys(op, left, right),
+            HashMinus => self.without_path(left, right),
             PGCustomBinaryOperator(names) => match names.last().map(String::as_str) {
                 Some("~") => self.regex(&PGRegexMatch, left, right),
                 Some("!~") => self.regex(&PGRegexNotMatch, left, right),
@@ -409,6 +414,12 @@ impl Translator<'_> {
                 });
             }
             return Ok(Typed::new(format!("evesql_array_cat({}, {})", texts[0], texts[1]), array));
+        }
+        if left.ty == PgType::JSONB || right.ty == PgType::JSONB {
+            let is_jsonb = |side: &Typed| matches!(side.ty, PgType::JSONB | PgType::UNKNOWN);
+            if is_jsonb(&left) && is_jsonb(&right) {
+                return self.joined_jsonb(left, right);
+            }
         }
         for ty in [left.ty, right.ty] {
             if ty == PgType::BYTEA || ty == PgType::JSONB {

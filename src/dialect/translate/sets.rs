@@ -17,7 +17,15 @@ use sqlparser::ast::{
 };
 
 /// Set-returning functions that may stand in a SELECT list.
-const IN_SELECT_LIST: &[&str] = &["unnest", "generate_series", "generate_subscripts", "_pg_expandarray"];
+const IN_SELECT_LIST: &[&str] = &[
+    "unnest",
+    "generate_series",
+    "generate_subscripts",
+    "_pg_expandarray",
+    "jsonb_array_elements",
+    "jsonb_array_elements_text",
+    "jsonb_object_keys",
+];
 /// Stands for several set-returning functions in step; no client can write this name unquoted.
 const IN_STEP: &str = "evesql:in step";
 /// Alias of what a SELECT list's functions become.

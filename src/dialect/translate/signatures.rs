@@ -142,6 +142,12 @@ signatures! {
     "string_to_array" (TEXT, TEXT) TEXT_ARRAY "evesql_string_to_array({0}, {1})";
     "json_typeof" (JSON) TEXT "evesql_json_typeof({0})";
     "jsonb_typeof" (JSONB) TEXT "evesql_json_typeof({0})";
+    "jsonb_set" (JSONB, TEXT_ARRAY, JSONB) JSONB "evesql_jsonb_set({0}, {1}, {2}, 1)";
+    "jsonb_set" (JSONB, TEXT_ARRAY, JSONB, BOOL) JSONB "evesql_jsonb_set({0}, {1}, {2}, {3})";
+    "jsonb_pretty" (JSONB) TEXT "evesql_jsonb_pretty({0})";
+    "jsonb_strip_nulls" (JSONB) JSONB "evesql_jsonb_strip_nulls({0})";
+    "jsonb_exists" (JSONB, TEXT) BOOL "evesql_jsonb_exists({0}, {1})";
+    "jsonb_contains" (JSONB, JSONB) BOOL "evesql_jsonb_contains({0}, {1})";
     "json_array_length" (JSON) INT4 "json_array_length({0})";
     "jsonb_array_length" (JSONB) INT4 "json_array_length({0})";
     // Identifiers and system functions without tables.
