@@ -1,6 +1,8 @@
 //! The workload program: fills the shop, runs browsers on it, checks it.
 
 mod comparing;
+mod recovering;
+mod setup;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -30,6 +32,8 @@ enum Command {
     Check(Target),
     /// Runs the same work on EveSQL, SQLite and, if they are named, other databases, and tells how they compare.
     Compare(comparing::Compare),
+    /// Runs browsers on three nodes, kills one, brings it back, and tells what that cost and how long it took.
+    Recovery(recovering::Recovery),
 }
 
 #[derive(Args)]
@@ -116,6 +120,7 @@ fn main() -> ExitCode {
         Command::Run(run) => run.target.use_it(|database| browse(database, &run)),
         Command::Check(target) => target.use_it(look),
         Command::Compare(compare) => comparing::compare(&compare),
+        Command::Recovery(recovery) => recovering::recover(&recovery),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

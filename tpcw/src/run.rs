@@ -102,15 +102,28 @@ pub struct Outcome {
     pub told: Told,
     /// What the shop held before.
     pub before: Counts,
+    /// Commands of the disturbance that were carried out.
+    pub disturbed: u64,
+    /// Interactions that were completed in each tenth of a second of the time that was measured.
+    pub per_tenth: Vec<u64>,
+}
+
+/// The time in which a run measures.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    /// When it begins.
+    pub from: Instant,
+    /// When it ends.
+    pub until: Instant,
 }
 
 /// What threads share.
 struct Shared {
     recorder: Recorder,
-    measure_from: Instant,
-    measure_until: Instant,
+    measured: Measured,
     stop: AtomicBool,
     done: AtomicU64,
+    disturbed: AtomicU64,
     failed: AtomicU64,
     failures: Mutex<BTreeMap<String, u64>>,
     told: Mutex<Told>,
@@ -132,23 +145,34 @@ pub fn run(
     options: &Options,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Outcome, Error> {
+    run_beside(database, options, progress, |_| ()).map(|(outcome, ())| outcome)
+}
+
+/// The same, while something else happens on a thread of its own, which may last longer than the browsers do.
+pub fn run_beside<T: Send>(
+    database: &Arc<dyn Database>,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress),
+    beside: impl FnOnce(Measured) -> T + Send,
+) -> Result<(Outcome, T), Error> {
     let (sizes, before) = {
         let mut session = database.open()?;
         (check::sizes(session.as_mut())?, check::counts(session.as_mut())?)
     };
     let browsers = browsers(database, options, sizes);
     let began = Instant::now();
+    let from = began + options.warm_up;
     let shared = Shared {
         recorder: Recorder::default(),
-        measure_from: began + options.warm_up,
-        measure_until: began + options.warm_up + options.measure,
+        measured: Measured { from, until: from + options.measure },
         stop: AtomicBool::new(false),
         done: AtomicU64::new(0),
+        disturbed: AtomicU64::new(0),
         failed: AtomicU64::new(0),
         failures: Mutex::default(),
         told: Mutex::default(),
     };
-    std::thread::scope(|scope| {
+    let happened = std::thread::scope(|scope| {
         let browse = |browser| {
             let shared = &shared;
             scope.spawn(move || browse(browser, shared)).thread().clone()
@@ -158,9 +182,12 @@ pub fn run(
             let shared = &shared;
             threads.push(scope.spawn(move || disturb(database.as_ref(), disturbance, shared)).thread().clone());
         }
+        let measured = shared.measured;
+        let beside = scope.spawn(move || beside(measured));
         watch(&shared, began, progress);
         shared.stop.store(true, Relaxed);
         threads.iter().for_each(std::thread::Thread::unpark);
+        beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
     let setting = Setting {
         mix: options.mix,
@@ -171,13 +198,16 @@ pub fn run(
         seconds: options.measure.as_secs_f64(),
         seed: options.seed,
     };
-    Ok(Outcome {
+    let outcome = Outcome {
+        per_tenth: shared.recorder.per_tenth(options.measure),
         report: shared.recorder.report(setting),
         failures: shared.failures.into_inner().unwrap_or_else(PoisonError::into_inner),
         failed: shared.failed.into_inner() > 0,
         told: shared.told.into_inner().unwrap_or_else(PoisonError::into_inner),
         before,
-    })
+        disturbed: shared.disturbed.into_inner(),
+    };
+    Ok((outcome, happened))
 }
 
 fn browsers(database: &Arc<dyn Database>, options: &Options, sizes: Sizes) -> Vec<Browser> {
@@ -199,7 +229,7 @@ fn browsers(database: &Arc<dyn Database>, options: &Options, sizes: Sizes) -> Ve
 fn watch(shared: &Shared, began: Instant, progress: &mut dyn FnMut(Progress)) {
     let (mut last, mut last_done) = (began, 0);
     loop {
-        let left = shared.measure_until.saturating_duration_since(Instant::now());
+        let left = shared.measured.until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return;
         }
@@ -207,7 +237,7 @@ fn watch(shared: &Shared, began: Instant, progress: &mut dyn FnMut(Progress)) {
         let (now, done) = (Instant::now(), shared.done.load(Relaxed));
         let wips = (done - last_done) as f64 / (now - last).as_secs_f64().max(f64::MIN_POSITIVE);
         let failures = shared.failed.load(Relaxed);
-        progress(Progress { measuring: now > shared.measure_from, elapsed: now - began, wips, failures });
+        progress(Progress { measuring: now > shared.measured.from, elapsed: now - began, wips, failures });
         (last, last_done) = (now, done);
     }
 }
@@ -230,8 +260,9 @@ fn disturb(database: &dyn Database, disturbance: &Disturbance, shared: &Shared) 
             session = Some(opened).filter(|opened| !opened.is_lost());
             Ok(())
         });
-        if let Err(error) = done {
-            shared.failed(format!("disturbance: {error}"), true);
+        match done {
+            Ok(()) => drop(shared.disturbed.fetch_add(1, Relaxed)),
+            Err(error) => shared.failed(format!("disturbance: {error}"), true),
         }
     }
 }
@@ -256,8 +287,9 @@ fn browse(mut browser: Browser, shared: &Shared) {
             Ok(()) => drop(shared.done.fetch_add(1, Relaxed)),
             Err(error) => shared.failed(format!("{}: {error}", visited.page), !matches!(error, Error::Unknown(_))),
         }
-        if visited.ended >= shared.measure_from && visited.ended < shared.measure_until {
-            shared.recorder.record(&visited, visited.ended - shared.measure_from);
+        let Measured { from, until } = shared.measured;
+        if visited.ended >= from && visited.ended < until {
+            shared.recorder.record(&visited, visited.ended - from);
         }
     }
     shared.told.lock().unwrap_or_else(PoisonError::into_inner).add(browser.into_told());

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// Three digits of each latency are kept.
 const DIGITS: u8 = 3;
+/// How finely time is divided.
+const TENTH: Duration = Duration::from_millis(100);
 /// Longer ones count as this long: an hour.
 const LATENCY_US_MAX: u64 = 3_600_000_000;
 
@@ -33,12 +35,12 @@ impl Entry {
 /// Takes what browsers did, from all of them at once.
 pub struct Recorder {
     entries: [Mutex<Entry>; INTERACTIONS],
-    per_second: Mutex<Vec<u64>>,
+    per_tenth: Mutex<Vec<u64>>,
 }
 
 impl Default for Recorder {
     fn default() -> Self {
-        Recorder { entries: [(); INTERACTIONS].map(|()| Mutex::new(Entry::new())), per_second: Mutex::default() }
+        Recorder { entries: [(); INTERACTIONS].map(|()| Mutex::new(Entry::new())), per_tenth: Mutex::default() }
     }
 }
 
@@ -54,13 +56,21 @@ impl Recorder {
         }
         drop(entry);
         if visited.outcome.is_ok() {
-            let (second, mut per_second) =
-                (since.as_secs() as usize, self.per_second.lock().unwrap_or_else(PoisonError::into_inner));
-            if per_second.len() <= second {
-                per_second.resize(second + 1, 0);
+            let tenth = (since.as_millis() / TENTH.as_millis()) as usize;
+            let mut per_tenth = self.per_tenth.lock().unwrap_or_else(PoisonError::into_inner);
+            if per_tenth.len() <= tenth {
+                per_tenth.resize(tenth + 1, 0);
             }
-            per_second[second] += 1;
+            per_tenth[tenth] += 1;
         }
+    }
+
+    /// Interactions that were completed in each tenth of a second of so long a time. One in which nothing ended counts
+    /// too, and one that was only begun does not.
+    pub fn per_tenth(&self, measured: Duration) -> Vec<u64> {
+        let mut per_tenth = self.per_tenth.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        per_tenth.resize((measured.as_millis() / TENTH.as_millis()) as usize, 0);
+        per_tenth
     }
 
     /// All of it.
@@ -83,9 +93,8 @@ impl Recorder {
         let distribution_us = (0..=100).map(at).collect();
         let all = Line::of(None, &all);
         let wips = all.count as f64 / setting.seconds.max(f64::MIN_POSITIVE);
-        let mut per_second = self.per_second.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // A second in which nothing ended counts too, and one that was only begun does not.
-        per_second.resize(setting.seconds as usize, 0);
+        let per_tenth = self.per_tenth(Duration::from_secs_f64(setting.seconds));
+        let per_second = per_tenth.chunks_exact(10).map(|second| second.iter().sum()).collect();
         Report { metric: setting.mix.metric().into(), setting, wips, all, interactions, distribution_us, per_second }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::time::Duration;
-use tpcw::compare::contestant::Kind;
+use tpcw::compare::contestant::{EveSql, Kind};
 use tpcw::compare::table::Table;
 use tpcw::compare::{Options, compare, html};
 use tpcw::navigation::Mix;
@@ -56,7 +56,7 @@ fn contestants_take_turns_and_the_page_shows_all_of_them() {
 #[test]
 fn a_contestant_that_cannot_start_is_told_in_one_sentence() {
     let data = tempfile::tempdir().unwrap();
-    let options = options(vec![Kind::EveSql { replicas: 3, divergences_per_minute: 0 }], data.path());
+    let options = options(vec![Kind::EveSql(EveSql::plain(3))], data.path());
     let error = compare(&options, String::new(), &mut |_| ()).unwrap_err().to_string();
     assert!(error.contains("nowhere cannot be started"), "{error}");
 }

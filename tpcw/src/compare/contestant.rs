@@ -1,8 +1,8 @@
 //! Who takes part in a comparison: started here, or reached by a URL.
 
-use super::server::{self, Server};
 use crate::browser::Told;
 use crate::check::Counts;
+use crate::evesql;
 use crate::run::{Disturbance, Options};
 use crate::session::{self, Database, Error, Statement, Synchronous};
 use serde::{Deserialize, Serialize};
@@ -18,13 +18,8 @@ static VERSION: Statement = Statement::same("SELECT version()");
 /// A kind of database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// So many replicas of EveSQL in one process, which compare their results.
-    EveSql {
-        /// 1, 3, 5 or 7.
-        replicas: u64,
-        /// So often one of them is made to compute something else.
-        divergences_per_minute: u32,
-    },
+    /// Replicas of EveSQL in one process, which compare their results.
+    EveSql(EveSql),
     /// SQLite in the browsers' process.
     Sqlite(Synchronous),
     /// A server that is up already.
@@ -36,15 +31,55 @@ pub enum Kind {
     },
 }
 
+/// How EveSQL is started, and what is done to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EveSql {
+    /// 1, 3, 5 or 7.
+    pub replicas: u64,
+    /// So often one of them is made to compute something else; 0: never.
+    pub divergences_per_minute: u32,
+    /// Transactions in one batch; `None`: as many as it takes by itself.
+    pub batch_max: Option<u32>,
+}
+
+impl EveSql {
+    /// As it comes.
+    pub fn plain(replicas: u64) -> Self {
+        EveSql { replicas, divergences_per_minute: 0, batch_max: None }
+    }
+
+    fn name(&self) -> String {
+        let mut name = match self.replicas {
+            1 => "EveSQL, 1 replica".to_string(),
+            replicas => format!("EveSQL, {replicas} replicas"),
+        };
+        if self.divergences_per_minute > 0 {
+            name += &format!(", {} divergences/min", self.divergences_per_minute);
+        }
+        if let Some(most) = self.batch_max {
+            name += &format!(", batches of {most}");
+        }
+        name
+    }
+
+    /// Its process, with its files below `directory`.
+    fn process(&self, program: &Path, directory: &Path) -> Result<evesql::Process, Error> {
+        let mut words = vec!["serve".to_string(), "--replicas".into(), self.replicas.to_string(), "--drills".into()];
+        if let Some(most) = self.batch_max {
+            let file = directory.join("evesql.toml");
+            std::fs::write(&file, format!("batch_transactions_max = {most}\n"))
+                .map_err(|error| Error::Failed(format!("{} cannot be written: {error}", file.display())))?;
+            words.extend(["--config".into(), file.display().to_string()]);
+        }
+        evesql::Process::new(program, words, &directory.join("data"))
+    }
+}
+
 impl Kind {
     /// As tables show it.
     pub fn name(&self) -> String {
         match self {
-            Kind::EveSql { replicas: 1, .. } => "EveSQL, 1 replica".into(),
-            Kind::EveSql { replicas, divergences_per_minute: 0 } => format!("EveSQL, {replicas} replicas"),
-            Kind::EveSql { replicas, divergences_per_minute } => {
-                format!("EveSQL, {replicas} replicas, {divergences_per_minute} divergences/min")
-            }
+            Kind::EveSql(eve) => eve.name(),
             Kind::Sqlite(Synchronous::Full) => "SQLite".into(),
             Kind::Sqlite(Synchronous::Normal) => "SQLite, not durable".into(),
             Kind::Server { name, .. } => name.clone(),
@@ -73,14 +108,14 @@ pub struct Contestant {
 
 /// Whose time is looked at.
 enum Process {
-    Server(Server),
+    EveSql(evesql::Process),
     /// This one, which holds the browsers as well.
     Own,
     /// Nobody's.
     Unknown,
 }
 
-/// Time that a database's processes took.
+/// Time that a database's processes took, and what EveSQL did in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spent {
     /// Processor time, in seconds; where the database is in the browsers' process, theirs as well.
@@ -89,6 +124,12 @@ pub struct Spent {
     pub executing_s: f64,
     /// Part of that: hashing changed pages, publishing them and digesting answers.
     pub verifying_s: f64,
+    /// Of EveSQL: transactions that were accepted.
+    #[serde(default)]
+    pub transactions: u64,
+    /// Of EveSQL: batches that they were in.
+    #[serde(default)]
+    pub batches: u64,
 }
 
 impl Spent {
@@ -98,27 +139,31 @@ impl Spent {
             cpu_s: self.cpu_s - before.cpu_s,
             executing_s: self.executing_s - before.executing_s,
             verifying_s: self.verifying_s - before.verifying_s,
+            transactions: self.transactions.saturating_sub(before.transactions),
+            batches: self.batches.saturating_sub(before.batches),
         }
     }
 }
 
 impl Contestant {
-    /// Starts it, or opens it, in a new directory below `data`.
+    /// Starts it, or opens it, in a new directory below `data`; `program` is that of EveSQL.
     ///
     /// # Errors
     /// A server that does not start, or a URL that does not name one.
-    pub fn start(kind: &Kind, evesql: &Path, data: &Path) -> Result<Contestant, Error> {
+    pub fn start(kind: &Kind, program: &Path, data: &Path) -> Result<Contestant, Error> {
         let directory = || {
             let made =
                 std::fs::create_dir_all(data).and_then(|()| tempfile::Builder::new().prefix("tpcw-").tempdir_in(data));
             made.map_err(|error| Error::Failed(format!("no directory can be made in {}: {error}", data.display())))
         };
         let (database, version, process, directory) = match kind {
-            Kind::EveSql { replicas, .. } => {
+            Kind::EveSql(eve) => {
                 let directory = directory()?;
-                let server = Server::start(evesql, *replicas, &directory.path().join("data"))?;
-                let database = session::database(&server.url, Synchronous::Full)?;
-                (database, server::version(evesql), Process::Server(server), Some(directory))
+                let mut process = eve.process(program, directory.path())?;
+                process.start()?;
+                process.ready()?;
+                let database = session::database(&process.url(), Synchronous::Full)?;
+                (database, evesql::version(program), Process::EveSql(process), Some(directory))
             }
             Kind::Sqlite(synchronous) => {
                 let directory = directory()?;
@@ -135,9 +180,7 @@ impl Contestant {
         };
         let told = Told::default();
         let disturbance = match kind {
-            Kind::EveSql { replicas, divergences_per_minute } => {
-                Options::divergences(*replicas, *divergences_per_minute)
-            }
+            Kind::EveSql(eve) => Options::divergences(eve.replicas, eve.divergences_per_minute),
             _ => None,
         };
         Ok(Contestant {
@@ -155,12 +198,15 @@ impl Contestant {
     /// Time that it took so far, if that can be told.
     pub fn spent(&self) -> Option<Spent> {
         match &self.process {
-            Process::Server(server) => {
-                let (executing_us, verifying_us) = server.executing_us()?;
+            Process::EveSql(process) => {
+                let status = process.status()?;
+                let seconds = |part: fn(&evesql::Node) -> u64| status.nodes.iter().map(part).sum::<u64>() as f64 / 1e6;
                 Some(Spent {
-                    cpu_s: cpu_s(&server.process().to_string())?,
-                    executing_s: executing_us as f64 / 1e6,
-                    verifying_s: verifying_us as f64 / 1e6,
+                    cpu_s: cpu_s(&process.process()?.to_string())?,
+                    executing_s: seconds(|node| node.executing_us),
+                    verifying_s: seconds(|node| node.verifying_us),
+                    transactions: status.transactions,
+                    batches: status.batches,
                 })
             }
             Process::Own => Some(Spent { cpu_s: cpu_s("self")?, ..Spent::default() }),

@@ -10,23 +10,25 @@
 //! smallest and the largest: a machine that does something else for a while is seen.
 
 pub mod contestant;
+pub mod divergences;
 pub mod html;
 mod plots;
-pub mod server;
+pub mod series;
 pub mod table;
 
 use crate::check::{self, Claims};
 use crate::navigation::Mix;
 use crate::population::{Population, Scale};
+use crate::presentation::Origin;
 use crate::run::{self, Options as RunOptions};
-use crate::session::{Error, Statement};
+use crate::session::Error;
 use crate::statistics::Report;
 use contestant::{Contestant, Kind, Spent};
+use divergences::{Divergences, Tally};
 use serde::{Deserialize, Serialize};
+use series::Series;
 use std::path::PathBuf;
 use std::time::Duration;
-
-static DIVERGENCES: Statement = Statement::same("SELECT count(*) FROM evesql_divergences");
 
 /// What to compare.
 #[derive(Clone, Debug)]
@@ -62,23 +64,26 @@ pub struct Pass {
     pub report: Report,
     /// What the database's processes took meanwhile, warm-up included; nothing of a server that was not started here.
     pub spent: Option<Spent>,
+    /// Of an EveSQL that is made to diverge.
+    #[serde(default)]
+    pub divergences: Option<Divergences>,
 }
 
 /// All that was measured.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Comparison {
-    /// When, as seconds since 1970.
-    pub began_at: u64,
-    /// What was typed.
-    pub command: String,
-    /// Where.
-    pub machine: String,
+    /// When, where, by which command.
+    #[serde(flatten)]
+    pub origin: Origin,
     /// Who, and of what version.
     pub contestants: Vec<(String, String)>,
     /// Items and customers that the shop was made with.
     pub items: i64,
     /// Customers.
     pub customers: i64,
+    /// Contestants that differ in one number.
+    #[serde(default)]
+    pub series: Vec<Series>,
     /// In the order in which they were run.
     pub passes: Vec<Pass>,
     /// What was wrong with a shop at the end, or failed for good.
@@ -123,6 +128,15 @@ impl Comparison {
         Spread::of(self.of(contestant, mix, clients).map(|pass| pass.report.wips))
     }
 
+    /// What there is to say of divergences with one mix and number of browsers.
+    fn diverged(&self, mix: Mix, clients: usize) -> Vec<String> {
+        let sentence = |(name, _): &(String, String)| {
+            let told = Divergences::sum(self.of(name, mix, clients).filter_map(|pass| pass.divergences));
+            (told != Divergences::default()).then(|| format!("{name}: {told}"))
+        };
+        self.contestants.iter().filter_map(sentence).collect()
+    }
+
     /// What was run, each once: mixes and numbers of browsers.
     pub fn settings(&self) -> (Vec<Mix>, Vec<usize>) {
         let (mut mixes, mut clients) = (Vec::new(), Vec::new());
@@ -154,12 +168,11 @@ pub fn compare(options: &Options, command: String, tell: &mut dyn FnMut(&str)) -
         contestants.push(contestant);
     }
     let mut comparison = Comparison {
-        began_at: std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs(),
-        command,
-        machine: machine(),
+        origin: Origin::here(command),
         contestants: contestants.iter().map(|one| (one.name.clone(), one.version.clone())).collect(),
         items: options.scale.items,
         customers: options.scale.customers(),
+        series: series::of(&options.kinds),
         passes: Vec::new(),
         findings: Vec::new(),
     };
@@ -183,11 +196,10 @@ pub fn compare(options: &Options, command: String, tell: &mut dyn FnMut(&str)) -
         let claims = contestant.before.map(|before| Claims { told: &contestant.told, before });
         let findings = check::check(contestant.database.open()?.as_mut(), claims)?;
         comparison.findings.extend(findings.sentences.iter().map(|found| format!("{}: {found}", contestant.name)));
-        if contestant.disturbance.is_some() {
-            let rows = contestant.database.open()?.query(&DIVERGENCES, &[])?;
-            if rows.first().map(|row| row.int(0)).transpose()?.unwrap_or(0) == 0 {
-                comparison.findings.push(format!("{}: no divergence was found", contestant.name));
-            }
+        let own = comparison.passes.iter().filter(|pass| pass.contestant == contestant.name);
+        let told = Divergences::sum(own.filter_map(|pass| pass.divergences));
+        if contestant.disturbance.is_some() && (told.found == 0 || told.healed < told.found) {
+            comparison.findings.push(format!("{}: {told}", contestant.name));
         }
     }
     Ok(comparison)
@@ -212,31 +224,21 @@ fn one_pass(
         disturbance: contestant.disturbance.clone(),
         ..RunOptions::default()
     };
+    let mut tally = run.disturbance.as_ref().map(|_| Tally::new(contestant.database.as_ref())).transpose()?;
     let before = contestant.spent();
-    let outcome = run::run(&contestant.database, &run, &mut |_| ())?;
+    let mut looked = Ok(());
+    let outcome = run::run(&contestant.database, &run, &mut |_| {
+        let again = tally.as_mut().map_or(Ok(()), Tally::look);
+        looked = std::mem::replace(&mut looked, Ok(())).and(again);
+    })?;
+    looked?;
     let spent = before.zip(contestant.spent()).map(|(before, after)| after.since(&before));
+    let divergences = tally.map(|tally| tally.finish(outcome.disturbed)).transpose()?;
     let name = &contestant.name;
     findings.extend(outcome.failures.iter().map(|(message, count)| format!("{name}: {count} x {message}")));
     contestant.before.get_or_insert(outcome.before);
     contestant.told.add(outcome.told);
-    Ok(Pass { contestant: name.clone(), report: outcome.report, spent })
-}
-
-/// Processor, cores and memory, as the system tells.
-fn machine() -> String {
-    let read = |file| std::fs::read_to_string(file).unwrap_or_default();
-    let after = |text: &str, word: &str| {
-        let line = text.lines().find(|line| line.starts_with(word)).and_then(|line| line.split_once(':'));
-        line.map(|(_, value)| value.trim().to_string()).unwrap_or_default()
-    };
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let kib: u64 =
-        after(&read("/proc/meminfo"), "MemTotal").split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-    format!(
-        "{cores} cores ({}), {:.0} GiB of memory",
-        after(&read("/proc/cpuinfo"), "model name"),
-        kib as f64 / 1048576.0
-    )
+    Ok(Pass { contestant: name.clone(), report: outcome.report, spent, divergences })
 }
 
 #[cfg(test)]

@@ -1,57 +1,11 @@
-//! Plots, as SVG.
+//! Plots of a comparison.
 
+use super::series::Series;
 use super::table::Summary;
 use super::{Comparison, Spread};
 use crate::navigation::Mix;
-use plotters::coord::Shift;
-use plotters::drawing::DrawingArea;
+use crate::presentation::drawing::{Drawn, color, frame, in_the_middle, legend, line, picture, swatch};
 use plotters::prelude::*;
-
-const SIZE: (u32, u32) = (920, 420);
-const COLORS: [RGBColor; 7] = [
-    RGBColor(0x1f, 0x6f, 0xb4),
-    RGBColor(0x7f, 0xb7, 0xe0),
-    RGBColor(0xd9, 0x5f, 0x02),
-    RGBColor(0xf0, 0xb0, 0x70),
-    RGBColor(0x4d, 0x9a, 0x4d),
-    RGBColor(0x8a, 0x5f, 0xa8),
-    RGBColor(0x77, 0x77, 0x77),
-];
-const FONT: &str = "sans-serif";
-
-type Drawn = Result<(), Box<dyn std::error::Error>>;
-
-fn color(at: usize) -> RGBColor {
-    COLORS[at % COLORS.len()]
-}
-
-/// Draws on an empty picture.
-fn picture(draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, Shift>) -> Drawn) -> Result<String, String> {
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        let drawn = area.fill(&WHITE).map_err(Into::into).and_then(|()| draw(&area));
-        drawn.and_then(|()| area.present().map_err(Into::into)).map_err(|error| error.to_string())?;
-    }
-    Ok(svg)
-}
-
-/// What all plots have around them, but room for the names below.
-fn frame<'a, 'b>(area: &'a DrawingArea<SVGBackend<'b>, Shift>, caption: &str) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
-    let mut chart = ChartBuilder::on(area);
-    chart.caption(caption, (FONT, 18)).margin(10).y_label_area_size(70);
-    chart
-}
-
-/// A group of bars takes a whole step; its name stands in the middle of it.
-fn below_bars(x: f64, names: &[impl ToString]) -> String {
-    let is_middle = (x.fract() - 0.5).abs() < 0.01;
-    is_middle.then(|| names.get(x as usize)).flatten().map_or(String::new(), ToString::to_string)
-}
-
-fn swatch((x, y): (i32, i32), at: usize) -> Rectangle<(i32, i32)> {
-    Rectangle::new([(x, y - 5), (x + 14, y + 5)], color(at).filled())
-}
 
 /// Median throughput of all, mix by mix, with the smallest and largest pass.
 pub fn throughput(comparison: &Comparison, clients: usize) -> Result<String, String> {
@@ -65,7 +19,7 @@ pub fn throughput(comparison: &Comparison, clients: usize) -> Result<String, Str
         let mut chart = frame(area, &format!("Interactions a second, {clients} browsers"))
             .x_label_area_size(30)
             .build_cartesian_2d(0.0..mixes.len() as f64, 0.0..top)?;
-        let mix_name = |x: &f64| below_bars(*x, &mixes);
+        let mix_name = |x: &f64| in_the_middle(*x, &mixes);
         chart
             .configure_mesh()
             .disable_x_mesh()
@@ -109,6 +63,79 @@ pub fn scaling(comparison: &Comparison, mix: Mix) -> Result<String, String> {
         }
         legend(&mut chart)
     })
+}
+
+/// Throughput of contestants that differ in one number, against it, mix by mix, with the smallest and largest pass.
+pub fn series_throughput(comparison: &Comparison, series: &Series, clients: usize) -> Result<String, String> {
+    let (mixes, _) = comparison.settings();
+    let spreads = |mix: Mix| series.points.iter().map(move |(_, name)| comparison.wips(name, mix, clients));
+    let top = mixes.iter().flat_map(|mix| spreads(*mix)).map(|spread| spread.max).fold(1.0, f64::max) * 1.25;
+    picture(|area| {
+        let mut chart = frame(area, &format!("Throughput against {}, {clients} browsers", series.over))
+            .x_label_area_size(40)
+            .build_cartesian_2d(0.0..series.points.len() as f64, 0.0..top)?;
+        number_mesh(&mut chart, series, "interactions/s")?;
+        for (at, &mix) in mixes.iter().enumerate() {
+            line(&mut chart, at, &mix.to_string(), places().zip(spreads(mix).map(|spread| spread.median)))?;
+            let whisker = |(place, spread): (f64, Spread)| {
+                PathElement::new(vec![(place, spread.min), (place, spread.max)], color(at).stroke_width(1))
+            };
+            chart.draw_series(places().zip(spreads(mix)).map(whisker))?;
+        }
+        legend(&mut chart)
+    })
+}
+
+/// Their latency, half of the interactions and 99 of 100.
+pub fn series_latency(comparison: &Comparison, series: &Series, clients: usize) -> Result<String, String> {
+    let (mixes, _) = comparison.settings();
+    let of = |mix: Mix, quantile: fn(&Summary) -> f64| {
+        let summary = move |(_, name): &(u32, String)| quantile(&Summary::of(comparison, name, mix, clients));
+        series.points.iter().map(summary).collect::<Vec<f64>>()
+    };
+    let curves: Vec<(String, Vec<f64>)> = mixes
+        .iter()
+        .flat_map(|&mix| {
+            let half = (format!("{mix}, half of all"), of(mix, |summary| summary.p50_ms));
+            [half, (format!("{mix}, 99 %"), of(mix, |summary| summary.p99_ms))]
+        })
+        .collect();
+    let all = curves.iter().flat_map(|(_, curve)| curve).map(|ms| ms.max(0.01));
+    let (least, most) = all.fold((f64::MAX, 0.1_f64), |(least, most), ms| (least.min(ms), most.max(ms)));
+    picture(|area| {
+        let mut chart = frame(area, &format!("Latency against {}, {clients} browsers", series.over))
+            .x_label_area_size(40)
+            .build_cartesian_2d(
+                0.0..series.points.len() as f64,
+                (least.min(most / 2.0) / 2.0..most * 10.0).log_scale(),
+            )?;
+        number_mesh(&mut chart, series, "milliseconds, at most")?;
+        for (at, (name, curve)) in curves.iter().enumerate() {
+            line(&mut chart, at, name, places().zip(curve.iter().map(|ms| ms.max(0.01))))?;
+        }
+        legend(&mut chart)
+    })
+}
+
+/// The numbers stand side by side, each in the middle of its step, not to scale.
+fn places() -> impl Iterator<Item = f64> {
+    (0..).map(|at| f64::from(at) + 0.5)
+}
+
+fn number_mesh<'a, Y>(
+    chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<plotters::coord::types::RangedCoordf64, Y>>,
+    series: &Series,
+    unit: &str,
+) -> Drawn
+where
+    Y: Ranged<ValueType = f64> + plotters::coord::ranged1d::ValueFormatter<f64>,
+{
+    let numbers: Vec<u32> = series.points.iter().map(|(number, _)| *number).collect();
+    let number = |x: &f64| in_the_middle(*x, &numbers);
+    let mesh = &mut chart.configure_mesh();
+    mesh.disable_x_mesh().x_labels(2 * numbers.len() + 1).x_label_formatter(&number);
+    mesh.x_desc(format!("{} (not to scale)", series.over)).y_desc(unit).draw()?;
+    Ok(())
 }
 
 /// Which share of interactions took how long at most; of the pass in the middle.
@@ -160,7 +187,7 @@ pub fn stages(comparison: &Comparison, mix: Mix, clients: usize) -> Result<Strin
             .x_label_area_size(30)
             .build_cartesian_2d(0.0..known.len().max(1) as f64, 0.0..top)?;
         let all: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-        let name = |x: &f64| below_bars(*x, &all);
+        let name = |x: &f64| in_the_middle(*x, &all);
         let mesh = &mut chart.configure_mesh();
         mesh.disable_x_mesh().x_labels(2 * known.len() + 1).x_label_formatter(&name).y_desc("microseconds").draw()?;
         for (stage, label) in names.iter().enumerate() {
@@ -173,35 +200,4 @@ pub fn stages(comparison: &Comparison, mix: Mix, clients: usize) -> Result<Strin
         }
         legend(&mut chart)
     })
-}
-
-fn line<'a, X>(
-    chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, plotters::coord::types::RangedCoordf64>>,
-    at: usize,
-    name: &str,
-    points: impl IntoIterator<Item = (f64, f64)>,
-) -> Drawn
-where
-    X: Ranged<ValueType = f64>,
-{
-    let points: Vec<(f64, f64)> = points.into_iter().collect();
-    chart
-        .draw_series(LineSeries::new(points, color(at).stroke_width(2)))?
-        .label(name)
-        .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 14, y)], color(at).stroke_width(2)));
-    Ok(())
-}
-
-fn legend<'a, X, Y>(chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>) -> Drawn
-where
-    X: Ranged<ValueType = f64>,
-    Y: Ranged<ValueType = f64>,
-{
-    let labels = &mut chart.configure_series_labels();
-    labels
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.3))
-        .draw()?;
-    Ok(())
 }

@@ -22,6 +22,8 @@ pub(super) struct Summary {
     pub executing_us: f64,
     /// Hashing, publishing, digesting.
     pub verifying_us: f64,
+    /// Transactions in a batch of EveSQL, on average.
+    pub transactions_in_batch: Option<f64>,
 }
 
 impl Summary {
@@ -50,8 +52,27 @@ impl Summary {
             cpu_us: passes.iter().any(|pass| pass.spent.is_some()).then(|| spent(|spent| spent.cpu_s)),
             executing_us: spent(|spent| spent.executing_s - spent.verifying_s),
             verifying_us: spent(|spent| spent.verifying_s),
+            transactions_in_batch: transactions_in_batch(&passes),
         }
     }
+
+    pub fn cpu(&self) -> String {
+        self.cpu_us.map_or("-".into(), |us| format!("{us:.0}"))
+    }
+
+    pub fn batch(&self) -> String {
+        self.transactions_in_batch.map_or("-".into(), |transactions| format!("{transactions:.1}"))
+    }
+}
+
+/// Of all passes together.
+fn transactions_in_batch(passes: &[&super::Pass]) -> Option<f64> {
+    let sum = |part: fn(&super::Spent) -> u64| {
+        let each = passes.iter().filter_map(|pass| pass.spent.as_ref());
+        each.map(part).sum::<u64>() as f64
+    };
+    let batches = sum(|spent| spent.batches);
+    (batches > 0.0).then(|| sum(|spent| spent.transactions) / batches)
 }
 
 impl fmt::Display for Table<'_> {
@@ -65,7 +86,7 @@ impl fmt::Display for Table<'_> {
                 writeln!(out, "\n{mix}, {clients} browsers")?;
                 writeln!(
                     out,
-                    "{:width$} {:>9} {:>19} {:>9} {:>9} {:>9} {:>9} {:>9}",
+                    "{:width$} {:>9} {:>19} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10}",
                     "",
                     mix.metric(),
                     "smallest..largest",
@@ -73,19 +94,21 @@ impl fmt::Display for Table<'_> {
                     "p50 ms",
                     "p99 ms",
                     "retries %",
-                    "CPU us"
+                    "CPU us",
+                    "in a batch"
                 )?;
                 for (name, _) in &comparison.contestants {
-                    let Summary { wips, against, p50_ms, p99_ms, retries_percent, cpu_us, .. } =
-                        Summary::of(comparison, name, mix, clients);
+                    let summary = Summary::of(comparison, name, mix, clients);
+                    let Summary { wips, against, p50_ms, p99_ms, retries_percent, .. } = summary;
                     let spread = format!("{:.0}..{:.0}", wips.min, wips.max);
-                    let cpu = cpu_us.map_or("-".into(), |us| format!("{us:.0}"));
+                    let (cpu, batch) = (summary.cpu(), summary.batch());
                     writeln!(
                         out,
-                        "{name:width$} {:>9.1} {spread:>19} {against:>8.2}x {p50_ms:>9.2} {p99_ms:>9.2} {retries_percent:>9.2} {cpu:>9}",
+                        "{name:width$} {:>9.1} {spread:>19} {against:>8.2}x {p50_ms:>9.2} {p99_ms:>9.2} {retries_percent:>9.2} {cpu:>9} {batch:>10}",
                         wips.median
                     )?;
                 }
+                comparison.diverged(mix, clients).iter().try_for_each(|sentence| writeln!(out, "{sentence}"))?;
             }
         }
         writeln!(out, "\nagainst: what {first} does, divided by what that one does")?;
