@@ -42,6 +42,7 @@ pub struct SystemFunction {
 }
 
 const BOOL: u32 = 16;
+const CHAR: u32 = 18;
 const NAME: u32 = 19;
 const INT8: u32 = 20;
 const INT2: u32 = 21;
@@ -52,6 +53,7 @@ const OID: u32 = 26;
 const XID8: u32 = 5069;
 const NODE: u32 = 194;
 const NAMES: u32 = 1003;
+const ACLITEMS: u32 = 1034;
 const TIMESTAMPTZ: u32 = 1184;
 const REGCLASS: u32 = 2205;
 const REGTYPE: u32 = 2206;
@@ -122,6 +124,8 @@ pub static SYSTEM_FUNCTIONS: &[SystemFunction] = &[
     over_catalog("pg_get_indexdef", &[OID, INT4, BOOL], 1, TEXT, objects::index),
     over_catalog("pg_get_viewdef", &[REGCLASS, BOOL], 1, TEXT, objects::view),
     over_catalog("pg_get_serial_sequence", &[TEXT, TEXT], 2, TEXT, objects::serial_sequence),
+    // Nothing but the owner's rights, which go without saying.
+    over_catalog("acldefault", &[CHAR, OID], 2, ACLITEMS, objects::nothing),
     over_catalog("obj_description", &[OID, NAME], 1, TEXT, objects::object_comment),
     over_catalog("col_description", &[OID, INT4], 2, TEXT, objects::column_comment),
     over_catalog("shobj_description", &[OID, NAME], 2, TEXT, objects::nothing),

@@ -26,6 +26,7 @@ impl Session {
         for ty in types {
             let written = ty.to_string().to_ascii_lowercase();
             let bare = written.split('(').next().unwrap_or("").trim();
+            let bare = bare.strip_prefix("pg_catalog.").unwrap_or(bare);
             let found = match bare.strip_suffix("[]") {
                 Some(element) => PgType::by_name(element).and_then(PgType::array),
                 None => PgType::by_name(bare),

@@ -86,6 +86,7 @@ static KNOWN: &[Known] = &[
     known("max_parallel_workers_per_gather", "0", Shape::Integer),
     known("plan_cache_mode", "auto", Shape::Text),
     known("quote_all_identifiers", "off", Shape::Switch),
+    known("restrict_nonsystem_relation_kind", "", Shape::Text),
     known("row_security", "on", Shape::Switch),
     known("search_path", "\"$user\", public", Shape::Text),
     known("seq_page_cost", "1", Shape::Text),

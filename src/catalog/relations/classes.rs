@@ -269,19 +269,21 @@ pub(super) fn default_text(source: &Source<'_>, column: &Column) -> Option<Strin
     Some(format!("nextval('{}'::regclass)", name.replace('\'', "''")))
 }
 
+/// Columns that have a default, with their table and the default's OID and text.
+pub(super) fn with_defaults<'a>(source: &'a Source<'_>) -> impl Iterator<Item = (u32, &'a Table, &'a Column, String)> {
+    let columns = source.catalog.tables().flat_map(|table| table.columns.iter().map(move |column| (&**table, column)));
+    let texts = columns.filter_map(|(table, column)| Some((table, column, default_text(source, column)?)));
+    (MADE_UP_OIDS..).zip(texts).map(|(oid, (table, column, text))| (oid, table, column, text))
+}
+
 pub(super) fn defaults(source: &Source<'_>, rows: &mut Rows) {
-    let mut next = MADE_UP_OIDS;
-    for table in source.catalog.tables() {
-        for column in &table.columns {
-            let Some(text) = default_text(source, column) else { continue };
-            rows.add([
-                ("oid", cell(next)),
-                ("adrelid", cell(table.oid)),
-                ("adnum", cell(column.number)),
-                ("adbin", cell(text)),
-            ]);
-            next += 1;
-        }
+    for (oid, table, column, text) in with_defaults(source) {
+        rows.add([
+            ("oid", cell(oid)),
+            ("adrelid", cell(table.oid)),
+            ("adnum", cell(column.number)),
+            ("adbin", cell(text)),
+        ]);
     }
 }
 

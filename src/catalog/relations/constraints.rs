@@ -1,13 +1,15 @@
 //! Constraints, sequences, what depends on what, and comments: pg_constraint, pg_sequence, pg_depend,
 //! pg_description.
 
-use super::classes::schema_oid;
+use super::classes::{schema_oid, with_defaults};
 use super::environment::Source;
 use super::row::{Rows, cell};
 use crate::catalog::{Action, Constraint, ConstraintKind, Table};
 
 /// OID of pg_class, which names the kind of thing in pg_depend and pg_description.
 const PG_CLASS: u32 = 1259;
+/// OID of pg_attrdef.
+const PG_ATTRDEF: u32 = 2604;
 
 fn action(action: Action) -> char {
     match action {
@@ -103,6 +105,23 @@ pub(super) fn dependencies(source: &Source<'_>, rows: &mut Rows) {
             ("refobjsubid", cell(column)),
             ("deptype", cell(if is_identity { 'i' } else { 'a' })),
         ]);
+    }
+    // What pg_dump must make first.
+    let mut needs = |class: u32, oid: u32, referred: u32| {
+        rows.add([
+            ("classid", cell(class)),
+            ("objid", cell(oid)),
+            ("refclassid", cell(PG_CLASS)),
+            ("refobjid", cell(referred)),
+            ("refobjsubid", cell(0)),
+            ("deptype", cell('n')),
+        ]);
+    };
+    for (oid, _, column, _) in with_defaults(source).filter(|(_, _, column, _)| column.identity.is_none()) {
+        column.sequence.into_iter().for_each(|sequence| needs(PG_ATTRDEF, oid, sequence));
+    }
+    for view in source.catalog.views() {
+        view.reads.iter().for_each(|read| needs(PG_CLASS, view.oid, *read));
     }
 }
 

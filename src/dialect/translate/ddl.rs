@@ -3,15 +3,34 @@
 use super::names::{data_type_of, fold, parts};
 use super::table_ddl::Work;
 use super::{Result, Translator};
+use crate::catalog::definitions::quote_ident;
 use crate::catalog::{Change, Column, Object, Schema, Sequence, Table, View};
 use crate::dialect::prepared::{Kind, Notice, Prepared, Tag};
 use crate::dialect::types::PgType;
 use crate::transaction::SqlError;
 use sqlparser::ast::{
-    AlterIndexOperation, CommentObject, CreateView, DataType, Expr, Ident, ObjectName, SchemaName, SequenceOptions,
-    Statement,
+    AlterIndexOperation, CommentObject, CreateView, DataType, Expr, Ident, ObjectName, ObjectNamePart, SchemaName,
+    SequenceOptions, Statement, Visit, Visitor,
 };
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
+
+/// Names of the WITH queries of a query.
+#[derive(Default)]
+struct Ctes {
+    names: BTreeSet<String>,
+}
+
+impl Visitor for Ctes {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &sqlparser::ast::Query) -> ControlFlow<()> {
+        let with = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.names.extend(with.map(|cte| fold(&cte.alias.name)));
+        ControlFlow::Continue(())
+    }
+}
 
 fn unsupported<T>(what: &str) -> Result<T> {
     Err(SqlError::new("0A000", format!("{what} is not supported")))
@@ -166,7 +185,27 @@ impl Translator<'_> {
             }
             select.projection = projection;
         }
+        self.qualify(&mut query);
         Ok(query.to_string())
+    }
+
+    /// Puts the schema before names of tables, sequences and views, so that they mean the same whatever is looked
+    /// through later.
+    fn qualify(&self, query: &mut sqlparser::ast::Query) {
+        let mut made = Ctes::default();
+        let _ = query.visit(&mut made);
+        let _ = sqlparser::ast::visit_relations_mut(query, |name: &mut ObjectName| {
+            if let [own] = parts(name).as_slice()
+                && !made.names.contains(own)
+                && let Some(object) = self.find_object(None, own)
+            {
+                let (schema, _) = object.full_name();
+                let plain = quote_ident(schema) == schema;
+                let schema = if plain { Ident::new(schema) } else { Ident::with_quote('"', schema) };
+                name.0.insert(0, ObjectNamePart::Identifier(schema));
+            }
+            ControlFlow::<()>::Continue(())
+        });
     }
 
     pub(super) fn create_sequence(

@@ -682,6 +682,13 @@ impl Translator<'_> {
             let AccessExpr::Subscript(Subscript::Index { index }) = access else {
                 return unsupported("an array slice or a field of a row");
             };
+            // A name is an array of characters, too, counted from 0.
+            if typed.ty == PgType::NAME {
+                let index = self.expr(index)?;
+                let index = self.coerce(index, PgType::INT4, -1, Context::Implicit)?;
+                typed = Typed::new(format!("substr({}, {} + 1, 1)", typed.sql, index.sql), PgType::CHAR);
+                continue;
+            }
             let element = typed.ty.element().ok_or_else(|| {
                 SqlError::new(
                     "42804",

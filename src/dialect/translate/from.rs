@@ -258,6 +258,18 @@ impl Translator<'_> {
                 let sql = format!("{}.{}", quote_name(&table.schema), quote_name(&table.sqlite_name));
                 (sql, Relation { alias: shown.clone(), schema, table: None, columns })
             }
+            Found::Sequence(oid) => {
+                let column = |(name, ty): (&str, PgType)| {
+                    let typed = Typed::new(format!("{}.{name}", quote_name(&shown)), ty).not_null();
+                    Column { name: name.into(), typed, hidden: false }
+                };
+                let columns =
+                    [("last_value", PgType::INT8), ("log_cnt", PgType::INT8), ("is_called", PgType::BOOL)].map(column);
+                let sql = format!(
+                    "(SELECT last_value, 0 AS log_cnt, is_called FROM evesql_sequences WHERE evesql_sequences.oid = {oid})"
+                );
+                (sql, Relation { alias: shown.clone(), schema: None, table: None, columns: columns.into() })
+            }
             Found::View(view) => {
                 if self.views.contains(&view.oid) || self.views.len() > 32 {
                     return Err(SqlError::new(
@@ -355,6 +367,9 @@ impl Translator<'_> {
             let mut item = self.in_step(args, &shown, with_ordinality, visible)?;
             item.relations.iter_mut().try_for_each(|relation| rename(relation, alias))?;
             return Ok(item);
+        }
+        if function == "pg_options_to_table" {
+            return Ok(no_options(alias));
         }
         self.scopes.push(Scope { relations: visible.to_vec(), clause: "functions in FROM", ..Scope::default() });
         let result = self.set_of(&function, args);
@@ -467,6 +482,22 @@ impl Translator<'_> {
                 Err(SqlError::new("42883", format!("function {function}({}) does not exist", types.join(", "))))
             }
         }
+    }
+}
+
+/// Rows of `pg_options_to_table`: nothing here has options.
+fn no_options(alias: Option<&TableAlias>) -> Item {
+    let shown = alias.map_or_else(|| "pg_options_to_table".to_string(), |alias| fold(&alias.name));
+    let quoted = quote_name(&shown);
+    let column = |name: &str| {
+        let typed = Typed::new(format!("{quoted}.{name}"), PgType::TEXT);
+        Column { name: name.into(), typed, hidden: false }
+    };
+    let columns = ["option_name", "option_value"].map(column).into();
+    Item {
+        sql: format!("(SELECT '' AS option_name, '' AS option_value WHERE false) AS {quoted}"),
+        relations: vec![Relation { alias: shown, schema: None, table: None, columns }],
+        ..Item::default()
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) enum Found {
     Table(Arc<Table>),
     /// A view.
     View(Arc<View>),
+    /// A sequence, by its OID.
+    Sequence(u32),
     /// A system relation.
     System(&'static Table),
 }
@@ -65,7 +67,7 @@ impl Translator<'_> {
         }
     }
 
-    fn find_object(&self, schema: Option<&str>, name: &str) -> Option<Object> {
+    pub(super) fn find_object(&self, schema: Option<&str>, name: &str) -> Option<Object> {
         match schema {
             Some(schema) => self.catalog.named(schema, name).cloned(),
             None => self.settings.search_path.iter().find_map(|schema| self.catalog.named(schema, name)).cloned(),
@@ -105,8 +107,9 @@ impl Translator<'_> {
                 self.reads.insert(view.oid);
                 Ok(Found::View(view))
             }
-            Some(Object::Sequence(_)) => {
-                Err(SqlError::new("0A000", format!("selecting from sequence \"{name}\" is not supported")))
+            Some(Object::Sequence(sequence)) => {
+                self.reads.insert(sequence.oid);
+                Ok(Found::Sequence(sequence.oid))
             }
             _ => Err(self.no_relation(schema.as_deref(), &name)),
         }
