@@ -1,4 +1,4 @@
-//! psql and pgbench, as people run them. Passed over with a word where they are not installed, except where `CI` is
+//! psql, pgbench and pg_dump, as people run them. Passed over with a word where they are not installed, except where `CI` is
 //! set: there nobody reads that word.
 
 use crate::gateway::Server;
@@ -56,6 +56,46 @@ fn psql_describes_tables_as_on_postgres() {
     let wrong: Vec<String> =
         wrong.map(|(expected, out)| format!("PostgreSQL: {expected}\n      here: {out}")).collect();
     assert!(out == expected, "{}\n{error}", wrong.join("\n"));
+}
+
+/// The way out. Only what a stock PostgreSQL understands is written, in an order in which it can be made.
+#[test]
+fn pg_dump_writes_a_database_that_postgres_can_load() {
+    let server = Server::start();
+    let schema = "create schema app;
+        create table z_book (id serial primary key, title text not null unique, price numeric(10,2) default 1.5);
+        create table app.sale (id int generated always as identity primary key, book int references z_book on delete cascade);
+        create index sale_book on app.sale (book);
+        create view a_view as select * from z_book where price > 1;
+        insert into z_book (title) values ('a'), (E'b\\tc');
+        insert into app.sale (book) values (1);";
+    let Some(made) = run("psql", &server, &["-d", "evesql", "-X", "-q"], schema) else { return };
+    assert_eq!(String::from_utf8_lossy(&made.stderr), "");
+    let Some(output) = run("pg_dump", &server, &["--no-owner", "evesql"], "") else { return };
+    let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{error}");
+    let mut from = 0;
+    for part in [
+        "CREATE SCHEMA app;",
+        "CREATE TABLE public.z_book (\n    id integer NOT NULL,\n    title text NOT NULL,\n    price numeric(10,2) DEFAULT 1.5\n);",
+        "CREATE VIEW public.a_view AS\n SELECT \"z_book\".\"id\", \"z_book\".\"title\", \"z_book\".\"price\" FROM public.z_book WHERE price > 1;",
+        "CREATE TABLE app.sale (",
+        "ALTER TABLE app.sale ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (\n    SEQUENCE NAME app.sale_id_seq",
+        "CREATE SEQUENCE public.z_book_id_seq",
+        "ALTER SEQUENCE public.z_book_id_seq OWNED BY public.z_book.id;",
+        "ALTER TABLE ONLY public.z_book ALTER COLUMN id SET DEFAULT nextval('public.z_book_id_seq'::regclass);",
+        "COPY public.z_book (id, title, price) FROM stdin;\n1\ta\t1.50\n2\tb\\tc\t1.50\n\\.\n",
+        "SELECT pg_catalog.setval('public.z_book_id_seq', 2, true);",
+        "ADD CONSTRAINT z_book_title_key UNIQUE (title);",
+        "CREATE INDEX sale_book ON app.sale USING btree (book);",
+        "ADD CONSTRAINT sale_book_fkey FOREIGN KEY (book) REFERENCES public.z_book(id) ON DELETE CASCADE;",
+    ] {
+        let place = out.find(part).unwrap_or_else(|| panic!("not there: {part}\n{out}"));
+        if part.starts_with("CREATE VIEW") {
+            assert!(place > from, "before the table that it reads: {part}");
+        }
+        from = place;
+    }
 }
 
 #[test]
