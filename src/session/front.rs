@@ -4,7 +4,9 @@ use super::cache::Cache;
 use super::gateway::{Gateway, GatewayError, Pinned, ReadLevel};
 use super::holds::Holds;
 use super::view::{Blocks, SessionView};
+use crate::catalog::roles::{ROLES_DATABASE, Roles};
 use crate::transaction::SqlError;
+use crate::wire::Hello;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -85,6 +87,20 @@ impl Front {
             Ok(_) => Ok(true),
             Err(GatewayError::NoDatabase(_)) => Ok(false),
             Err(error) => Err(gateway_error(error)),
+        }
+    }
+
+    /// The roles by which a client is judged. What this node has is enough for a client of its own machine whose role it
+    /// knows; for others it asks whether there is news, and does with what it has if nobody answers.
+    pub async fn roles_for(&self, hello: &Hello) -> Result<Arc<Roles>, SqlError> {
+        let known = self.gateway.roles();
+        if hello.origin.is_local && known.named(hello.user()).is_some() {
+            return Ok(known);
+        }
+        match self.gateway.read_snapshot(&ROLES_DATABASE.into(), ReadLevel::Strict, None).get().await {
+            Ok(pinned) => Ok(pinned.catalog.roles.clone()),
+            Err(GatewayError::ShuttingDown) => Err(gateway_error(GatewayError::ShuttingDown)),
+            Err(_) => Ok(known),
         }
     }
 

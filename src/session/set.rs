@@ -2,6 +2,7 @@
 
 use super::client::{Done, Session};
 use super::encode::{Formats, RowWriter};
+use super::identity::{ROLE, SESSION_AUTHORIZATION};
 use super::settings::Settings;
 use super::utility::{notice, tagged};
 use crate::dialect::utility::{Isolation, TransactionModes};
@@ -35,8 +36,9 @@ impl Session {
                 }
                 self.set_modes(&modes)?;
             }
-            // Not settings: accepted as Postgres does, there is one role.
-            "role" | "session_authorization" | "constraints" | "seed" => {}
+            ROLE | SESSION_AUTHORIZATION => return self.set_identity_command(name, value, local, out),
+            // Not settings: accepted as Postgres does.
+            "constraints" | "seed" => {}
             _ => {
                 if local && self.transaction.is_none() {
                     out.notice("WARNING", &notice("25P01", "SET LOCAL can only be used in transaction blocks"));
@@ -107,7 +109,6 @@ impl Session {
 
     pub(super) fn reset(&mut self, name: Option<&str>, out: &mut Outbox) -> Done {
         match name {
-            Some("role" | "session_authorization") => {}
             Some(name) => {
                 if let Some(told) = self.settings.set(name, None, false)? {
                     let value = self.settings.get(told)?;
