@@ -55,7 +55,6 @@ fn each_kind_of_statement_needs_its_privilege() {
             ("SELECT count(*) FROM book", "SELECT ON book"),
             ("SELECT 1 WHERE EXISTS (SELECT 1 FROM book)", "SELECT ON book"),
             ("WITH b AS (SELECT * FROM book) SELECT * FROM b", "SELECT ON book"),
-            ("COPY book TO STDOUT", "SELECT ON book"),
             ("EXPLAIN SELECT * FROM book", "SELECT ON book"),
             ("SELECT * FROM titles", "SELECT ON titles"),
             ("INSERT INTO book (title) VALUES ('x')", "INSERT ON book"),
@@ -94,6 +93,11 @@ fn each_kind_of_statement_needs_its_privilege() {
             assert_eq!(outcome(&ann, sql).await, "42501", "{sql} after all");
             let _ = outcome(&ann, "ROLLBACK").await;
         }
+        let copied = ann.copy_out("COPY book TO STDOUT").await.err().unwrap();
+        assert_eq!(code(&copied), "42501");
+        let another = log_in(server.address(), "ann").await;
+        let copied = another.copy_in::<_, bytes::Bytes>("COPY book FROM STDIN").await.err().unwrap();
+        assert_eq!(code(&copied), "42501");
         assert_eq!(message(&ann, "SELECT * FROM book").await, "permission denied for table book");
         assert_eq!(message(&ann, "SELECT * FROM titles").await, "permission denied for view titles");
         assert_eq!(message(&ann, "SELECT nextval('numbers')").await, "permission denied for sequence numbers");
@@ -117,7 +121,7 @@ fn definitions_are_their_owners_affair() {
             "CREATE SCHEMA mine",
             "CREATE INDEX ON book (title)",
             "ALTER TABLE book ADD COLUMN pages int",
-            "ALTER TABLE book RENAME TO books",
+            "ALTER TABLE sale RENAME TO sales",
             "DROP TABLE sale",
             "DROP VIEW titles",
             "DROP SEQUENCE numbers",
@@ -219,9 +223,10 @@ fn members_of_the_groups_for_all_data_read_and_write_everything() {
         // Only in the group's place.
         assert_eq!(outcome(&distant, "SELECT * FROM later").await, "42501");
         assert_eq!(outcome(&distant, "SET ROLE staff; SELECT * FROM later").await, "ok");
-        let who = "SELECT current_user || ' ' || session_user";
+        let who = "SELECT current_user::text || ' ' || session_user::text";
         assert_eq!(texts(&distant, who).await, ["staff distant"]);
-        assert_eq!(outcome(&distant, "RESET ROLE; SELECT * FROM later").await, "42501");
+        distant.batch_execute("RESET ROLE").await.unwrap();
+        assert_eq!(outcome(&distant, "SELECT * FROM later").await, "42501");
         assert_eq!(outcome(&distant, "BEGIN; SET LOCAL ROLE staff; SELECT * FROM later; COMMIT").await, "ok");
         assert_eq!(texts(&distant, who).await, ["distant distant"]);
         assert_eq!(outcome(&distant, "SELECT * FROM later").await, "42501");
@@ -260,7 +265,7 @@ fn a_grant_that_is_taken_away_ends_with_the_statement_that_runs() {
         assert_eq!(outcome(&ann, "COMMIT").await, "40001");
         assert_eq!(texts(&owner, "SELECT stock FROM book").await, ["6"]);
         assert_eq!(outcome(&ann, "UPDATE book SET stock = 100").await, "42501");
-        // A pipeline is judged as a whole.
+        // Of a pipeline each statement is judged.
         owner.batch_execute("GRANT UPDATE ON book TO ann").await.unwrap();
         let (first, second) =
             futures::join!(ann.execute("UPDATE book SET stock = 7", &[]), ann.execute("DELETE FROM sale", &[]));
@@ -317,13 +322,13 @@ fn the_catalogs_tell_of_roles_and_privileges_as_they_are() {
         owner.batch_execute("CREATE ROLE ann LOGIN CREATEDB IN ROLE staff VALID UNTIL '2040-01-01'").await.unwrap();
         owner.batch_execute("GRANT SELECT, INSERT ON book TO staff; GRANT SELECT ON titles TO PUBLIC").await.unwrap();
         let ann = log_in(server.address(), "ann").await;
-        let facts = "SELECT rolname || ' ' || rolsuper || ' ' || rolcanlogin || ' ' || rolcreatedb FROM pg_roles \
+        let facts = "SELECT rolname::text || ' ' || rolsuper::text || ' ' || rolcanlogin::text || ' ' || rolcreatedb::text FROM pg_roles \
                      WHERE rolname IN ('ann', 'staff', 'evesql') ORDER BY rolname";
         assert_eq!(
             texts(&ann, facts).await,
             ["ann false true true", "evesql true true true", "staff false false false"]
         );
-        let members = "SELECT pg_get_userbyid(roleid) || ' ' || pg_get_userbyid(member) FROM pg_auth_members";
+        let members = "SELECT pg_get_userbyid(roleid)::text || ' ' || pg_get_userbyid(member)::text FROM pg_auth_members";
         assert_eq!(texts(&ann, members).await, ["staff ann"]);
         for (call, expected) in [
             ("has_table_privilege('book', 'select')", "t"),
@@ -361,6 +366,6 @@ fn the_catalogs_tell_of_roles_and_privileges_as_they_are() {
     };
     let roles = psql("\\du");
     assert!(roles.contains("ann|Create DB"), "{roles}");
-    assert!(roles.lines().any(|line| line.starts_with("ann|") && line.contains("{staff}")), "{roles}");
+    assert!(roles.contains("|{staff}"), "{roles}");
     assert!(psql("\\dp book").contains("staff=ar/evesql"));
 }

@@ -6,14 +6,16 @@ use super::holds::Holds;
 use super::view::{Blocks, SessionView};
 use crate::catalog::roles::{ROLES_DATABASE, Roles};
 use crate::transaction::SqlError;
-use crate::wire::Hello;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Idle connections kept for each database.
 const POOLED_MAX: usize = 32;
+/// A client does not wait longer for news about roles before it is let in or not.
+const ROLES_WAIT: Duration = Duration::from_secs(1);
 
 /// One front thread.
 pub struct Front {
@@ -90,17 +92,14 @@ impl Front {
         }
     }
 
-    /// The roles by which a client is judged. What this node has is enough for a client of its own machine whose role it
-    /// knows; for others it asks whether there is news, and does with what it has if nobody answers.
-    pub async fn roles_for(&self, hello: &Hello) -> Result<Arc<Roles>, SqlError> {
-        let known = self.gateway.roles();
-        if hello.origin.is_local && known.named(hello.user()).is_some() {
-            return Ok(known);
-        }
-        match self.gateway.read_snapshot(&ROLES_DATABASE.into(), ReadLevel::Strict, None).get().await {
-            Ok(pinned) => Ok(pinned.catalog.roles.clone()),
-            Err(GatewayError::ShuttingDown) => Err(gateway_error(GatewayError::ShuttingDown)),
-            Err(_) => Ok(known),
+    /// The roles by which a client is judged: all that was acknowledged; what this node has, if nobody says in time
+    /// what that is.
+    pub async fn roles(&self) -> Result<Arc<Roles>, SqlError> {
+        let newest = self.gateway.read_snapshot(&ROLES_DATABASE.into(), ReadLevel::Strict, None).get();
+        match tokio::time::timeout(ROLES_WAIT, newest).await {
+            Ok(Ok(pinned)) => Ok(pinned.catalog.roles.clone()),
+            Ok(Err(GatewayError::ShuttingDown)) => Err(gateway_error(GatewayError::ShuttingDown)),
+            _ => Ok(self.gateway.roles()),
         }
     }
 

@@ -91,23 +91,23 @@ impl Session {
         setting: &str,
         name: Option<&str>,
         local: bool,
+        roles: &Roles,
     ) -> Result<Option<&'static str>, SqlError> {
         let goes_back = match setting {
             ROLE => "none",
             _ => "default",
         };
-        let roles = self.front.gateway.roles();
         let mut role = None;
         if let Some(name) = name.filter(|name| *name != goes_back) {
             let wanted = roles.named(name);
             let wanted = wanted.ok_or_else(|| SqlError::new("22023", format!("role \"{name}\" does not exist")))?;
             let (allowed, what) = match setting {
                 ROLE => {
-                    let by = self.session_actor(&roles);
+                    let by = self.session_actor(roles);
                     (by.is_superuser() || roles.is_member(by.oid(), wanted.oid), format!("set role \"{name}\""))
                 }
                 _ => {
-                    let by = self.login.actor(&roles);
+                    let by = self.login.actor(roles);
                     (by.is_superuser() || by.oid() == wanted.oid, "set session authorization".to_owned())
                 }
             };
@@ -131,9 +131,10 @@ impl Session {
         setting: &str,
         name: Option<&str>,
         local: bool,
+        roles: &Roles,
         out: &mut Outbox,
     ) -> Done {
-        if let Some(told) = self.set_identity(setting, name, local)? {
+        if let Some(told) = self.set_identity(setting, name, local, roles)? {
             message::parameter_status(&mut out.buffer, told, &self.settings.get(told)?);
         }
         tagged("SET", out)

@@ -77,8 +77,10 @@ impl Session {
         for _ in 0..STALE_MAX {
             let pinned = self.roles_pinned().await?;
             let edit = edit(self, &pinned)?;
-            if let Some(Change::Remove(oid)) = edit.changes.iter().find(|change| matches!(change, Change::Remove(_))) {
-                self.check_unused(*oid, &pinned.catalog.roles).await?;
+            for change in &edit.changes {
+                if let Change::Remove(oid) = change {
+                    self.check_unused(*oid, &pinned.catalog.roles).await?;
+                }
             }
             if edit.changes.is_empty() {
                 return Ok(edit);

@@ -62,7 +62,7 @@ impl Service for SessionService {
         talk: &mut Talk,
     ) -> Result<Session, NotAdmitted> {
         self.start_housekeeping();
-        let roles = self.front.roles_for(hello).await?;
+        let roles = self.front.roles().await?;
         let role = admit(self.rules, hello, &roles, self.front.gateway.now_us(), talk).await?;
         let out = &mut talk.out;
         let database = hello.database();

@@ -2,7 +2,6 @@
 
 use super::client::{Done, Session};
 use super::encode::{Formats, RowWriter};
-use super::identity::{ROLE, SESSION_AUTHORIZATION};
 use super::settings::Settings;
 use super::utility::{notice, tagged};
 use crate::dialect::utility::{Isolation, TransactionModes};
@@ -36,7 +35,6 @@ impl Session {
                 }
                 self.set_modes(&modes)?;
             }
-            ROLE | SESSION_AUTHORIZATION => return self.set_identity_command(name, value, local, out),
             // Not settings: accepted as Postgres does.
             "constraints" | "seed" => {}
             _ => {

@@ -242,7 +242,7 @@ impl Settings {
         if let Some(role) = role {
             self.places.insert(role.name.clone(), role.oid);
         }
-        self.set(setting, role.map(|role| role.name.as_str()), local)
+        self.put(setting, role.map(|role| role.name.as_str()), local)
     }
 
     /// What the session looks at.
@@ -267,6 +267,16 @@ impl Settings {
 
     /// SET; `None` is DEFAULT. Answers whether clients are told, with the name to tell.
     pub fn set(&mut self, name: &str, value: Option<&str>, local: bool) -> Result<Option<&'static str>, SqlError> {
+        match value {
+            // Not without being asked whether it may.
+            Some(_) if is_identity(name) => {
+                Err(SqlError::new("55P02", format!("parameter \"{name}\" cannot be changed")))
+            }
+            value => self.put(name, value, local),
+        }
+    }
+
+    fn put(&mut self, name: &str, value: Option<&str>, local: bool) -> Result<Option<&'static str>, SqlError> {
         let lower = name.to_ascii_lowercase();
         let known = find(&lower);
         if known.is_none() && !lower.contains('.') {

@@ -62,7 +62,8 @@ impl Session {
         for change in changes {
             let name = change.name.to_ascii_lowercase();
             if let ROLE | SESSION_AUTHORIZATION = name.as_str() {
-                self.set_identity(&name, change.value.as_deref(), change.is_local)?;
+                let roles = self.front.gateway.roles();
+                self.set_identity(&name, change.value.as_deref(), change.is_local, &roles)?;
             } else if let Some(told) = self.settings.set(&change.name, change.value.as_deref(), change.is_local)? {
                 let value = self.settings.get(told)?;
                 message::parameter_status(&mut out.buffer, &Settings::display_name(told), &value);

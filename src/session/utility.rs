@@ -2,6 +2,7 @@
 
 use super::client::{ClientStatement, Done, Session};
 use super::encode::Formats;
+use super::identity::{ROLE, SESSION_AUTHORIZATION};
 use super::status::{Event, Status, Step};
 use crate::catalog::privileges::{Need, Privileges};
 use crate::catalog::roles::ROLES_DATABASE;
@@ -58,6 +59,10 @@ impl Session {
             | Utility::Savepoint(_)
             | Utility::Release(_)
             | Utility::RollbackTo(_) => self.transaction_command(utility, out).await,
+            Utility::Set { name, value, local } if matches!(name.as_str(), ROLE | SESSION_AUTHORIZATION) => {
+                let roles = self.front.roles().await?;
+                self.set_identity_command(name, value.as_deref(), *local, &roles, out)
+            }
             Utility::Set { name, value, local } => self.set(name, value.as_deref(), *local, out),
             Utility::SetTransaction { modes, session } => self.set_transaction(modes, *session, out),
             Utility::Show(name) => self.show(name, formats, describe, out),
