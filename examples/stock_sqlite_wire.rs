@@ -8,7 +8,9 @@
 use bytes::BufMut;
 use evesql::transaction::SqlError;
 use evesql::wire::message::{self, ColumnDescription};
-use evesql::wire::{Fields, Flow, Front, FrontOptions, Handler, Hello, Link, Outbox, Registration, Service};
+use evesql::wire::{
+    Fields, Flow, Front, FrontOptions, Handler, Hello, Link, NotAdmitted, Outbox, Registration, Service, Talk,
+};
 use pgwire::messages::Message;
 use pgwire::messages::startup::Authentication;
 use rusqlite::types::Value;
@@ -42,7 +44,14 @@ struct Stock {
 impl Service for Stock {
     type Handler = Client;
 
-    async fn open(&self, _: &Hello, _: Arc<Registration>, _: &Rc<Link>, out: &mut Outbox) -> Result<Client, SqlError> {
+    async fn open(
+        &self,
+        _: &Hello,
+        _: Arc<Registration>,
+        _: &Rc<Link>,
+        talk: &mut Talk,
+    ) -> Result<Client, NotAdmitted> {
+        let out = &mut talk.out;
         let connection = Connection::open(&*self.file).map_err(failed)?;
         connection.busy_timeout(Duration::from_secs(60)).map_err(failed)?;
         connection

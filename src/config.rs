@@ -24,6 +24,15 @@ pub struct Config {
     pub member: Option<Member>,
     /// Allows `SELECT evesql_drill(..)`.
     pub drills: bool,
+    /// This server's certificate for clients, in PEM form, with those between it and its CA behind it. With `tls_key`:
+    /// clients may use TLS, and those of other machines must, with a password besides.
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of `tls_cert`, in PEM form, without a password.
+    pub tls_key: Option<PathBuf>,
+    /// What clients on this machine need whose role has no password, or that have no role.
+    pub auth: Auth,
+    /// Clients of other machines may do without TLS; they need passwords all the same.
+    pub plain_clients: bool,
     /// Allows listening beyond loopback without passwords and TLS.
     pub insecure: bool,
     /// File or directory of the mixer's rules, read again when they change (`sql-mixer-rules/README.md`).
@@ -94,6 +103,10 @@ impl Default for Config {
             replicas: 3,
             member: None,
             drills: false,
+            tls_cert: None,
+            tls_key: None,
+            auth: Auth::Trust,
+            plain_clients: false,
             insecure: false,
             rules: None,
             workers: 0,
@@ -201,6 +214,29 @@ impl fmt::Display for Peers {
     }
 }
 
+/// How clients of this machine prove who they are, where their role has no password; one that has must give it anyway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Auth {
+    /// Not at all: they are let in, as superusers if there is no role of the name.
+    #[default]
+    Trust,
+    /// By a password, so they are not let in.
+    Scram,
+}
+
+impl FromStr for Auth {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "trust" => Ok(Auth::Trust),
+            "scram" => Ok(Auth::Scram),
+            _ => Err("it must be trust or scram".into()),
+        }
+    }
+}
+
 /// When transactions run ahead, in parallel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -244,8 +280,13 @@ pub enum ConfigError {
         range: &'static str,
     },
     /// Anybody on the network could read and write everything.
-    #[error("listening on {0} without passwords and TLS would let anybody in; listen on 127.0.0.1, or say --insecure")]
+    #[error(
+        "listening on {0} without TLS would show passwords' proofs and all data to whoever listens; give a certificate with --tls-cert and --tls-key, say --plain-clients if the network is safe, or --insecure to do without passwords, too"
+    )]
     Insecure(SocketAddr),
+    /// A certificate without its key, or the other way round.
+    #[error("TLS with clients needs --tls-cert and --tls-key, and {0} is missing; give both or none")]
+    IncompleteClientTls(&'static str),
     /// Anybody on the network could pass for a node.
     #[error(
         "listening on {0} for peers without TLS would let anybody pass for a node; give certificates with --peer-ca, --peer-cert and --peer-key, listen on 127.0.0.1, or say --insecure"
@@ -286,6 +327,11 @@ impl Config {
             .map_err(|e| ConfigError::Unreadable { path: path.into(), reason: e.to_string() })?;
         toml::from_str(&text)
             .map_err(|e| ConfigError::Malformed { path: path.into(), reason: e.to_string().trim_end().to_string() })
+    }
+
+    /// Certificate and key, if clients may use TLS.
+    pub fn tls(&self) -> Option<(&Path, &Path)> {
+        Some((self.tls_cert.as_deref()?, self.tls_key.as_deref()?))
     }
 
     /// The nodes that make a new cluster.
@@ -347,7 +393,13 @@ impl Config {
             self.election_ms,
             "at least twice heartbeat_ms",
         )?;
-        if !self.listen.ip().is_loopback() && !self.insecure {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(_), None) => return Err(ConfigError::IncompleteClientTls("--tls-key")),
+            (None, Some(_)) => return Err(ConfigError::IncompleteClientTls("--tls-cert")),
+            _ => {}
+        }
+        let is_guarded = self.tls().is_some() || self.plain_clients || self.insecure;
+        if !self.listen.ip().is_loopback() && !is_guarded {
             return Err(ConfigError::Insecure(self.listen));
         }
         if !self.admin.ip().is_loopback() && !self.insecure {
@@ -393,10 +445,15 @@ mod tests {
     }
 
     #[test]
-    fn listening_to_the_world_needs_the_word_insecure() {
+    fn listening_to_the_world_needs_a_certificate_or_a_word_for_doing_without() {
         let listen = SocketAddr::from(([0, 0, 0, 0], 5433));
         assert_eq!(Config { listen, ..Config::default() }.validate(), Err(ConfigError::Insecure(listen)));
         assert_eq!(Config { listen, insecure: true, ..Config::default() }.validate(), Ok(()));
+        assert_eq!(Config { listen, plain_clients: true, ..Config::default() }.validate(), Ok(()));
+        let tls_cert = Some("server.pem".into());
+        let half = Config { listen, tls_cert, ..Config::default() };
+        assert_eq!(half.validate(), Err(ConfigError::IncompleteClientTls("--tls-key")));
+        assert_eq!(Config { tls_key: Some("server.key".into()), ..half }.validate(), Ok(()));
     }
 
     #[test]

@@ -11,12 +11,14 @@ pub mod page;
 pub mod token;
 pub mod transaction;
 // seams
+pub mod pem;
 pub mod seam;
 // pure decisions
 pub mod catalog;
 pub mod dialect;
 pub mod footprint;
 pub mod mixer;
+pub mod scram;
 pub mod verifier;
 // input and output
 pub mod log_store;

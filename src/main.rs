@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use evesql::admin::{self, Wish};
-use evesql::config::{Config, ConfigError, Member, Peers, RunAhead};
+use evesql::config::{Auth, Config, ConfigError, Member, Peers, RunAhead};
 use evesql::node;
 use evesql::node::rules::{SuggestError, SuggestOptions};
 use std::net::SocketAddr;
@@ -43,6 +43,19 @@ struct Common {
     /// Allow fault drills: SELECT evesql_drill(..)
     #[arg(long)]
     drills: bool,
+    /// TLS for clients: this server's certificate, and those between it and its CA behind it (PEM)
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key (PEM, without a password)
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// Of clients on this machine whose role has no password, or that have no role: trust lets them in, scram does not
+    /// [default: trust]
+    #[arg(long, value_name = "trust|scram")]
+    auth: Option<Auth>,
+    /// Take clients of other machines without TLS; they need passwords all the same
+    #[arg(long)]
+    plain_clients: bool,
     /// Allow listening beyond loopback without passwords and TLS
     #[arg(long)]
     insecure: bool,
@@ -62,6 +75,10 @@ impl Common {
             admin: self.admin.unwrap_or(base.admin),
             rules: self.rules.or(base.rules),
             drills: self.drills || base.drills,
+            tls_cert: self.tls_cert.or(base.tls_cert),
+            tls_key: self.tls_key.or(base.tls_key),
+            auth: self.auth.unwrap_or(base.auth),
+            plain_clients: self.plain_clients || base.plain_clients,
             insecure: self.insecure || base.insecure,
             ..base
         }
@@ -320,7 +337,9 @@ fn serve(config: Config) -> ExitCode {
     start_log();
     match node::serve(config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ (node::NodeError::Rules(_) | node::NodeError::PeerTls(_))) => fail(2, &error),
+        Err(error @ (node::NodeError::Rules(_) | node::NodeError::PeerTls(_) | node::NodeError::ClientTls(_))) => {
+            fail(2, &error)
+        }
         Err(error) => fail(1, &error),
     }
 }

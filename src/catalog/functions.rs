@@ -6,6 +6,7 @@
 
 mod names;
 mod objects;
+mod privileges;
 mod session;
 
 pub use session::{SettingChange, set_config};
@@ -155,25 +156,25 @@ pub static SYSTEM_FUNCTIONS: &[SystemFunction] = &[
     over_catalog("pg_database_size", &[NAME], 1, INT8, objects::zero),
     over_catalog("pg_tablespace_size", &[NAME], 1, INT8, objects::zero),
     over_catalog("pg_size_pretty", &[INT8], 1, TEXT, objects::size_pretty),
-    // Privileges: whoever is in may do everything.
-    over_catalog("has_table_privilege", &[TEXT, TEXT, TEXT], 2, BOOL, objects::yes),
-    over_catalog("has_any_column_privilege", &[TEXT, TEXT, TEXT], 2, BOOL, objects::yes),
-    over_catalog("has_column_privilege", &[TEXT, TEXT, TEXT, TEXT], 3, BOOL, objects::yes),
-    over_catalog("has_schema_privilege", &[TEXT, TEXT, TEXT], 2, BOOL, objects::yes),
-    over_catalog("has_database_privilege", &[TEXT, TEXT, TEXT], 2, BOOL, objects::yes),
-    over_catalog("has_sequence_privilege", &[TEXT, TEXT, TEXT], 2, BOOL, objects::yes),
+    // Privileges.
+    over_catalog("has_table_privilege", &[TEXT, TEXT, TEXT], 2, BOOL, privileges::on_table),
+    over_catalog("has_any_column_privilege", &[TEXT, TEXT, TEXT], 2, BOOL, privileges::on_table),
+    over_catalog("has_column_privilege", &[TEXT, TEXT, TEXT, TEXT], 3, BOOL, privileges::on_column),
+    over_catalog("has_schema_privilege", &[TEXT, TEXT, TEXT], 2, BOOL, privileges::on_schema),
+    over_catalog("has_database_privilege", &[TEXT, TEXT, TEXT], 2, BOOL, privileges::on_database),
+    over_catalog("has_sequence_privilege", &[TEXT, TEXT, TEXT], 2, BOOL, privileges::on_table),
     over_catalog("has_function_privilege", &[TEXT, TEXT, TEXT], 2, BOOL, objects::yes),
     over_catalog("has_language_privilege", &[TEXT, TEXT, TEXT], 2, BOOL, objects::yes),
     over_catalog("has_type_privilege", &[TEXT, TEXT, TEXT], 2, BOOL, objects::yes),
     over_catalog("has_tablespace_privilege", &[TEXT, TEXT, TEXT], 2, BOOL, objects::yes),
-    over_catalog("pg_has_role", &[NAME, NAME, TEXT], 2, BOOL, objects::yes),
+    over_catalog("pg_has_role", &[NAME, NAME, TEXT], 2, BOOL, privileges::has_role),
     // Server and session.
     over_session("version", &[], 0, TEXT, session::version),
     over_session("current_database", &[], 0, NAME, session::current_database),
     over_session("current_catalog", &[], 0, NAME, session::current_database),
     over_session("current_user", &[], 0, NAME, session::current_user),
     over_session("current_role", &[], 0, NAME, session::current_user),
-    over_session("session_user", &[], 0, NAME, session::current_user),
+    over_session("session_user", &[], 0, NAME, session::session_user),
     over_session("user", &[], 0, NAME, session::current_user),
     over_session("getpgusername", &[], 0, NAME, session::current_user),
     over_session("current_schema", &[], 0, NAME, session::current_schema),

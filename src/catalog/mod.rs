@@ -8,13 +8,18 @@
 
 pub mod definitions;
 pub mod functions;
+pub mod privileges;
 pub mod relations;
+pub mod role_commands;
+pub mod roles;
 mod store;
 pub mod system;
 
 pub use store::{BOOTSTRAP_SQL, CATALOG_SQL, Change, LoadError, NOTIFICATIONS_KEPT};
 
 use crate::page::Hash;
+use privileges::Access;
+use roles::Roles;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -213,6 +218,9 @@ pub struct Table {
     /// COMMENT ON TABLE.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// Who owns it and what was granted.
+    #[serde(default, skip_serializing_if = "Access::is_default")]
+    pub access: Access,
 }
 
 impl Table {
@@ -252,6 +260,9 @@ pub struct View {
     /// COMMENT ON VIEW.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// Who owns it and what was granted.
+    #[serde(default, skip_serializing_if = "Access::is_default")]
+    pub access: Access,
 }
 
 /// A sequence. Its numbers are not part of the catalog: they are in `evesql_sequences`.
@@ -279,15 +290,21 @@ pub struct Sequence {
     /// Table and column that own it: it is dropped with them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<(u32, i16)>,
+    /// Who owns it and what was granted.
+    #[serde(default, skip_serializing_if = "Access::is_default")]
+    pub access: Access,
 }
 
-/// A schema that users made.
+/// A schema: one that users made, or `public` once something was granted on it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schema {
     /// OID.
     pub oid: u32,
     /// Name.
     pub name: String,
+    /// Who owns it and what was granted.
+    #[serde(default, skip_serializing_if = "Access::is_default")]
+    pub access: Access,
 }
 
 /// An object with a name.
@@ -331,6 +348,8 @@ pub struct Catalog {
     pub version: Hash,
     /// OID that the next object gets.
     pub next_oid: u32,
+    /// Roles, where this is the catalog of [`roles::ROLES_DATABASE`].
+    pub roles: Arc<Roles>,
     objects: BTreeMap<u32, Object>,
     /// (schema, name) of tables, views and sequences, which share one name space; indexes too, which
     /// point to their table.
@@ -396,6 +415,13 @@ impl Catalog {
             Some(Object::Table(table)) => table.indexes.iter().find(|i| i.name == name).map(|index| (table, index)),
             _ => None,
         }
+    }
+    /// A schema of users: one of theirs, or `public`.
+    pub fn schema(&self, name: &str) -> Option<Object> {
+        let named = |object: &&Object| matches!(object, Object::Schema(schema) if schema.name == name);
+        let public = || Schema { oid: PUBLIC_OID, name: PUBLIC.into(), access: Access::default() };
+        let known = self.objects.values().find(named).cloned();
+        known.or_else(|| (name == PUBLIC).then(|| Object::Schema(Arc::new(public()))))
     }
     /// OID of a schema, those of the system included.
     pub fn schema_oid(&self, name: &str) -> Option<u32> {

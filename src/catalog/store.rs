@@ -3,6 +3,7 @@
 //! DDL turns into [`Change`]s, which print as SQLite statements; loading reads the rows back. Nothing
 //! here does I/O: who has a connection runs [`CATALOG_SQL`] and hands the rows over.
 
+use super::roles::{Role, SECRET_OID};
 use super::{Catalog, FIRST_OID, Object, Schema, Sequence, Table, View};
 use crate::page::Hash;
 use crate::transaction::{Value, ValueRef};
@@ -100,6 +101,14 @@ impl Catalog {
                 self.next_oid = read::<Counters>(oid, definition)?.next_oid;
                 return Ok(());
             }
+            "role" => {
+                Arc::make_mut(&mut self.roles).put(read::<Role>(oid, definition)?);
+                return Ok(());
+            }
+            "secret" => {
+                Arc::make_mut(&mut self.roles).secret = Some(read::<String>(oid, definition)?);
+                return Ok(());
+            }
             "table" => Object::Table(Arc::new(read::<Table>(oid, definition)?)),
             "view" => Object::View(Arc::new(read::<View>(oid, definition)?)),
             "sequence" => Object::Sequence(Arc::new(read::<Sequence>(oid, definition)?)),
@@ -136,7 +145,14 @@ impl Catalog {
         let mut next = self.clone();
         match change {
             Change::Put(object) => next.insert(object.clone()),
-            Change::Remove(oid) => next.remove(*oid),
+            Change::PutRole(role) => Arc::make_mut(&mut next.roles).put(Role::clone(role)),
+            Change::PutSecret(secret) => Arc::make_mut(&mut next.roles).secret = Some(secret.clone()),
+            Change::Remove(oid) => {
+                next.remove(*oid);
+                if next.roles.get(*oid).is_some() {
+                    Arc::make_mut(&mut next.roles).remove(*oid);
+                }
+            }
             Change::NextOid(oid) => next.next_oid = *oid,
         }
         next
@@ -148,32 +164,62 @@ impl Catalog {
 pub enum Change {
     /// Writes an object, new or changed.
     Put(Object),
-    /// Removes the object with this OID.
+    /// Writes a role, new or changed.
+    PutRole(Arc<Role>),
+    /// Writes the secret of names without a password.
+    PutSecret(String),
+    /// Removes the object or role with this OID.
     Remove(u32),
     /// Remembers which OID comes next.
     NextOid(u32),
 }
 
 impl Change {
-    /// The SQLite statement that makes it.
+    /// The SQLite statement that makes it, and its parameters: definitions of roles are nothing to be shown where
+    /// statements are.
+    pub fn statement(&self) -> (&'static str, Vec<Value>) {
+        match self.row() {
+            Row::Put(oid, kind, definition) => {
+                let row = vec![Value::Integer(oid.into()), Value::Text(kind.into()), Value::Text(definition.into())];
+                ("INSERT OR REPLACE INTO evesql_catalog VALUES(?1, ?2, ?3)", row)
+            }
+            Row::Remove(oid) => ("DELETE FROM evesql_catalog WHERE oid = ?1", vec![Value::Integer(oid.into())]),
+        }
+    }
+
+    /// The same with its parameters written out.
     pub fn sql(&self) -> String {
-        let put = |oid: u32, kind: &str, definition: String| {
-            let definition = definition.replace('\'', "''");
-            format!("INSERT OR REPLACE INTO evesql_catalog VALUES({oid}, '{kind}', '{definition}')")
-        };
+        match self.row() {
+            Row::Put(oid, kind, definition) => {
+                let definition = definition.replace('\'', "''");
+                format!("INSERT OR REPLACE INTO evesql_catalog VALUES({oid}, '{kind}', '{definition}')")
+            }
+            Row::Remove(oid) => format!("DELETE FROM evesql_catalog WHERE oid = {oid}"),
+        }
+    }
+
+    fn row(&self) -> Row {
         // The structs hold nothing that JSON cannot write.
-        fn json<T: Serialize>(value: &T) -> String {
+        fn json<T: Serialize + ?Sized>(value: &T) -> String {
             serde_json::to_string(value).unwrap_or_default()
         }
         match self {
-            Change::Put(Object::Table(table)) => put(table.oid, "table", json(table.as_ref())),
-            Change::Put(Object::View(view)) => put(view.oid, "view", json(view.as_ref())),
-            Change::Put(Object::Sequence(sequence)) => put(sequence.oid, "sequence", json(sequence.as_ref())),
-            Change::Put(Object::Schema(schema)) => put(schema.oid, "schema", json(schema.as_ref())),
-            Change::Remove(oid) => format!("DELETE FROM evesql_catalog WHERE oid = {oid}"),
-            Change::NextOid(next_oid) => put(0, "counters", json(&Counters { next_oid: *next_oid })),
+            Change::Put(Object::Table(table)) => Row::Put(table.oid, "table", json(table.as_ref())),
+            Change::Put(Object::View(view)) => Row::Put(view.oid, "view", json(view.as_ref())),
+            Change::Put(Object::Sequence(sequence)) => Row::Put(sequence.oid, "sequence", json(sequence.as_ref())),
+            Change::Put(Object::Schema(schema)) => Row::Put(schema.oid, "schema", json(schema.as_ref())),
+            Change::PutRole(role) => Row::Put(role.oid, "role", json(role.as_ref())),
+            Change::PutSecret(secret) => Row::Put(SECRET_OID, "secret", json(secret)),
+            Change::Remove(oid) => Row::Remove(*oid),
+            Change::NextOid(next_oid) => Row::Put(0, "counters", json(&Counters { next_oid: *next_oid })),
         }
     }
+}
+
+/// What a change does to the catalog's rows.
+enum Row {
+    Put(u32, &'static str, String),
+    Remove(u32),
 }
 
 /// For callers that hold borrowed rows.

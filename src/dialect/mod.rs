@@ -13,6 +13,7 @@ pub mod json;
 pub mod numeric;
 mod parse;
 mod prepared;
+mod role_command;
 mod settings;
 mod translate;
 pub mod types;
@@ -42,6 +43,19 @@ pub fn prepare(
     settings: &Settings,
 ) -> Result<Prepared, SqlError> {
     translate::prepare(parsed, catalog, param_oids, settings)
+}
+
+/// Translates a GRANT or its relatives; `resolve` gives the OIDs of roles, which are not in a database's catalog.
+///
+/// # Errors
+/// As [`prepare`], and what `resolve` says.
+pub fn prepare_grant(
+    grant: &utility::Grant,
+    catalog: &Catalog,
+    settings: &Settings,
+    resolve: &dyn Fn(&utility::Grantee) -> Result<u32, SqlError>,
+) -> Result<Prepared, SqlError> {
+    translate::prepare_grant(grant, catalog, settings, resolve)
 }
 
 /// Values of the arguments of EXECUTE, for parameters of these types.

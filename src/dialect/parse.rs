@@ -44,6 +44,16 @@ impl Parsed {
             _ => None,
         }
     }
+    /// Whether a password may stand in the text, so that it should not be remembered.
+    pub fn may_hold_password(&self) -> bool {
+        match self.utility() {
+            Some(Utility::Role(_)) => true,
+            Some(Utility::Prepare { statement, .. } | Utility::Explain { statement, .. }) => {
+                statement.may_hold_password()
+            }
+            _ => false,
+        }
+    }
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         matches!(self.ast, Ast::Empty)

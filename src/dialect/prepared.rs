@@ -3,6 +3,7 @@
 
 use super::types::PgType;
 use super::utility::Utility;
+use crate::catalog::privileges::Need;
 use std::sync::Arc;
 
 /// A step of DDL after which foreign keys are not kept until [`KEEP_FOREIGN_KEYS`], or to the end of the statement.
@@ -37,6 +38,10 @@ pub struct Prepared {
     pub changes_schema: bool,
     /// Notices to send before the answer.
     pub notices: Vec<Notice>,
+    /// What the client must be allowed.
+    pub needs: Vec<Need>,
+    /// Another user's translation would be another one.
+    pub depends_on_user: bool,
 }
 
 /// Kind of a statement.

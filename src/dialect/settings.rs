@@ -2,6 +2,7 @@
 
 use super::codec::TextStyle;
 use super::datetime::TimeZone;
+use crate::catalog::roles::OWNER;
 
 /// What a translation depends on besides text, catalog and parameter types.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -12,6 +13,10 @@ pub struct Settings {
     pub search_path: Vec<String>,
     /// current_user.
     pub user: String,
+    /// session_user.
+    pub session_user: String,
+    /// OID of the role that owns what is made.
+    pub owner: u32,
     /// current_database().
     pub database: String,
 }
@@ -22,12 +27,20 @@ impl Default for Settings {
             time_zone: TimeZone::default(),
             search_path: vec!["public".into()],
             user: "evesql".into(),
+            session_user: "evesql".into(),
+            owner: OWNER,
             database: "evesql".into(),
         }
     }
 }
 
 impl Settings {
+    /// Whether they differ in the user alone.
+    pub fn is_same_but_for_user(&self, other: &Settings) -> bool {
+        let Settings { time_zone, search_path, user: _, session_user: _, owner: _, database } = self;
+        (time_zone, search_path, database) == (&other.time_zone, &other.search_path, &other.database)
+    }
+
     /// How texts are read and printed.
     pub fn style(&self) -> TextStyle {
         TextStyle { zone_offset_s: self.time_zone.offset_s, ..TextStyle::default() }

@@ -4,6 +4,8 @@
 
 use super::parse::{Parsed, Places, parse_sql, syntax_error};
 use super::prepared::CopyFormat;
+pub use super::role_command::{Grant, GrantAction, GrantObjects, Grantee};
+use crate::catalog::role_commands::RoleCommand;
 use crate::transaction::SqlError;
 use sqlparser::ast::{DataType, Query};
 use sqlparser::dialect::PostgreSqlDialect;
@@ -197,6 +199,10 @@ pub enum Utility {
     },
     /// CHECKPOINT: accepted, nothing to do.
     Checkpoint,
+    /// CREATE, ALTER, DROP ROLE; GRANT and REVOKE of membership.
+    Role(Box<RoleCommand>),
+    /// GRANT and REVOKE of privileges.
+    Grant(Box<Grant>),
     /// Accepted without effect; the command tag.
     Ignored(&'static str),
 }
@@ -318,8 +324,7 @@ pub(super) fn parse(tokens: &[TokenWithSpan], places: &Places<'_>) -> Read<Optio
         }
         "reindex" => Ok(Some(Utility::Ignored("REINDEX"))),
         "cluster" => Ok(Some(Utility::Ignored("CLUSTER"))),
-        "grant" => Ok(Some(Utility::Ignored("GRANT"))),
-        "revoke" => Ok(Some(Utility::Ignored("REVOKE"))),
+        _ if super::role_command::is_about_roles(&cursor, &first) => super::role_command::roles(cursor, &first),
         "do" => Err(SqlError::new("0A000", "DO is not supported")),
         "call" => Err(SqlError::new("0A000", "CALL is not supported")),
         _ => Ok(None),
@@ -396,7 +401,7 @@ fn transaction(mut cursor: Cursor<'_>, first: &str) -> Read<Option<Utility>> {
 }
 
 /// A value of SET: words, strings and numbers, joined by commas.
-fn set_value(cursor: &mut Cursor<'_>) -> Read<Option<String>> {
+pub(super) fn set_value(cursor: &mut Cursor<'_>) -> Read<Option<String>> {
     if cursor.take(&["default"]) {
         return Ok(None);
     }

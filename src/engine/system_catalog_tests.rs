@@ -1,7 +1,9 @@
 //! The attached catalogs against what PostgreSQL answered for the same schema.
 
 use super::*;
-use crate::catalog::relations::{Role, Setting, fixture};
+use crate::catalog::Change;
+use crate::catalog::relations::{Setting, fixture};
+use crate::catalog::roles::{OWNER, Role};
 use crate::dialect;
 use crate::engine::Options;
 use crate::page_store::{PageStore, StoreOptions};
@@ -9,9 +11,11 @@ use crate::transaction::SqlError;
 
 /// The server on which the expected answers were written down.
 fn postgres() -> Arc<Environment> {
-    let environment = Environment { database: "cat".into(), user: "postgres".into(), ..Environment::default() };
-    let owner = Role { name: "postgres".into(), ..environment.roles[0].clone() };
-    Arc::new(Environment { roles: vec![owner], ..environment })
+    let roles = Catalog::empty().roles;
+    let owner = Role { name: "postgres".into(), ..roles.get(OWNER).unwrap().clone() };
+    let roles = Catalog::empty().after(&Change::PutRole(Arc::new(owner))).roles;
+    let (user, session_user) = ("postgres".into(), "postgres".into());
+    Arc::new(Environment { database: "cat".into(), user, session_user, roles, ..Environment::default() })
 }
 
 fn set_up() -> (Connection, SystemCatalog, Arc<Catalog>) {

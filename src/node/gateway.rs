@@ -7,6 +7,7 @@ use super::planner::runs_ahead;
 use super::running::RunningNode;
 use crate::admin::NodeStatus;
 use crate::catalog::relations::{self, Database, Environment, Live};
+use crate::catalog::roles::{ROLES_DATABASE, Roles};
 use crate::engine::CRASH_DRILL;
 use crate::replica::{Audit, Difference, Kind, Recent};
 use crate::session::tickets::{Holder, Key, Mode};
@@ -171,12 +172,18 @@ impl Gateway for ClusterGateway {
         self.cluster.surroundings().tickets.release(holder);
     }
 
+    fn roles(&self) -> Arc<Roles> {
+        let state = self.cluster.home().map(|node| node.shared.accepted_state());
+        let version = state.as_ref().and_then(|state| state.databases.get(ROLES_DATABASE));
+        version.map(|version| version.catalog.roles.clone()).unwrap_or_default()
+    }
+
     fn environment(&self) -> Environment {
         let state = self.cluster.home().map(|node| node.shared.accepted_state());
         let names = state.iter().flat_map(|state| state.databases.keys());
         // pg_database has OIDs that nothing else refers to: the order of names will do.
         let databases = names.zip(5..).map(|(name, oid)| Database { oid, name: name.to_string() });
-        Environment { databases: databases.collect(), ..Environment::default() }
+        Environment { databases: databases.collect(), roles: self.roles(), ..Environment::default() }
     }
 
     fn system_value(&self, _database: &str, name: &str) -> Option<Result<Value, SqlError>> {

@@ -178,6 +178,9 @@ pub enum NodeError {
     /// Certificates for the peers' connections.
     #[error(transparent)]
     PeerTls(#[from] crate::peer::TlsError),
+    /// Certificate and key for clients.
+    #[error(transparent)]
+    ClientTls(#[from] crate::pem::PemError),
     /// Another process works on the directory.
     #[error("{} is in use by another evesql; stop it, or choose another directory with --data", .0.display())]
     InUse(PathBuf),

@@ -6,11 +6,11 @@ use super::gateway::ClusterGateway;
 use super::membership::Change;
 use super::rules::{SharedRules, WatchedRules};
 use crate::admin::{AdminServer, Wish};
-use crate::config::Config;
+use crate::config::{Auth, Config};
 use crate::page_store::refuse_huge_pages;
 use crate::seam::{Disk, RealDisk};
-use crate::session::SessionService;
-use crate::wire::{Front, FrontOptions};
+use crate::session::{Admission, SessionService};
+use crate::wire::{ClientTls, Front, FrontOptions};
 use std::fs::{File, TryLockError};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -53,7 +53,13 @@ impl Server {
                 threads => threads,
             },
             connections_max: config.connections_max,
+            tls: config.tls().map(|(cert, key)| ClientTls::load(cert, key)).transpose()?,
             ..FrontOptions::default()
+        };
+        let rules_of_house = Admission {
+            local_passwords: config.auth == Auth::Scram,
+            plain: config.plain_clients,
+            insecure: config.insecure,
         };
         let shared_rules = rules.as_ref().map(WatchedRules::rules).unwrap_or_default();
         let cluster = Cluster::start_on(config.clone(), shared_rules, disk)?;
@@ -83,7 +89,7 @@ impl Server {
             (Err(error), _) => return Err(error),
         }
         let gateway = ClusterGateway::new(cluster.clone());
-        let front = Front::start(listener, options, move |_| SessionService::new(gateway.clone()))
+        let front = Front::start(listener, options, move |_| SessionService::new(gateway.clone(), rules_of_house))
             .map_err(|e| NodeError::Listen { address: config.listen, reason: e.to_string() })?;
         Ok(Server { cluster, front: Some(front), admin: Some(admin), rules, _lock: lock })
     }

@@ -44,6 +44,22 @@ pub struct Plan {
 const PLANS_MAX: usize = 4;
 
 impl Plan {
+    /// Of a statement that the session translates itself.
+    pub fn made(prepared: Prepared, catalog: &Catalog, settings: &Rc<dialect::Settings>) -> Plan {
+        let (declared, settings, catalog) = (Box::default(), settings.clone(), catalog.version);
+        Plan { prepared, writes: true, catalog, target: OnceCell::new(), declared, settings }
+    }
+
+    /// Whether it was made under settings that give the same.
+    fn suits(&self, settings: &Rc<dialect::Settings>) -> bool {
+        let own = &self.settings;
+        let same = || match self.prepared.depends_on_user {
+            true => own == settings,
+            false => own.is_same_but_for_user(settings),
+        };
+        Rc::ptr_eq(own, settings) || same()
+    }
+
     /// Which rows it reads or writes, as far as its WHERE names them. Found out at the first call: only
     /// interactive transactions ask.
     pub fn target(&self, sql: &str, catalog: &Catalog) -> Option<&Target> {
@@ -66,11 +82,8 @@ impl Text {
         declared: &[u32],
         settings: &Rc<dialect::Settings>,
     ) -> Result<Rc<Plan>, SqlError> {
-        let fits = |plan: &Rc<Plan>| {
-            plan.catalog == catalog.version
-                && *plan.declared == *declared
-                && (Rc::ptr_eq(&plan.settings, settings) || plan.settings == *settings)
-        };
+        let fits =
+            |plan: &Rc<Plan>| plan.catalog == catalog.version && *plan.declared == *declared && plan.suits(settings);
         if let Some(plan) = self.plans.borrow().iter().find(|plan| fits(plan)) {
             return Ok(plan.clone());
         }
@@ -94,7 +107,7 @@ impl Text {
 
     /// Whether a plan still holds.
     pub fn fits(plan: &Plan, catalog: &Catalog, settings: &Rc<dialect::Settings>) -> bool {
-        plan.catalog == catalog.version && (Rc::ptr_eq(&plan.settings, settings) || plan.settings == *settings)
+        plan.catalog == catalog.version && plan.suits(settings)
     }
 }
 
@@ -127,9 +140,11 @@ impl Cache {
             self.keep(text, script.clone());
             return Ok(script);
         }
-        let statements = dialect::parse(sql)?.into_iter().map(|parsed| Rc::new(Text::new(parsed))).collect();
+        let statements: Vec<_> = dialect::parse(sql)?.into_iter().map(|parsed| Rc::new(Text::new(parsed))).collect();
         let script = Rc::new(Script { statements });
-        self.keep(sql.into(), script.clone());
+        if !script.statements.iter().any(|text| text.parsed.may_hold_password()) {
+            self.keep(sql.into(), script.clone());
+        }
         Ok(script)
     }
 

@@ -14,12 +14,14 @@ use super::cursor::Cursor;
 use super::encode::Formats;
 use super::front::{Front, gateway_error};
 use super::gateway::Pinned;
+use super::identity::Login;
 use super::listen::Listener;
 use super::one_shot::Pending;
 use super::settings::Settings;
 use super::status::{Event, Status};
 use super::tickets::Holder;
 use super::view::Facts;
+use crate::catalog::roles::Role;
 use crate::dialect::{Kind, PgType};
 use crate::transaction::{SqlError, TransactionId, Value};
 use crate::wire::{Flow, Handler, Hello, Link, Outbox, Registration, message};
@@ -114,17 +116,28 @@ pub struct Session {
     pub(super) conflicts: u32,
     pub(super) skip_to_sync: bool,
     pub(super) listener: Option<Rc<Listener>>,
+    pub(super) login: Login,
     holder: Holder,
     submissions: u64,
 }
 
 impl Session {
-    /// A new session.
-    pub fn new(front: Rc<Front>, registration: Arc<Registration>, link: Rc<Link>, hello: &Hello) -> Session {
+    /// A new session of a role, or of who is trusted without one.
+    pub fn new(
+        front: Rc<Front>,
+        registration: Arc<Registration>,
+        link: Rc<Link>,
+        hello: &Hello,
+        role: Option<&Role>,
+    ) -> Session {
+        let mut settings = Settings::new(hello.user(), hello.database(), &hello.parameters);
+        if let Some(role) = role {
+            settings.log_in(role);
+        }
         let facts = Facts { process: registration.process, ..Facts::default() };
         let holder = Holder { incarnation: front.gateway.incarnation(), session: registration.process as u64 };
         Session {
-            settings: Settings::new(hello.user(), hello.database(), &hello.parameters),
+            settings,
             database: hello.database().into(),
             front,
             registration,
@@ -140,6 +153,7 @@ impl Session {
             conflicts: 0,
             skip_to_sync: false,
             listener: None,
+            login: role.map_or(Login::Trusted, |role| Login::Role(role.oid)),
             holder,
             submissions: 0,
         }

@@ -215,17 +215,20 @@ impl Session {
                 return Ok(None);
             }
             Kind::Nothing => {
+                self.permit(&plan, &*self.catalog().await?).await?;
                 command_complete(plan.prepared.tag, 0, &mut out.buffer);
                 return Ok(None);
             }
             Kind::CopyIn(format) => {
                 self.settle(out).await?;
+                self.permit(&plan, &*self.catalog().await?).await?;
                 let format = format.clone();
                 self.begin_copy_in(statement, plan, format, out);
                 return Ok(None);
             }
             Kind::CreateDatabase(_) | Kind::DropDatabase { .. } => {
                 self.settle(out).await?;
+                self.permit(&plan, &*self.catalog().await?).await?;
                 return self.run_database(statement, plan, describe, out).await.map(|()| None);
             }
             _ => {}
@@ -268,6 +271,7 @@ impl Session {
             true => plan,
             false => self.translate_again(&statement.text, &plan, &statement.declared, &catalog)?,
         };
+        self.permit(&plan, &catalog).await?;
         let place = out.buffer.len();
         let update = Update::of(statement, plan, parameters, formats.clone(), place);
         if describe {

@@ -5,14 +5,18 @@ use super::gateway::{Gateway, GatewayError, Pinned, ReadLevel};
 use super::holds::Holds;
 use super::listen::Listeners;
 use super::view::{Blocks, SessionView};
+use crate::catalog::roles::{ROLES_DATABASE, Roles};
 use crate::transaction::SqlError;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Idle connections kept for each database.
 const POOLED_MAX: usize = 32;
+/// A client does not wait longer for news about roles before it is let in or not.
+const ROLES_WAIT: Duration = Duration::from_secs(1);
 
 /// The blocks that are open on one front thread.
 #[derive(Default)]
@@ -111,6 +115,17 @@ impl Front {
             Ok(_) => Ok(true),
             Err(GatewayError::NoDatabase(_)) => Ok(false),
             Err(error) => Err(gateway_error(error)),
+        }
+    }
+
+    /// The roles by which a client is judged: all that was acknowledged; what this node has, if nobody says in time
+    /// what that is.
+    pub async fn roles(&self) -> Result<Arc<Roles>, SqlError> {
+        let newest = self.gateway.read_snapshot(&ROLES_DATABASE.into(), ReadLevel::Strict, None).get();
+        match tokio::time::timeout(ROLES_WAIT, newest).await {
+            Ok(Ok(pinned)) => Ok(pinned.catalog.roles.clone()),
+            Ok(Err(GatewayError::ShuttingDown)) => Err(gateway_error(GatewayError::ShuttingDown)),
+            _ => Ok(self.gateway.roles()),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::tickets::{Holder, Key, Mode};
 use crate::catalog::Catalog;
 use crate::catalog::relations::{Environment, Live};
+use crate::catalog::roles::Roles;
 use crate::page::Hash;
 use crate::page_store::Snapshot;
 use crate::transaction::{Outcome, SqlError, Transaction, Value};
@@ -130,6 +131,11 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// Gives back all tickets of a holder, and what it waits for.
     fn release_tickets(&self, holder: Holder);
+
+    /// All roles, as this node has accepted them.
+    fn roles(&self) -> Arc<Roles> {
+        Arc::default()
+    }
 
     /// The server as SQL can ask for it: databases, roles, start. The session fills in what is its own.
     fn environment(&self) -> Environment {

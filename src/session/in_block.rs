@@ -97,6 +97,7 @@ impl Session {
         if !Text::fits(plan, &catalog, &self.settings.active().dialect) {
             *plan = self.translate_again(text, plan, declared, &catalog)?;
         }
+        self.permit(plan, &catalog).await?;
         let registration = self.registration.clone();
         let quorum = self.settings.active().read_level == ReadLevel::Quorum;
         let certified = {

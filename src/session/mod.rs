@@ -8,6 +8,7 @@
 //!
 //! Knows nothing of batches, consensus or replicas: [`gateway::Gateway`] is all it sees of a node.
 
+mod admission;
 mod bind;
 mod block;
 mod cache;
@@ -21,6 +22,7 @@ mod extended;
 mod front;
 pub mod gateway;
 mod holds;
+mod identity;
 mod in_block;
 mod keys;
 mod listen;
@@ -29,6 +31,7 @@ mod named;
 mod numbers;
 mod one_shot;
 mod read;
+mod roles;
 mod service;
 mod set;
 mod settings;
@@ -41,6 +44,7 @@ mod utility;
 mod view;
 mod violation;
 
+pub use admission::Admission;
 pub use client::Session;
 pub use front::Front;
 pub use gateway::{Gateway, GatewayError, Pinned, ReadLevel, Soon, TicketError, Waiting};

@@ -21,7 +21,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// How often a transaction is translated again because the schema changed meanwhile.
-const STALE_MAX: u32 = 20;
+pub const STALE_MAX: u32 = 20;
 
 /// Updates whose answers still miss in the send buffer.
 #[derive(Default)]
@@ -232,6 +232,7 @@ impl Session {
                     for (at, update) in updates.iter().enumerate() {
                         let again = self.translate_again(&update.text, &plans[at], &update.declared, &pinned.catalog);
                         plans[at] = again.map_err(|error| (at, error))?;
+                        self.permit(&plans[at], &pinned.catalog).await.map_err(|error| (at, error))?;
                     }
                 }
                 Outcome::Void => return Err((0, void())),

@@ -41,6 +41,7 @@ impl Session {
         if !Text::fits(&plan, &pinned.catalog, &self.settings.active().dialect) {
             plan = self.translate_again(read.text, &plan, read.declared, &pinned.catalog)?;
         }
+        self.permit(&plan, &pinned.catalog).await?;
         let mut view = self.front.take_view(&self.database, &pinned)?;
         view.begin(&self.facts, self.front.gateway.now_us(), self.front.seed());
         self.registration.set_interrupt(Some(view.interrupt()));

@@ -1,10 +1,11 @@
 //! Admits clients: the end of start-up, from the name of the database to the first ReadyForQuery.
 
+use super::admission::{Admission, admit};
 use super::client::Session;
 use super::front::Front;
 use super::gateway::{Gateway, ReadLevel};
 use crate::transaction::SqlError;
-use crate::wire::{Hello, Link, Outbox, Registration, Service, message};
+use crate::wire::{Hello, Link, NotAdmitted, Registration, Service, Talk, message};
 use pgwire::messages::Message;
 use pgwire::messages::startup::{Authentication, BackendKeyData, SecretKey};
 use std::cell::Cell;
@@ -18,13 +19,14 @@ const IDLE_REFRESH: Duration = Duration::from_millis(200);
 /// The sessions of one front thread.
 pub struct SessionService {
     front: Rc<Front>,
+    rules: Admission,
     refreshes: Cell<bool>,
 }
 
 impl SessionService {
     /// For a thread that serves this node's clients.
-    pub fn new(gateway: Arc<dyn Gateway>) -> Self {
-        SessionService { front: Front::new(gateway), refreshes: Cell::new(false) }
+    pub fn new(gateway: Arc<dyn Gateway>, rules: Admission) -> Self {
+        SessionService { front: Front::new(gateway), rules, refreshes: Cell::new(false) }
     }
 
     /// Starts the thread's housekeeping with its first client.
@@ -57,23 +59,25 @@ impl Service for SessionService {
         hello: &Hello,
         registration: Arc<Registration>,
         link: &Rc<Link>,
-        out: &mut Outbox,
-    ) -> Result<Session, SqlError> {
+        talk: &mut Talk,
+    ) -> Result<Session, NotAdmitted> {
         self.start_housekeeping();
+        let roles = self.front.roles().await?;
+        let role = admit(self.rules, hello, &roles, self.front.gateway.now_us(), talk).await?;
+        let out = &mut talk.out;
         let database = hello.database();
         // Its node may lag behind the one that acknowledged it; what it has is readable, with or without a leader.
         if !self.front.gateway.has_database(database) && !self.front.has_database(database).await? {
-            return Err(SqlError::new("3D000", format!("database \"{database}\" does not exist")));
+            return Err(SqlError::new("3D000", format!("database \"{database}\" does not exist")).into());
         }
         let key = BackendKeyData::new(registration.process, SecretKey::I32(registration.secret));
-        let session = Session::new(self.front.clone(), registration, link.clone(), hello);
-        // Trust: the front listens on loopback only unless users are configured.
+        let session = Session::new(self.front.clone(), registration, link.clone(), hello, role.as_ref());
         let encoded = Authentication::Ok.encode(&mut out.buffer).is_ok();
         for (name, value) in session.settings.reported() {
             message::parameter_status(&mut out.buffer, name, &value);
         }
         if !encoded || key.encode(&mut out.buffer).is_err() {
-            return Err(SqlError::new("XX000", "the start-up answer could not be written"));
+            return Err(SqlError::new("XX000", "the start-up answer could not be written").into());
         }
         message::ready_for_query(&mut out.buffer, session.status.byte());
         Ok(session)

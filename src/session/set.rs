@@ -35,8 +35,8 @@ impl Session {
                 }
                 self.set_modes(&modes)?;
             }
-            // Not settings: accepted as Postgres does, there is one role.
-            "role" | "session_authorization" | "constraints" | "seed" => {}
+            // Not settings: accepted as Postgres does.
+            "constraints" | "seed" => {}
             _ => {
                 if local && self.transaction.is_none() {
                     out.notice("WARNING", &notice("25P01", "SET LOCAL can only be used in transaction blocks"));
@@ -107,7 +107,6 @@ impl Session {
 
     pub(super) fn reset(&mut self, name: Option<&str>, out: &mut Outbox) -> Done {
         match name {
-            Some("role" | "session_authorization") => {}
             Some(name) => {
                 if let Some(told) = self.settings.set(name, None, false)? {
                     let value = self.settings.get(told)?;

@@ -4,6 +4,7 @@
 //! copied on write, so BEGIN and SAVEPOINT keep the old ones by holding a pointer.
 
 use super::gateway::ReadLevel;
+use crate::catalog::roles::{OWNER, Role};
 use crate::dialect::codec::TextStyle;
 use crate::dialect::datetime::TimeZone;
 use crate::transaction::SqlError;
@@ -20,6 +21,8 @@ enum Shape {
     Milliseconds,
     OneOf(&'static [&'static str]),
     Zone,
+    /// For whom the session acts: nobody but [`super::identity`] may change it.
+    Identity,
     Fixed,
 }
 
@@ -54,7 +57,7 @@ static KNOWN: &[Known] = &[
     reported("is_superuser", "on", Shape::Fixed),
     reported("server_encoding", "UTF8", Shape::Fixed),
     reported("server_version", SERVER_VERSION, Shape::Fixed),
-    reported("session_authorization", "evesql", Shape::Fixed),
+    reported("session_authorization", "evesql", Shape::Identity),
     reported("standard_conforming_strings", "on", Shape::Switch),
     reported("TimeZone", "UTC", Shape::Zone),
     known("bytea_output", "hex", Shape::OneOf(&["hex", "escape"])),
@@ -87,6 +90,7 @@ static KNOWN: &[Known] = &[
     known("plan_cache_mode", "auto", Shape::Text),
     known("quote_all_identifiers", "off", Shape::Switch),
     known("restrict_nonsystem_relation_kind", "", Shape::Text),
+    known("role", "none", Shape::Identity),
     known("row_security", "on", Shape::Switch),
     known("search_path", "\"$user\", public", Shape::Text),
     known("seq_page_cost", "1", Shape::Text),
@@ -121,6 +125,10 @@ pub struct Settings {
     now: Mark,
     /// What the start-up packet asked for: RESET goes back to it.
     startup: BTreeMap<String, String>,
+    /// OID of the role that logged in, or of the owner of the system.
+    login: u32,
+    /// OIDs of the roles in whose place the session went.
+    places: BTreeMap<String, u32>,
     active: Active,
 }
 
@@ -147,6 +155,10 @@ pub struct Active {
     pub style: TextStyle,
     /// What translations depend on.
     pub dialect: Rc<crate::dialect::Settings>,
+    /// OID of the role in whose place the session is (SET ROLE, SET SESSION AUTHORIZATION), unless it is itself.
+    pub acts_as: Option<u32>,
+    /// The same without SET ROLE.
+    pub authorized: Option<u32>,
 }
 
 fn find(name: &str) -> Option<&'static Known> {
@@ -172,15 +184,19 @@ impl Settings {
             style: TextStyle::default(),
             dialect: Rc::new(crate::dialect::Settings {
                 user: user.to_owned(),
+                session_user: user.to_owned(),
                 database: database.to_owned(),
                 ..crate::dialect::Settings::default()
             }),
+            acts_as: None,
+            authorized: None,
         };
-        let mut settings = Settings { now: Mark::default(), startup: BTreeMap::new(), active };
+        let (now, startup_values, places) = (Mark::default(), BTreeMap::new(), BTreeMap::new());
+        let mut settings = Settings { now, startup: startup_values, login: OWNER, places, active };
         let options = startup.get("options").map(|text| options(text)).unwrap_or_default();
         let plain = startup.iter().map(|(name, value)| (name.clone(), value.clone()));
         for (name, value) in plain.chain(options) {
-            if find(&name).is_none() && !name.contains('.') {
+            if find(&name).is_none() && !name.contains('.') || is_identity(&name) {
                 continue;
             }
             if let Ok(value) = checked(&name, &value) {
@@ -190,6 +206,44 @@ impl Settings {
         settings.startup.insert("session_authorization".to_owned(), user.to_owned());
         settings.refresh();
         settings
+    }
+
+    /// A role logged in, with its own settings unless the client asked for others.
+    pub fn log_in(&mut self, role: &Role) {
+        for (name, value) in role.settings.iter().filter(|(name, _)| !is_identity(name)) {
+            if let Ok(value) = checked(name, value) {
+                self.startup.entry(name.clone()).or_insert(value);
+            }
+        }
+        if !role.superuser {
+            self.startup.insert("is_superuser".to_owned(), "off".to_owned());
+        }
+        self.login = role.oid;
+        self.refresh();
+    }
+
+    /// Whether a role may have this setting.
+    pub fn check_default(name: &str, value: &str) -> Result<(), SqlError> {
+        if is_identity(name) {
+            return Err(SqlError::new("0A000", format!("parameter \"{name}\" cannot be a role's")));
+        }
+        if find(name).is_none() && !name.contains('.') {
+            return Err(unknown(name));
+        }
+        checked(name, value).map(|_| ())
+    }
+
+    /// Goes into the place of a role, or back (`None`), for `role` or `session_authorization`.
+    pub fn act_as(
+        &mut self,
+        setting: &str,
+        role: Option<&Role>,
+        local: bool,
+    ) -> Result<Option<&'static str>, SqlError> {
+        if let Some(role) = role {
+            self.places.insert(role.name.clone(), role.oid);
+        }
+        self.put(setting, role.map(|role| role.name.as_str()), local)
     }
 
     /// What the session looks at.
@@ -214,6 +268,16 @@ impl Settings {
 
     /// SET; `None` is DEFAULT. Answers whether clients are told, with the name to tell.
     pub fn set(&mut self, name: &str, value: Option<&str>, local: bool) -> Result<Option<&'static str>, SqlError> {
+        match value {
+            // Not without being asked whether it may.
+            Some(_) if is_identity(name) => {
+                Err(SqlError::new("55P02", format!("parameter \"{name}\" cannot be changed")))
+            }
+            value => self.put(name, value, local),
+        }
+    }
+
+    fn put(&mut self, name: &str, value: Option<&str>, local: bool) -> Result<Option<&'static str>, SqlError> {
         let lower = name.to_ascii_lowercase();
         let known = find(&lower);
         if known.is_none() && !lower.contains('.') {
@@ -291,6 +355,15 @@ impl Settings {
         let time = |name: &str| Duration::from_millis(number(name));
         let zone = TimeZone::parse(&text("TimeZone")).unwrap_or_default();
         let mut dialect = (*self.active.dialect).clone();
+        // A name of which nothing is known is in nobody's place.
+        let place = |name: &str| self.places.get(name).copied().unwrap_or(u32::MAX);
+        dialect.session_user = text("session_authorization");
+        let own = self.startup.get("session_authorization").is_none_or(|own| *own == dialect.session_user);
+        let authorized = (!own).then(|| place(&dialect.session_user));
+        let role = Some(text("role")).filter(|role| role != "none");
+        let acts_as = role.as_deref().map(place).or(authorized);
+        dialect.user = role.unwrap_or_else(|| dialect.session_user.clone());
+        dialect.owner = acts_as.unwrap_or(self.login);
         dialect.search_path = search_path(&text("search_path"), &dialect.user);
         dialect.time_zone = zone;
         let mut style = dialect.style();
@@ -311,8 +384,15 @@ impl Settings {
             read_only_by_default: text("default_transaction_read_only") == "on",
             style,
             dialect,
+            acts_as,
+            authorized,
         };
     }
+}
+
+/// Whether a setting says for whom the session acts.
+fn is_identity(name: &str) -> bool {
+    find(name).is_some_and(|known| matches!(known.shape, Shape::Identity))
 }
 
 /// `-c name=value` and `--name=value` of the start-up packet's options.
@@ -361,6 +441,7 @@ fn checked(name: &str, value: &str) -> Result<String, SqlError> {
             let lower = value.to_ascii_lowercase();
             values.iter().find(|one| **one == lower).map(|one| (*one).to_owned()).ok_or_else(invalid)
         }
+        Shape::Identity => Ok(value.to_owned()),
         Shape::Zone => TimeZone::parse(value).map(|zone| zone.name),
         Shape::Fixed => Err(SqlError::new("55P02", format!("parameter \"{}\" cannot be changed", known.name))),
     }

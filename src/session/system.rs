@@ -2,6 +2,7 @@
 //! before a statement that asks, and what set_config changed, brought back after it.
 
 use super::client::Session;
+use super::identity::{ROLE, SESSION_AUTHORIZATION};
 use super::settings::Settings;
 use super::view::SessionView;
 use crate::catalog::relations::{Environment, Live, Setting};
@@ -39,6 +40,7 @@ impl Session {
         let environment = Environment {
             database: self.database.to_string(),
             user: dialect.user.clone(),
+            session_user: dialect.session_user.clone(),
             search_path: dialect.search_path.clone(),
             backend_pid: self.registration.process,
             ..gateway.environment()
@@ -58,7 +60,11 @@ impl Session {
         out: &mut Outbox,
     ) -> Result<(), SqlError> {
         for change in changes {
-            if let Some(told) = self.settings.set(&change.name, change.value.as_deref(), change.is_local)? {
+            let name = change.name.to_ascii_lowercase();
+            if let ROLE | SESSION_AUTHORIZATION = name.as_str() {
+                let roles = self.front.gateway.roles();
+                self.set_identity(&name, change.value.as_deref(), change.is_local, &roles)?;
+            } else if let Some(told) = self.settings.set(&change.name, change.value.as_deref(), change.is_local)? {
                 let value = self.settings.get(told)?;
                 message::parameter_status(&mut out.buffer, &Settings::display_name(told), &value);
             }

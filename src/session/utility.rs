@@ -2,8 +2,11 @@
 
 use super::client::{ClientStatement, Done, Session};
 use super::encode::Formats;
+use super::identity::{ROLE, SESSION_AUTHORIZATION};
 use super::listen::Listening;
 use super::status::{Event, Status, Step};
+use crate::catalog::privileges::{Need, Privileges};
+use crate::catalog::roles::ROLES_DATABASE;
 use crate::dialect::utility::{TransactionModes, Utility};
 use crate::transaction::SqlError;
 use crate::wire::{Outbox, message};
@@ -57,6 +60,10 @@ impl Session {
             | Utility::Savepoint(_)
             | Utility::Release(_)
             | Utility::RollbackTo(_) => self.transaction_command(utility, out).await,
+            Utility::Set { name, value, local } if matches!(name.as_str(), ROLE | SESSION_AUTHORIZATION) => {
+                let roles = self.front.roles().await?;
+                self.set_identity_command(name, value.as_deref(), *local, &roles, out)
+            }
             Utility::Set { name, value, local } => self.set(name, value.as_deref(), *local, out),
             Utility::SetTransaction { modes, session } => self.set_transaction(modes, *session, out),
             Utility::Show(name) => self.show(name, formats, describe, out),
@@ -74,6 +81,8 @@ impl Session {
             Utility::Declare { name, binary, hold, query, .. } => self.declare(name, *binary, *hold, query, out).await,
             Utility::Fetch { name, count, move_only } => self.fetch(name, *count, *move_only, formats, describe, out),
             Utility::Close(name) => self.close_cursor(name.as_deref(), out),
+            Utility::Role(command) => self.role_command(command, out).await,
+            Utility::Grant(grant) => self.grant(grant, out).await,
             Utility::Lock { tables, nowait, .. } => self.lock(tables, *nowait, out).await,
             Utility::Listen(channel) => self.listening(Listening::To(channel.clone()), out).await,
             Utility::Unlisten(channel) => self.listening(Listening::NotTo(channel.clone()), out).await,
@@ -171,6 +180,8 @@ impl Session {
             let name = path.last().map_or("", String::as_str);
             let known = catalog.tables().find(|table| table.name == name);
             let known = known.ok_or_else(|| SqlError::new("42P01", format!("relation \"{name}\" does not exist")))?;
+            let privileges = Privileges::UPDATE | Privileges::DELETE | Privileges::TRUNCATE;
+            self.permit_needs(&[Need::On { object: known.oid, privileges, any: true, by: None }], &catalog).await?;
             let table: Arc<str> = known.sqlite_name.as_str().into();
             self.lock_table(table, nowait, out).await?;
         }
@@ -195,6 +206,10 @@ impl Session {
             Kind::CreateDatabase(name) if gateway.has_database(name) => {
                 return Err(SqlError::new("42P04", format!("database \"{name}\" already exists")).into());
             }
+            Kind::DropDatabase { name, .. } if name == ROLES_DATABASE && gateway.has_database(name) => {
+                let message = format!("cannot drop database {name} because roles are kept in it");
+                return Err(SqlError::new("2BP01", message).into());
+            }
             Kind::DropDatabase { name, .. } if **name == *self.database => {
                 return Err(SqlError::new("55006", "cannot drop the currently open database").into());
             }
@@ -209,9 +224,19 @@ impl Session {
             }
             _ => {}
         }
+        let (name, made) = match &plan.prepared.kind {
+            Kind::CreateDatabase(name) => (name.clone(), true),
+            Kind::DropDatabase { name, .. } => (name.clone(), false),
+            _ => return Err(SqlError::new("XX000", "not a change of databases").into()),
+        };
         let place = out.buffer.len();
         let update = super::one_shot::Update::of(statement, plan, Vec::new(), Formats::Text, place);
-        self.update_now(update, describe, out).await
+        self.update_now(update, describe, out).await?;
+        if let Err(error) = self.note_database(&name, made).await {
+            let error = error.with_detail(format!("It is not noted who owns the database \"{name}\"."));
+            out.notice("WARNING", &error);
+        }
+        Ok(())
     }
 }
 

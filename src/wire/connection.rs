@@ -11,6 +11,8 @@
 use super::inbox::Inbox;
 use super::outbox::Outbox;
 use super::registry::Registration;
+use super::stream::{Reader, Stream};
+use super::talk::{NotAdmitted, Talk};
 use super::{FrameError, Hello};
 use crate::transaction::SqlError;
 use std::cell::{Cell, RefCell};
@@ -21,8 +23,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::Instant;
 
 /// What a connection does after a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +48,14 @@ pub trait Handler {
 pub trait Service: 'static {
     /// What it makes.
     type Handler: Handler;
-    /// Admits a client, writes the start-up answers, or says why not.
+    /// Admits a client after what there is to talk about, writes the start-up answers, or says why not.
     fn open(
         &self,
         hello: &Hello,
         registration: Arc<Registration>,
         link: &Rc<Link>,
-        out: &mut Outbox,
-    ) -> impl Future<Output = Result<Self::Handler, SqlError>>;
+        talk: &mut Talk,
+    ) -> impl Future<Output = Result<Self::Handler, NotAdmitted>>;
 }
 
 /// How the front thread tells a connection to end.
@@ -93,6 +94,12 @@ impl Link {
         self.wake();
     }
 
+    /// What its client is told of the end.
+    pub(super) fn reason(&self) -> SqlError {
+        let stops = || SqlError::new("57P01", "terminating connection due to administrator command");
+        self.error.take().unwrap_or_else(stops)
+    }
+
     fn wake(&self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -125,7 +132,7 @@ impl Link {
 }
 
 /// Why reading stopped.
-enum Read {
+pub(super) enum Read {
     Bytes,
     News,
     Ended,
@@ -133,27 +140,42 @@ enum Read {
     TimedOut(SqlError),
 }
 
+/// What a connection may do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// When a client must have been admitted.
+    pub admitted_by: Instant,
+    /// Longest message of a client that was admitted.
+    pub message_bytes_max: usize,
+}
+
 /// Serves one connection to its end.
-pub async fn serve<S: Service>(
+pub(super) async fn serve<S: Service>(
     service: Rc<S>,
-    stream: TcpStream,
+    stream: Stream,
     hello: Hello,
     registration: Arc<Registration>,
     link: Rc<Link>,
-    message_bytes_max: usize,
+    limits: Limits,
 ) -> io::Result<()> {
-    let (mut reader, writer) = stream.into_split();
-    let mut out = Outbox::new(writer);
-    let mut handler = match service.open(&hello, registration, &link, &mut out).await {
+    let mut talk = Talk::new(stream, &hello, link.clone());
+    let opened = service.open(&hello, registration, &link, &mut talk);
+    let opened = match tokio::time::timeout_at(limits.admitted_by, opened).await {
+        Ok(opened) => opened,
+        Err(_) => Err(SqlError::new("57014", "canceling authentication due to timeout").into()),
+    };
+    let Talk { mut out, mut inbox, mut reader, .. } = talk;
+    let mut handler = match opened {
         Ok(handler) => handler,
-        Err(error) => {
+        Err(NotAdmitted::Sql(error)) => {
             out.fatal(&error);
             return out.flush().await;
         }
+        Err(NotAdmitted::Gone(error)) => return Err(error),
     };
-    out.flush().await?;
-    let mut inbox = Inbox::new(message_bytes_max, &hello.rest);
     drop(hello);
+    inbox.admit_messages(limits.message_bytes_max);
+    out.flush().await?;
     loop {
         loop {
             match inbox.next_frame() {
@@ -177,8 +199,7 @@ pub async fn serve<S: Service>(
             }
             Read::Ended => return Ok(()),
             Read::Closing => {
-                let stops = || SqlError::new("57P01", "terminating connection due to administrator command");
-                out.fatal(&link.error.take().unwrap_or_else(stops));
+                out.fatal(&link.reason());
                 return out.flush().await;
             }
             Read::TimedOut(error) => {
@@ -195,9 +216,9 @@ async fn refuse(out: &mut Outbox, error: &FrameError) -> io::Result<()> {
     out.flush().await
 }
 
-async fn read(
+pub(super) async fn read(
     inbox: &mut Inbox,
-    reader: &mut OwnedReadHalf,
+    reader: &mut Reader,
     link: &Link,
     timeout: Option<(Duration, SqlError)>,
 ) -> io::Result<Read> {

@@ -42,6 +42,11 @@ impl Inbox {
         Inbox { bytes, start: 0, end: already.len(), message_bytes_max }
     }
 
+    /// Longer messages than before are taken: the client has been admitted.
+    pub fn admit_messages(&mut self, message_bytes_max: usize) {
+        self.message_bytes_max = message_bytes_max;
+    }
+
     /// The next whole message: its tag and where its body lies (see [`Inbox::body`]).
     pub fn next_frame(&mut self) -> Result<Option<(u8, std::ops::Range<usize>)>, FrameError> {
         let received = &self.bytes[self.start..self.end];

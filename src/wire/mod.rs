@@ -11,10 +11,15 @@ pub mod message;
 mod outbox;
 mod registry;
 mod server;
+mod stream;
+mod talk;
+mod tls;
 
 pub use connection::{Flow, Handler, Link, Service};
-pub use greeting::Hello;
+pub use greeting::{Hello, Origin};
 pub use inbox::{Fields, FrameError};
 pub use outbox::Outbox;
 pub use registry::{Interrupt, Reason, Registration};
 pub use server::{Front, FrontOptions};
+pub use talk::{NotAdmitted, Talk};
+pub use tls::ClientTls;

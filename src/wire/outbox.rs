@@ -3,13 +3,12 @@
 //! A large result writes itself out at [`Outbox::STREAM_BYTES`] and waits for the socket, so a slow
 //! client holds back its own statement and never the server's memory.
 
+use super::stream::Writer;
 use crate::transaction::SqlError;
 use bytes::BytesMut;
 use pgwire::messages::Message;
 use pgwire::messages::response::{ErrorResponse, NoticeResponse};
 use std::io;
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::OwnedWriteHalf;
 
 /// Bytes that an idle connection keeps.
 const KEPT_BYTES: usize = 64 * 1024;
@@ -19,7 +18,7 @@ const KEPT_BYTES: usize = 64 * 1024;
 pub struct Outbox {
     /// Messages to be sent, appended with [`super::message`].
     pub buffer: BytesMut,
-    socket: Option<OwnedWriteHalf>,
+    socket: Option<Writer>,
     due: bool,
 }
 
@@ -28,7 +27,7 @@ impl Outbox {
     pub const STREAM_BYTES: usize = 64 * 1024;
 
     /// An empty buffer before a socket.
-    pub fn new(socket: OwnedWriteHalf) -> Self {
+    pub(super) fn new(socket: Writer) -> Self {
         Outbox { buffer: BytesMut::with_capacity(8 * 1024), socket: Some(socket), due: false }
     }
 
@@ -52,7 +51,7 @@ impl Outbox {
         self.due = false;
         if let Some(socket) = &mut self.socket {
             if !self.buffer.is_empty() {
-                socket.write_all(&self.buffer).await?;
+                socket.send(&self.buffer).await?;
             }
             self.buffer.clear();
             if self.buffer.capacity() > 4 * KEPT_BYTES {

@@ -1,26 +1,29 @@
 //! Threads: one that greets, and a few front threads to which connections are pinned.
 
-use super::connection::{Link, Service, serve};
+use super::connection::{Limits, Link, Service, serve};
 use super::greeting::{Greeting, Hello, greet};
 use super::outbox::Outbox;
 use super::registry::{Registration, Registry};
+use super::stream::{Parcel, Stream};
+use super::tls::ClientTls;
 use crate::transaction::SqlError;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
+use tokio::time::Instant;
 
 /// How often deadlines of running statements are looked at.
 const DEADLINE_TICK: Duration = Duration::from_millis(5);
 
 /// Settings of the front.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FrontOptions {
     /// Threads that run sessions.
     pub threads: usize,
@@ -28,8 +31,10 @@ pub struct FrontOptions {
     pub connections_max: usize,
     /// Longest message in bytes; a longer one ends its connection.
     pub message_bytes_max: usize,
-    /// Time for a client to say who it is.
+    /// Time for a client to say who it is, and to prove it.
     pub greeting_timeout: Duration,
+    /// Clients may use TLS.
+    pub tls: Option<ClientTls>,
     /// Time for running statements to finish when the front shuts down.
     pub shutdown_grace: Duration,
 }
@@ -41,6 +46,7 @@ impl Default for FrontOptions {
             connections_max: 500,
             message_bytes_max: 64 << 20,
             greeting_timeout: Duration::from_secs(60),
+            tls: None,
             shutdown_grace: Duration::from_secs(10),
         }
     }
@@ -48,7 +54,8 @@ impl Default for FrontOptions {
 
 /// A greeted client on its way to a front thread.
 struct Arrival {
-    stream: TcpStream,
+    stream: Parcel,
+    admitted_by: Instant,
     hello: Hello,
     registration: Arc<Registration>,
 }
@@ -143,10 +150,11 @@ async fn run_greeting(
                 Ok((stream, _)) => {
                     turn += 1;
                     let (desks, registry) = (desks.clone(), registry.clone());
-                    let limit = options.greeting_timeout;
+                    let (tls, by) = (options.tls.clone(), Instant::now() + options.greeting_timeout);
                     let desk = turn % desks.len();
                     tokio::task::spawn_local(async move {
-                        let greeted = tokio::time::timeout(limit, welcome(stream, &desks[desk], &registry)).await;
+                        let welcome = welcome(stream, by, tls.as_ref(), &desks[desk], &registry);
+                        let greeted = tokio::time::timeout_at(by, welcome).await;
                         if let Ok(Err(error)) = greeted {
                             tracing::debug!(%error, "a client left before it said who it is");
                         }
@@ -164,20 +172,26 @@ async fn run_greeting(
 
 /// Greets one client and passes it on.
 async fn welcome(
-    mut stream: tokio::net::TcpStream,
+    stream: tokio::net::TcpStream,
+    admitted_by: Instant,
+    tls: Option<&ClientTls>,
     desk: &mpsc::UnboundedSender<Arrival>,
     registry: &Registry,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    match greet(&mut stream).await? {
+    let (stream, greeting) = greet(stream, tls).await?;
+    match greeting {
         Greeting::Session(hello) => match registry.register() {
             Some(registration) => {
                 let process = registration.process;
-                let arrival = Arrival { stream: stream.into_std()?, hello, registration };
-                if desk.send(arrival).is_err() {
+                let sent = stream.depart().map(|stream| {
+                    let arrival = Arrival { stream, admitted_by, hello, registration };
+                    desk.send(arrival).is_ok()
+                });
+                if !matches!(sent, Ok(true)) {
                     registry.remove(process);
                 }
-                Ok(())
+                sent.map(|_| ())
             }
             None => refuse(stream, &SqlError::new("53300", "sorry, too many clients already")).await,
         },
@@ -190,8 +204,8 @@ async fn welcome(
     }
 }
 
-async fn refuse(stream: tokio::net::TcpStream, error: &SqlError) -> io::Result<()> {
-    let (_reader, writer) = stream.into_split();
+async fn refuse(stream: Stream, error: &SqlError) -> io::Result<()> {
+    let (_reader, writer) = stream.split();
     let mut out = Outbox::new(writer);
     out.fatal(error);
     out.flush().await
@@ -205,16 +219,17 @@ async fn run_front<S: Service>(
     options: FrontOptions,
 ) {
     let links: Rc<RefCell<HashMap<i32, Rc<Link>>>> = Rc::default();
-    while let Some(Arrival { stream, hello, registration }) = arrivals.recv().await {
+    while let Some(Arrival { stream, admitted_by, hello, registration }) = arrivals.recv().await {
         let process = registration.process;
         let link = Rc::new(Link::default());
         links.borrow_mut().insert(process, link.clone());
         let departure = Departure { process, links: links.clone(), registry: registry.clone() };
-        let (service, message_bytes_max) = (service.clone(), options.message_bytes_max);
+        let limits = Limits { admitted_by, message_bytes_max: options.message_bytes_max };
+        let service = service.clone();
         tokio::task::spawn_local(async move {
             let _departure = departure;
-            let served = match tokio::net::TcpStream::from_std(stream) {
-                Ok(stream) => serve(service, stream, hello, registration, link, message_bytes_max).await,
+            let served = match stream.arrive() {
+                Ok(stream) => serve(service, stream, hello, registration, link, limits).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = served {

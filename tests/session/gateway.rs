@@ -2,12 +2,15 @@
 //! executed. What sessions do can be tested on it before, and apart from, consensus.
 
 use evesql::batch::{Batch, Plan};
+use evesql::catalog::roles::{ROLES_DATABASE, Roles};
 use evesql::page::Hash;
 use evesql::replica::{AcceptedState, Mode, Options, Replica};
 use evesql::seam::{Clock, SystemClock};
 use evesql::session::ticket_desk::TicketDesk;
 use evesql::session::tickets::{Holder, Key, Mode as TicketMode};
-use evesql::session::{Gateway, GatewayError, Pinned, ReadLevel, SessionService, Soon, TicketError, Waiting};
+use evesql::session::{
+    Admission, Gateway, GatewayError, Pinned, ReadLevel, SessionService, Soon, TicketError, Waiting,
+};
 use evesql::token::{Accepted, LogId};
 use evesql::transaction::{ONCE_WINDOW, Outcome, Transaction};
 use evesql::wire::{Front, FrontOptions};
@@ -102,6 +105,9 @@ impl Gateway for TestGateway {
             answered.await.map_err(|_| GatewayError::Unknown("the replica stopped".into()))
         })
     }
+    fn roles(&self) -> Arc<Roles> {
+        self.accepted.borrow().databases.get(ROLES_DATABASE).map(|v| v.catalog.roles.clone()).unwrap_or_default()
+    }
     fn incarnation(&self) -> u64 {
         7
     }
@@ -142,7 +148,8 @@ impl Server {
     pub fn with(options: FrontOptions) -> Server {
         let gateway = TestGateway::start();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let front = Front::start(listener, options, move |_| SessionService::new(gateway.clone())).expect("a front");
+        let serve = move |_| SessionService::new(gateway.clone(), Admission::default());
+        let front = Front::start(listener, options, serve).expect("a front");
         Server { port: front.address().port(), front: Some(front) }
     }
 

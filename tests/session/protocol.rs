@@ -56,6 +56,24 @@ fn an_unknown_database_and_one_client_too_many_are_told_so() {
 }
 
 #[test]
+fn a_client_that_does_not_prove_who_it_is_in_time_is_told_so() {
+    let limit = std::time::Duration::from_millis(1500);
+    let server = Server::with(FrontOptions { greeting_timeout: limit, ..FrontOptions::default() });
+    let mut trusted = Raw::connect(server.port);
+    assert_eq!(trusted.talk(&[query("create role ann login password 'pencil'")], 1), "C:CREATE ROLE Z:I");
+    let mut slow = Raw::open(server.port);
+    slow.send(&[Raw::startup(&["user", "ann", "database", "evesql"])]);
+    assert_eq!(slow.next().expect("the question for a proof").0, 'R');
+    let refused = slow.next().expect("the end of patience");
+    assert_eq!((refused.0, refused.field(b'C')), ('E', "57014".into()));
+    assert_eq!(refused.field(b'M'), "canceling authentication due to timeout");
+    assert_eq!(slow.next(), None);
+    // Who was admitted has all the time in the world.
+    std::thread::sleep(limit);
+    assert_eq!(trusted.talk(&[query("select 1")], 1), "T D:1 C:SELECT 1 Z:I");
+}
+
+#[test]
 fn the_usual_round_of_the_extended_protocol() {
     let (_server, mut raw) = server_with_table();
     let round = raw.talk(

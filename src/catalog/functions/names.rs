@@ -191,7 +191,7 @@ pub(super) fn regproc_out(_: &Source<'_>, arguments: &Arguments<'_>) -> Answer {
     print(arguments, |oid| procedure_name(oid).map(str::to_string))
 }
 
-fn find_schema(source: &Source<'_>, name: &str) -> Option<u32> {
+pub(super) fn find_schema(source: &Source<'_>, name: &str) -> Option<u32> {
     name.trim().parse().ok().or_else(|| source.catalog.schema_oid(name_parts(name).first()?))
 }
 
@@ -214,7 +214,7 @@ pub(super) fn regnamespace_out(source: &Source<'_>, arguments: &Arguments<'_>) -
 
 fn find_role(source: &Source<'_>, name: &str) -> Option<u32> {
     let parts = name_parts(name);
-    let role = source.environment.roles.iter().find(|role| Some(&role.name) == parts.first());
+    let role = parts.first().and_then(|name| source.environment.roles.named(name));
     role.map(|role| role.oid).or_else(|| name.trim().parse().ok())
 }
 
@@ -228,7 +228,7 @@ pub(super) fn to_regrole(source: &Source<'_>, arguments: &Arguments<'_>) -> Answ
 }
 
 fn role_name(source: &Source<'_>, oid: u32) -> Option<String> {
-    source.environment.roles.iter().find(|role| role.oid == oid).map(|role| role.name.clone())
+    source.environment.roles.get(oid).map(|role| role.name.clone())
 }
 
 pub(super) fn regrole_out(source: &Source<'_>, arguments: &Arguments<'_>) -> Answer {

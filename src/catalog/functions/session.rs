@@ -31,6 +31,10 @@ pub(super) fn current_user(source: &Source<'_>, _: &Arguments<'_>) -> Answer {
     text(source.environment.user.as_str())
 }
 
+pub(super) fn session_user(source: &Source<'_>, _: &Arguments<'_>) -> Answer {
+    text(source.environment.session_user.as_str())
+}
+
 /// Schemas of the search path that exist.
 fn schemas<'a>(source: &Source<'a>) -> impl Iterator<Item = &'a str> {
     let catalog = source.catalog;

@@ -3,6 +3,7 @@
 
 use super::environment::Source;
 use super::fixed::{operator_class, type_facts};
+use super::roles::acl;
 use super::row::{Rows, cell};
 use super::server::OWNER;
 use super::shape::{SystemTable, system_tables};
@@ -21,14 +22,19 @@ pub(super) fn schema_oid(catalog: &Catalog, name: &str) -> u32 {
 
 pub(super) fn namespaces(source: &Source<'_>, rows: &mut Rows) {
     let mut add = |oid: u32, name: &str| {
-        rows.add([("oid", cell(oid)), ("nspname", cell(name)), ("nspowner", cell(OWNER))]);
+        let object = source.catalog.schema(name);
+        let owner = object.as_ref().map_or(OWNER, |schema| schema.access().owner());
+        let acl = object.and_then(|schema| acl(source, &schema));
+        rows.add([("oid", cell(oid)), ("nspname", cell(name)), ("nspowner", cell(owner)), ("nspacl", cell(acl))]);
     };
     add(11, "pg_catalog");
     add(schema_oid(source.catalog, "information_schema"), "information_schema");
     add(99, "pg_toast");
     add(PUBLIC_OID, PUBLIC);
     for object in source.catalog.objects() {
-        if let Object::Schema(schema) = object {
+        if let Object::Schema(schema) = object
+            && schema.oid != PUBLIC_OID
+        {
             add(schema.oid, &schema.name);
         }
     }
@@ -44,6 +50,8 @@ struct Class<'a> {
     checks: usize,
     has_index: bool,
     has_triggers: bool,
+    owner: u32,
+    acl: Option<Vec<String>>,
 }
 
 fn class(rows: &mut Rows, class: &Class<'_>) {
@@ -57,7 +65,7 @@ fn class(rows: &mut Rows, class: &Class<'_>) {
         ("oid", cell(class.oid)),
         ("relname", cell(class.name)),
         ("relnamespace", cell(class.schema)),
-        ("relowner", cell(OWNER)),
+        ("relowner", cell(class.owner)),
         ("relam", cell(method)),
         ("relfilenode", cell(if class.kind == 'v' { 0 } else { class.oid })),
         // What PostgreSQL has before the first ANALYZE.
@@ -71,6 +79,7 @@ fn class(rows: &mut Rows, class: &Class<'_>) {
         ("relhasrules", cell(class.kind == 'v')),
         ("relhastriggers", cell(class.has_triggers)),
         ("relispopulated", cell(true)),
+        ("relacl", cell(class.acl.clone())),
         ("relreplident", cell(if is_table { 'd' } else { 'n' })),
     ]);
 }
@@ -91,6 +100,8 @@ pub(super) fn system_classes(source: &Source<'_>, rows: &mut Rows) {
                 checks: 0,
                 has_index: false,
                 has_triggers: false,
+                owner: OWNER,
+                acl: None,
             },
         );
     }
@@ -98,23 +109,28 @@ pub(super) fn system_classes(source: &Source<'_>, rows: &mut Rows) {
 
 pub(super) fn classes(source: &Source<'_>, rows: &mut Rows) {
     let catalog = source.catalog;
-    for table in catalog.tables() {
-        table_class(catalog, table, rows);
-    }
-    for view in catalog.views() {
-        let schema = schema_oid(catalog, &view.schema);
-        let columns = view.columns.len();
-        let (oid, name, kind) = (view.oid, view.name.as_str(), 'v');
-        class(rows, &Class { oid, name, schema, kind, columns, checks: 0, has_index: false, has_triggers: false });
-    }
-    for sequence in catalog.sequences() {
-        let schema = schema_oid(catalog, &sequence.schema);
-        let (oid, name, kind) = (sequence.oid, sequence.name.as_str(), 'S');
-        class(rows, &Class { oid, name, schema, kind, columns: 3, checks: 0, has_index: false, has_triggers: false });
+    for object in catalog.objects() {
+        let (kind, columns) = match object {
+            Object::Table(table) => {
+                table_class(source, object, table, rows);
+                continue;
+            }
+            Object::View(view) => ('v', view.columns.len()),
+            Object::Sequence(_) => ('S', 3),
+            Object::Schema(_) => continue,
+        };
+        let (schema, name) = object.full_name();
+        let (owner, acl) = (object.access().owner(), acl(source, object));
+        let (oid, schema, checks) = (object.oid(), schema_oid(catalog, schema), 0);
+        class(
+            rows,
+            &Class { oid, name, schema, kind, columns, checks, has_index: false, has_triggers: false, owner, acl },
+        );
     }
 }
 
-fn table_class(catalog: &Catalog, table: &Table, rows: &mut Rows) {
+fn table_class(source: &Source<'_>, object: &Object, table: &Table, rows: &mut Rows) {
+    let (catalog, owner) = (source.catalog, table.access.owner());
     let schema = schema_oid(catalog, &table.schema);
     let checks = table.constraints.iter().filter(|c| matches!(c.kind, ConstraintKind::Check(_))).count();
     // PostgreSQL keeps foreign keys by triggers on both tables, and says so here.
@@ -130,12 +146,18 @@ fn table_class(catalog: &Catalog, table: &Table, rows: &mut Rows) {
             checks,
             has_index: !table.indexes.is_empty(),
             has_triggers: refers || catalog.referring_to(table.oid).next().is_some(),
+            owner,
+            acl: acl(source, object),
         },
     );
     for index in &table.indexes {
         let (oid, name, kind) = (index.oid, index.name.as_str(), 'i');
         let columns = index.keys.len() + index.include.len();
-        class(rows, &Class { oid, name, schema, kind, columns, checks: 0, has_index: false, has_triggers: false });
+        let (checks, acl) = (0, None);
+        class(
+            rows,
+            &Class { oid, name, schema, kind, columns, checks, has_index: false, has_triggers: false, owner, acl },
+        );
     }
 }
 

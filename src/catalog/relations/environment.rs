@@ -1,7 +1,9 @@
 //! What the rows depend on beside the catalog: the server, its users and databases, the session.
 
 use crate::catalog::Catalog;
+use crate::catalog::roles::Roles;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a relation's rows are made from.
 #[derive(Clone, Copy)]
@@ -23,17 +25,6 @@ pub struct Database {
     pub name: String,
 }
 
-/// A user.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Role {
-    /// OID; 10 owns everything.
-    pub oid: u32,
-    /// Name.
-    pub name: String,
-    /// May do all.
-    pub superuser: bool,
-}
-
 /// Server and session, as far as SQL can ask for them. Fixed during a statement.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Environment {
@@ -43,12 +34,14 @@ pub struct Environment {
     pub version: String,
     /// Databases of the server.
     pub databases: Vec<Database>,
-    /// Users. That with OID 10 owns all objects.
-    pub roles: Vec<Role>,
+    /// Roles.
+    pub roles: Arc<Roles>,
     /// Database of the session.
     pub database: String,
-    /// User of the session.
+    /// User of the session, after SET ROLE.
     pub user: String,
+    /// User of the session.
+    pub session_user: String,
     /// Schemas in which names without one are looked for, after pg_catalog.
     pub search_path: Vec<String>,
     /// Number of the session, as the cancel key gives it.
@@ -65,14 +58,14 @@ pub struct Environment {
 
 impl Default for Environment {
     fn default() -> Self {
-        let owner = Role { oid: super::server::OWNER, name: "evesql".into(), superuser: true };
         Environment {
             server_version: "15.18".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             databases: vec![Database { oid: 5, name: "postgres".into() }, Database { oid: 6, name: "evesql".into() }],
-            roles: vec![owner],
+            roles: Arc::default(),
             database: "evesql".into(),
             user: "evesql".into(),
+            session_user: "evesql".into(),
             search_path: vec!["public".into()],
             backend_pid: 0,
             started_us: 0,

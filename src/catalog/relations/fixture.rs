@@ -1,6 +1,7 @@
 //! The catalog that `testdata/catalog/schema.sql` makes, with the OIDs that PostgreSQL gave when the
 //! expected answers beside it were written down.
 
+use crate::catalog::privileges::Access;
 use crate::catalog::{
     Action, Catalog, Change, Column, Constraint, ConstraintKind, Identity, Index, IndexKey, Object, Schema, Sequence,
     Table, View,
@@ -54,7 +55,19 @@ fn sequence(oid: u32, name: &str, type_oid: u32, owner: Option<(u32, i16)>) -> S
     let maximum = if type_oid == 23 { i64::from(i32::MAX) } else { i64::MAX };
     let (schema, name, cycle) = ("public".into(), name.into(), owner.is_none());
     let start = if owner.is_none() { 5 } else { 1 };
-    Sequence { oid, schema, name, type_oid, start, increment: 1, minimum: 1, maximum, cycle, owner }
+    Sequence {
+        oid,
+        schema,
+        name,
+        type_oid,
+        start,
+        increment: 1,
+        minimum: 1,
+        maximum,
+        cycle,
+        owner,
+        access: Access::default(),
+    }
 }
 
 fn customers() -> Table {
@@ -139,6 +152,7 @@ pub(crate) fn catalog() -> Catalog {
         columns: vec![column(1, "customer", 23, -1), column(2, "total", 1700, -1)],
         reads: vec![ORDERS],
         comment: None,
+        access: Access::default(),
     };
     let objects = [
         Object::Sequence(Arc::new(sequence(16431, "customers_id_seq", 23, Some((CUSTOMERS, 1))))),
@@ -147,7 +161,7 @@ pub(crate) fn catalog() -> Catalog {
         Object::Table(Arc::new(orders())),
         Object::View(Arc::new(view)),
         Object::Sequence(Arc::new(sequence(16465, "invoice", 20, None))),
-        Object::Schema(Arc::new(Schema { oid: 16466, name: "store".into() })),
+        Object::Schema(Arc::new(Schema { oid: 16466, name: "store".into(), access: Access::default() })),
         Object::Table(Arc::new(stock())),
     ];
     objects.into_iter().fold(Catalog::empty(), |catalog, object| catalog.after(&Change::Put(object)))

@@ -7,6 +7,7 @@ use super::fixed::type_facts;
 use super::row::{Cell, Rows, cell, yes_no};
 use super::schema_views::owner;
 use crate::catalog::definitions::{format_type, in_parentheses, view_definition};
+use crate::catalog::privileges::{EVERYBODY, Granted};
 use crate::catalog::{Column, Constraint, ConstraintKind, Identity, Object, PUBLIC, Sequence, Table};
 
 pub(super) fn catalog_name(source: &Source<'_>, rows: &mut Rows) {
@@ -15,15 +16,42 @@ pub(super) fn catalog_name(source: &Source<'_>, rows: &mut Rows) {
 
 pub(super) fn schemata(source: &Source<'_>, rows: &mut Rows) {
     let made = source.catalog.objects().filter_map(|object| match object {
-        Object::Schema(schema) => Some(schema.name.as_str()),
+        Object::Schema(schema) if schema.name != PUBLIC => Some(schema.name.as_str()),
         _ => None,
     });
     for name in ["pg_catalog", "information_schema", "pg_toast", PUBLIC].into_iter().chain(made) {
+        let access = source.catalog.schema(name).map(|schema| schema.access().clone()).unwrap_or_default();
         rows.add([
             ("catalog_name", cell(&source.environment.database)),
             ("schema_name", cell(name)),
-            ("schema_owner", cell(owner(source))),
+            ("schema_owner", cell(owner(source, &access))),
         ]);
+    }
+}
+
+/// table_privileges and role_table_grants: what was granted, and what owners have.
+pub(super) fn table_privileges(source: &Source<'_>, rows: &mut Rows) {
+    let roles = &source.environment.roles;
+    let to_all = rows.table().name == "table_privileges";
+    for object in source.catalog.objects().filter(|object| matches!(object, Object::Table(_) | Object::View(_))) {
+        let (access, (schema, name)) = (object.access(), object.full_name());
+        let own = Granted { to: access.owner(), privileges: object.all_privileges() };
+        for granted in [own].iter().chain(&access.granted).filter(|granted| to_all || granted.to != EVERYBODY) {
+            let grantee =
+                if granted.to == EVERYBODY { Some("PUBLIC") } else { roles.get(granted.to).map(|r| &*r.name) };
+            for privilege in granted.privileges.names() {
+                rows.add([
+                    ("grantor", cell(owner(source, access))),
+                    ("grantee", cell(grantee)),
+                    ("table_catalog", cell(&source.environment.database)),
+                    ("table_schema", cell(schema)),
+                    ("table_name", cell(name)),
+                    ("privilege_type", cell(privilege)),
+                    ("is_grantable", yes_no(granted.to == access.owner())),
+                    ("with_hierarchy", yes_no(privilege == "SELECT")),
+                ]);
+            }
+        }
     }
 }
 

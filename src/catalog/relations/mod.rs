@@ -11,15 +11,14 @@ mod constraints;
 mod environment;
 mod fixed;
 mod information_schema;
+mod roles;
 mod row;
 mod schema_views;
 mod server;
 mod shape;
 
 pub(super) use classes::system_class;
-pub use environment::{
-    Activity, Audit, Batch, Database, Divergence, Environment, Live, Role, Setting, Source, Template,
-};
+pub use environment::{Activity, Audit, Batch, Database, Divergence, Environment, Live, Setting, Source, Template};
 pub use fixed::{TypeFacts, type_facts, type_named};
 pub(super) use fixed::{procedure_name, procedure_named};
 pub(super) use server::default_setting;
@@ -83,10 +82,12 @@ static PRODUCERS: &[Producer] = &[
     Producer(PG, "pg_sequences", Catalog, schema_views::sequences),
     Producer(PG, "pg_stat_user_tables", Catalog, schema_views::table_statistics),
     Producer(PG, "pg_stat_all_tables", Catalog, schema_views::table_statistics),
-    Producer(PG, "pg_authid", Catalog, server::roles),
-    Producer(PG, "pg_roles", Catalog, server::roles),
-    Producer(PG, "pg_user", Catalog, server::users),
-    Producer(PG, "pg_shadow", Catalog, server::users),
+    Producer(PG, "pg_authid", Catalog, roles::roles),
+    Producer(PG, "pg_roles", Catalog, roles::roles),
+    Producer(PG, "pg_user", Catalog, roles::users),
+    Producer(PG, "pg_shadow", Catalog, roles::users),
+    Producer(PG, "pg_auth_members", Catalog, roles::memberships),
+    Producer(PG, "pg_db_role_setting", Catalog, roles::settings),
     Producer(PG, "pg_database", Catalog, server::databases),
     Producer(PG, "pg_settings", Statement, server::settings),
     Producer(PG, "pg_stat_activity", Statement, server::activity),
@@ -106,6 +107,8 @@ static PRODUCERS: &[Producer] = &[
     Producer(INFORMATION, "constraint_column_usage", Catalog, information_schema::constraint_column_usage),
     Producer(INFORMATION, "constraint_table_usage", Catalog, information_schema::constraint_table_usage),
     Producer(INFORMATION, "referential_constraints", Catalog, information_schema::referential_constraints),
+    Producer(INFORMATION, "table_privileges", Catalog, information_schema::table_privileges),
+    Producer(INFORMATION, "role_table_grants", Catalog, information_schema::table_privileges),
     Producer(INFORMATION, "check_constraints", Catalog, information_schema::check_constraints),
 ];
 

@@ -111,6 +111,11 @@ impl From<&[u32]> for Cell {
         array(numbers)
     }
 }
+impl From<Vec<String>> for Cell {
+    fn from(texts: Vec<String>) -> Cell {
+        cell(texts.as_slice())
+    }
+}
 impl From<&[String]> for Cell {
     fn from(texts: &[String]) -> Cell {
         Cell(Value::Text(serde_json::Value::from(texts).to_string().into()))

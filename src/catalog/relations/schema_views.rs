@@ -5,11 +5,12 @@ use super::environment::Source;
 use super::row::{Rows, cell};
 use crate::catalog::ConstraintKind;
 use crate::catalog::definitions::{index_definition, view_definition};
+use crate::catalog::privileges::Access;
 
-/// Name of the user that owns all objects.
-pub(super) fn owner<'a>(source: &Source<'a>) -> &'a str {
-    let owner = source.environment.roles.iter().find(|role| role.oid == super::server::OWNER);
-    owner.map_or("evesql", |role| role.name.as_str())
+/// Name of the role that owns an object.
+pub(super) fn owner<'a>(source: &Source<'a>, access: &Access) -> &'a str {
+    let roles = &source.environment.roles;
+    roles.get(access.owner()).map_or("", |role| role.name.as_str())
 }
 
 pub(super) fn tables(source: &Source<'_>, rows: &mut Rows) {
@@ -18,7 +19,7 @@ pub(super) fn tables(source: &Source<'_>, rows: &mut Rows) {
         rows.add([
             ("schemaname", cell(&table.schema)),
             ("tablename", cell(&table.name)),
-            ("tableowner", cell(owner(source))),
+            ("tableowner", cell(owner(source, &table.access))),
             ("hasindexes", cell(!table.indexes.is_empty())),
             ("hasrules", cell(false)),
             ("hastriggers", cell(refers || source.catalog.referring_to(table.oid).next().is_some())),
@@ -32,7 +33,7 @@ pub(super) fn views(source: &Source<'_>, rows: &mut Rows) {
         rows.add([
             ("schemaname", cell(&view.schema)),
             ("viewname", cell(&view.name)),
-            ("viewowner", cell(owner(source))),
+            ("viewowner", cell(owner(source, &view.access))),
             ("definition", cell(view_definition(view))),
         ]);
     }
@@ -56,7 +57,7 @@ pub(super) fn sequences(source: &Source<'_>, rows: &mut Rows) {
         rows.add([
             ("schemaname", cell(&sequence.schema)),
             ("sequencename", cell(&sequence.name)),
-            ("sequenceowner", cell(owner(source))),
+            ("sequenceowner", cell(owner(source, &sequence.access))),
             ("data_type", cell(sequence.type_oid)),
             ("start_value", cell(sequence.start)),
             ("min_value", cell(sequence.minimum)),

@@ -1,16 +1,16 @@
-//! The server and its sessions: databases, users, settings, activity, and EveSQL's own relations.
+//! The server and its sessions: databases, settings, activity, and EveSQL's own relations.
 
-use super::environment::{Database, Role, Setting, Source};
+use super::environment::{Database, Setting, Source};
 use super::fixed::{SETTINGS, field, lines};
 use super::row::{Rows, cell};
+pub(super) use crate::catalog::roles::OWNER;
+use crate::catalog::roles::Role;
 use crate::transaction::Value;
 
-/// OID of the user that owns everything.
-pub(super) const OWNER: u32 = 10;
 /// Encoding UTF8 in pg_database.
 const UTF8: i32 = 6;
 /// OID of what the session uses although the node does not list it.
-const UNLISTED: u32 = 16_100;
+pub(super) const UNLISTED: u32 = 16_100;
 const DEFAULT_TABLESPACE: u32 = 1663;
 
 pub(super) fn tablespaces(_: &Source<'_>, rows: &mut Rows) {
@@ -25,10 +25,12 @@ pub(super) fn databases(source: &Source<'_>, rows: &mut Rows) {
     let is_known = environment.databases.iter().any(|database| database.name == environment.database);
     let own = Database { oid: UNLISTED, name: environment.database.clone() };
     for database in environment.databases.iter().chain((!is_known).then_some(&own)) {
+        let owns = |role: &&Role| role.databases.contains(&database.name);
+        let owner = environment.roles.iter().find(owns).map_or(OWNER, |role| role.oid);
         rows.add([
             ("oid", cell(database.oid)),
             ("datname", cell(&database.name)),
-            ("datdba", cell(OWNER)),
+            ("datdba", cell(owner)),
             ("encoding", cell(UTF8)),
             ("datlocprovider", cell('c')),
             ("datallowconn", cell(true)),
@@ -36,51 +38,6 @@ pub(super) fn databases(source: &Source<'_>, rows: &mut Rows) {
             ("dattablespace", cell(DEFAULT_TABLESPACE)),
             ("datcollate", cell("C")),
             ("datctype", cell("C")),
-        ]);
-    }
-}
-
-/// The users, that of the session among them in any case.
-fn all_roles(source: &Source<'_>) -> Vec<Role> {
-    let mut roles = source.environment.roles.clone();
-    let user = &source.environment.user;
-    if !roles.iter().any(|role| role.name == *user) {
-        roles.push(Role { oid: UNLISTED, name: user.clone(), superuser: true });
-    }
-    roles
-}
-
-/// pg_authid and pg_roles.
-pub(super) fn roles(source: &Source<'_>, rows: &mut Rows) {
-    let hidden = if rows.table().name == "pg_roles" { Some("********") } else { None };
-    for role in all_roles(source) {
-        rows.add([
-            ("oid", cell(role.oid)),
-            ("rolname", cell(&role.name)),
-            ("rolsuper", cell(role.superuser)),
-            ("rolinherit", cell(true)),
-            ("rolcreaterole", cell(role.superuser)),
-            ("rolcreatedb", cell(role.superuser)),
-            ("rolcanlogin", cell(true)),
-            ("rolreplication", cell(role.superuser)),
-            ("rolbypassrls", cell(role.superuser)),
-            ("rolconnlimit", cell(-1)),
-            ("rolpassword", cell(hidden)),
-        ]);
-    }
-}
-
-/// pg_user and pg_shadow.
-pub(super) fn users(source: &Source<'_>, rows: &mut Rows) {
-    for role in all_roles(source) {
-        rows.add([
-            ("usename", cell(&role.name)),
-            ("usesysid", cell(role.oid)),
-            ("usecreatedb", cell(role.superuser)),
-            ("usesuper", cell(role.superuser)),
-            ("userepl", cell(role.superuser)),
-            ("usebypassrls", cell(role.superuser)),
-            ("passwd", cell("********")),
         ]);
     }
 }
@@ -149,7 +106,7 @@ pub(super) fn settings(source: &Source<'_>, rows: &mut Rows) {
 pub(super) fn activity(source: &Source<'_>, rows: &mut Rows) {
     let environment = source.environment;
     let database = |name: &str| environment.databases.iter().find(|d| d.name == name).map(|d| d.oid);
-    let role = |name: &str| environment.roles.iter().find(|role| role.name == name).map(|role| role.oid);
+    let role = |name: &str| environment.roles.named(name).map(|role| role.oid);
     for session in &source.live.activity {
         let (address, port) = session.client.clone().unzip();
         rows.add([

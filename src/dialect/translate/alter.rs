@@ -4,7 +4,7 @@ use super::create_table::{Pending, pending_of, same_set};
 use super::ddl::sequence_of;
 use super::names::{data_type_of, fold, parts};
 use super::table_ddl::{Work, columns_named, sqlite_name};
-use super::{Result, Translator, quote_name};
+use super::{Need, Result, Translator, quote_name};
 use crate::catalog::{Constraint, ConstraintKind, Identity, Object, Table};
 use crate::dialect::prepared::{Kind, Prepared, Tag};
 use crate::dialect::types::PgType;
@@ -38,6 +38,7 @@ impl Translator<'_> {
             return self.nothing(Kind::Nothing, Tag::Fixed("ALTER TABLE"));
         }
         let oid = self.user_table(&alter.name)?.oid;
+        self.need(Need::Owner(oid));
         let mut work = Work::new(self.catalog);
         for operation in &alter.operations {
             let Some(table) = work.catalog.table(oid).cloned() else { return unsupported("ALTER TABLE of this") };

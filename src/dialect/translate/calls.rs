@@ -6,7 +6,7 @@ use super::coerce::{Context, castable};
 use super::names::parts;
 use super::signatures::{SIGNATURES, Signature};
 use super::typed::{Typed, literal_sql};
-use super::{Result, Translator};
+use super::{Need, Privileges, Result, Translator};
 use crate::catalog::Object;
 use crate::catalog::functions::{SystemFunction, system_function};
 use crate::dialect::types::PgType;
@@ -88,6 +88,9 @@ impl Translator<'_> {
         }
         if let Some(typed) = self.special(name, &args.exprs)? {
             return Ok(typed);
+        }
+        if name == "evesql_drill" {
+            self.need(Need::Superuser("must be superuser to break something on purpose", None));
         }
         let mut typed = Vec::new();
         for expr in &args.exprs {
@@ -204,7 +207,9 @@ impl Translator<'_> {
                 Typed::new(format!("({} % 86400000000)", shift("evesql_now()")), PgType::TIME).not_null()
             }
             ("current_user" | "session_user" | "user" | "current_role", []) => {
-                Typed { ty: PgType::NAME, ..text(&self.settings.user) }
+                self.depends_on_user = true;
+                let user = if name == "session_user" { &self.settings.session_user } else { &self.settings.user };
+                Typed { ty: PgType::NAME, ..text(user) }
             }
             ("current_database" | "current_catalog", []) => Typed { ty: PgType::NAME, ..text(&self.settings.database) },
             ("current_schema", []) => {
@@ -461,6 +466,11 @@ impl Translator<'_> {
             None => return Err(SqlError::new("42P01", format!("relation with OID {oid} does not exist"))),
         }
         let oid = *oid;
+        match name {
+            "nextval" => self.need_any(oid as u32, Privileges::USAGE | Privileges::UPDATE),
+            "currval" => self.need_any(oid as u32, Privileges::USAGE | Privileges::SELECT),
+            _ => self.need_on(oid as u32, Privileges::UPDATE),
+        }
         match (name, exprs) {
             ("nextval", [_]) => Ok(Typed::new(format!("evesql_nextval({oid})"), PgType::INT8).not_null()),
             ("currval", [_]) => {

@@ -1,7 +1,7 @@
 //! COPY and ANALYZE.
 
 use super::typed::{Scope, Typed};
-use super::{Result, Translator, quote_name};
+use super::{Need, Result, Translator, quote_name};
 use crate::dialect::prepared::{CopyFormat, Kind, Prepared, Tag};
 use crate::dialect::utility::CopySource;
 use crate::transaction::SqlError;
@@ -59,9 +59,11 @@ impl Translator<'_> {
         let mut sql = Vec::new();
         for table in tables {
             let table = self.user_table_named(table)?;
+            self.need(Need::Owner(table.oid));
             sql.push(format!("ANALYZE {}", quote_name(&table.sqlite_name)));
         }
         if tables.is_empty() {
+            self.need(Need::Superuser("must be superuser to analyze all tables", None));
             sql.push("ANALYZE main".into());
         }
         let mut prepared = self.finish(Kind::Analyze, sql, Vec::new(), Tag::Fixed(tag), false)?;

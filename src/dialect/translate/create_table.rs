@@ -3,7 +3,7 @@
 use super::ddl::sequence_of;
 use super::names::{data_type_of, fold, parts};
 use super::table_ddl::{Work, columns_named, sqlite_name};
-use super::{Result, Translator, quote_name};
+use super::{Need, Privileges, Result, Translator, quote_name};
 use crate::catalog::{Action, Column, Constraint, ConstraintKind, Identity, Index, IndexKey, Table};
 use crate::dialect::prepared::{Kind, Prepared, Tag};
 use crate::dialect::types::PgType;
@@ -359,6 +359,9 @@ impl Translator<'_> {
         let (schema, parent_name) = self.qualified(&parts(&key.foreign_table))?;
         let own = parent_name == table.name && schema.as_ref().is_none_or(|schema| *schema == table.schema);
         let parent: Arc<Table> = if own { Arc::new(table.clone()) } else { self.user_table(&key.foreign_table)? };
+        if !own {
+            self.need_on(parent.oid, Privileges::REFERENCES);
+        }
         let numbers = self.numbers(table, columns)?;
         let referred = if key.referred_columns.is_empty() {
             parent.primary_key().map(<[i16]>::to_vec).ok_or_else(|| {
@@ -443,6 +446,7 @@ impl Translator<'_> {
 
     pub(super) fn create_index(&mut self, create: &CreateIndex) -> Result<Prepared> {
         let table = self.user_table(&create.table_name)?;
+        self.need(Need::Owner(table.oid));
         if create.nulls_distinct == Some(false) {
             return unsupported("NULLS NOT DISTINCT");
         }

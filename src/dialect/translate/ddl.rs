@@ -2,8 +2,9 @@
 
 use super::names::{data_type_of, fold, parts};
 use super::table_ddl::Work;
-use super::{Result, Translator};
+use super::{Need, Result, Translator};
 use crate::catalog::definitions::quote_ident;
+use crate::catalog::privileges::Access;
 use crate::catalog::{Change, Column, Object, Schema, Sequence, Table, View};
 use crate::dialect::prepared::{Kind, Notice, Prepared, Tag};
 use crate::dialect::types::PgType;
@@ -61,6 +62,7 @@ impl Translator<'_> {
             }
             Statement::CreateDatabase { db_name, .. } => {
                 let name = parts(db_name).pop().unwrap_or_default();
+                self.need(Need::CreateDatabase);
                 self.finish(Kind::CreateDatabase(name), Vec::new(), Vec::new(), Tag::Fixed("CREATE DATABASE"), false)
             }
             Statement::Comment { object_type, object_name, comment, .. } => {
@@ -71,15 +73,12 @@ impl Translator<'_> {
                 other => unsupported(&format!("extension \"{other}\"")),
             },
             Statement::DropExtension(_) => self.nothing(Kind::Nothing, Tag::Fixed("DROP EXTENSION")),
-            Statement::Grant(_) => self.nothing(Kind::Nothing, Tag::Fixed("GRANT")),
-            Statement::Revoke(_) => self.nothing(Kind::Nothing, Tag::Fixed("REVOKE")),
             Statement::Merge(_) => unsupported("MERGE"),
             Statement::CreateFunction(_) => unsupported("CREATE FUNCTION"),
             Statement::CreateTrigger(_) => unsupported("CREATE TRIGGER"),
             Statement::CreateProcedure { .. } => unsupported("CREATE PROCEDURE"),
             Statement::CreateType { .. } => unsupported("CREATE TYPE"),
             Statement::CreateDomain(_) => unsupported("CREATE DOMAIN"),
-            Statement::CreateRole(_) | Statement::CreateUser(_) => unsupported("CREATE ROLE"),
             Statement::CreatePolicy(_) => unsupported("CREATE POLICY"),
             other => {
                 let text = other.to_string();
@@ -102,7 +101,11 @@ impl Translator<'_> {
         }
         let (schema, name) = self.creation_schema(&parts(&create.name))?;
         let existing = match self.catalog.named(&schema, &name) {
-            Some(Object::View(view)) if create.or_replace => Some(view.clone()),
+            Some(Object::View(view)) if create.or_replace => {
+                let view = view.clone();
+                self.need(Need::Owner(view.oid));
+                Some(view)
+            }
             Some(_) => return Err(SqlError::new("42P07", format!("relation \"{name}\" already exists"))),
             None => None,
         };
@@ -133,9 +136,12 @@ impl Translator<'_> {
         }
         let mut work = Work::new(self.catalog);
         let query = self.written_out(&create.query)?;
+        let access = existing.as_ref().map(|view| view.access.clone()).unwrap_or_default();
         let oid = existing.map_or_else(|| work.oid(), |view| view.oid);
         let reads = self.reads.iter().copied().collect();
-        work.put_view(View { oid, schema, name, query, columns, reads, comment: None });
+        // What it reads is asked of its owner when it is used.
+        self.needs.retain(|need| !matches!(need, Need::On { .. }));
+        work.put_view(View { oid, schema, name, query, columns, reads, comment: None, access });
         self.finish_ddl(work, "CREATE VIEW")
     }
 
@@ -251,7 +257,8 @@ impl Translator<'_> {
         }
         let mut work = Work::new(self.catalog);
         let oid = work.oid();
-        work.change(Change::Put(Object::Schema(Arc::new(Schema { oid, name }))));
+        self.need(Need::Superuser("must be superuser to create schemas", None));
+        work.change(Change::Put(Object::Schema(Arc::new(Schema { oid, name, access: Access::default() }))));
         self.finish_ddl(work, "CREATE SCHEMA")
     }
 
@@ -266,12 +273,14 @@ impl Translator<'_> {
         match kind {
             CommentObject::Table => {
                 let mut table = Table::clone(&*self.user_table_named(&names)?);
+                self.need(Need::Owner(table.oid));
                 table.comment = comment;
                 work.put_table(&table);
             }
             CommentObject::Column => {
                 let Some((column, table)) = names.split_last() else { return unsupported("COMMENT ON this") };
                 let mut table = Table::clone(&*self.user_table_named(table)?);
+                self.need(Need::Owner(table.oid));
                 let known = table.columns.iter_mut().find(|c| c.name == *column);
                 let found =
                     known.ok_or_else(|| SqlError::new("42703", format!("column \"{column}\" does not exist")))?;
@@ -336,5 +345,6 @@ pub(super) fn sequence_of(
         maximum,
         cycle,
         owner: None,
+        access: Access::default(),
     })
 }

@@ -3,7 +3,7 @@
 use super::from::table_column;
 use super::names::{fold, parts};
 use super::typed::{Output, Relation, Scope, Target, Typed, quote_text};
-use super::{Result, Translator, quote_name};
+use super::{Privileges, Result, Translator, quote_name};
 use crate::catalog::{Column, ConstraintKind, Identity, Table};
 use crate::dialect::prepared::{Kind, Prepared, Tag};
 use crate::dialect::types::PgType;
@@ -57,7 +57,10 @@ impl Translator<'_> {
         };
         let expr = crate::dialect::parse::parse_expression(text)?;
         let scopes = std::mem::take(&mut self.scopes);
+        let needs = self.needs.len();
         let typed = self.expr(&expr).and_then(|typed| self.assign(typed, column));
+        // The table draws from its sequences itself.
+        self.needs.truncate(needs);
         self.scopes = scopes;
         typed
     }
@@ -87,6 +90,7 @@ impl Translator<'_> {
         let TableObject::TableName(name) = &insert.table else { return unsupported("INSERT into a function") };
         let ctes = self.ctes.len();
         let table = self.user_table(name)?;
+        self.need_on(table.oid, Privileges::INSERT);
         let alias = insert.table_alias.as_ref().map(|alias| fold(&alias.alias));
         let mut columns: Vec<Column> = Vec::new();
         for name in &insert.columns {
@@ -302,6 +306,7 @@ impl Translator<'_> {
         match &on.action {
             OnConflictAction::DoNothing => sql += " DO NOTHING",
             OnConflictAction::DoUpdate(update) => {
+                self.need_on(table.oid, Privileges::UPDATE);
                 if columns.is_none() {
                     return Err(SqlError::new(
                         "42601",
@@ -439,6 +444,7 @@ impl Translator<'_> {
         alias: Option<String>,
     ) -> Result<(String, Vec<Output>)> {
         let Some(items) = items else { return Ok((String::new(), Vec::new())) };
+        self.need_on(table.oid, Privileges::SELECT);
         let mut relation = target_relation(table, alias);
         // SQLite knows the row's columns by their bare names there.
         for (made, column) in relation.columns.iter_mut().zip(&table.columns) {
@@ -489,6 +495,7 @@ impl Translator<'_> {
             return Err(SqlError::new("42601", "this form of UPDATE is not Postgres"));
         }
         let (table, alias) = self.single_table(&update.table)?;
+        self.need_on(table.oid, Privileges::UPDATE);
         let relation = target_relation(&table, alias.clone());
         let from: &[TableWithJoins] = match &update.from {
             None => &[],
@@ -531,6 +538,7 @@ impl Translator<'_> {
         let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
         let [target] = from.as_slice() else { return unsupported("DELETE from several tables") };
         let (table, alias) = self.single_table(target)?;
+        self.need_on(table.oid, Privileges::DELETE);
         let relation = target_relation(&table, alias.clone());
         let using = self.tables_of(delete.using.as_deref().unwrap_or(&[]))?;
         let mut relations = vec![relation];
@@ -560,6 +568,7 @@ impl Translator<'_> {
         let mut tables: Vec<Arc<Table>> = Vec::new();
         for target in &truncate.table_names {
             let table = self.user_table(&target.name)?;
+            self.need_on(table.oid, Privileges::TRUNCATE);
             if !tables.iter().any(|other| other.oid == table.oid) {
                 tables.push(table);
             }
@@ -589,6 +598,7 @@ impl Translator<'_> {
                     code: "00000",
                     message: format!("truncate cascades to table \"{}\"", other.name),
                 });
+                self.need_on(other.oid, Privileges::TRUNCATE);
                 tables.push(other);
             }
             at += 1;

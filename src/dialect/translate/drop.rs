@@ -2,7 +2,7 @@
 
 use super::names::parts;
 use super::table_ddl::Work;
-use super::{Result, Translator, quote_name};
+use super::{Need, Result, Translator, quote_name};
 use crate::catalog::{Change, Constraint, Object, Table, View};
 use crate::dialect::prepared::{Kind, Prepared, Tag};
 use crate::transaction::SqlError;
@@ -31,6 +31,7 @@ impl Translator<'_> {
             ObjectType::Type => "DROP TYPE",
             ObjectType::Database => {
                 let name = names.first().and_then(|name| parts(name).pop()).unwrap_or_default();
+                self.need(Need::DropDatabase(name.clone()));
                 return self.finish(
                     Kind::DropDatabase { name, if_exists },
                     Vec::new(),
@@ -51,10 +52,12 @@ impl Translator<'_> {
             };
             let lost = match (kind, found) {
                 (ObjectType::Table, Some(Object::Table(table))) if table.name == plain => {
+                    self.need(Need::Owner(table.oid));
                     tables.push(table);
                     continue;
                 }
                 (ObjectType::View, Some(Object::View(view))) => {
+                    self.need(Need::Owner(view.oid));
                     let together: Vec<u32> = names
                         .iter()
                         .filter_map(|name| self.catalog.named(&view.schema, parts(name).last()?))
@@ -65,6 +68,7 @@ impl Translator<'_> {
                     continue;
                 }
                 (ObjectType::Sequence, Some(Object::Sequence(sequence))) => {
+                    self.need(Need::Owner(sequence.oid));
                     if let Some((table, _)) = sequence.owner.filter(|(table, _)| self.catalog.table(*table).is_some()) {
                         let table = self.catalog.table(table).map_or("", |table| &table.name);
                         return Err(SqlError::new(
@@ -77,13 +81,14 @@ impl Translator<'_> {
                     continue;
                 }
                 (ObjectType::Index, Some(Object::Table(table))) if table.name != plain => {
+                    self.need(Need::Owner(table.oid));
                     self.drop_index(&mut work, table.oid, &plain)?;
                     continue;
                 }
                 (ObjectType::Schema, _) => match self
                     .catalog
                     .objects()
-                    .find(|o| matches!(o, Object::Schema(s) if s.name == plain))
+                    .find(|o| matches!(o, Object::Schema(s) if s.name == plain && plain != crate::catalog::PUBLIC))
                 {
                     Some(schema) => {
                         if self.catalog.objects().any(|o| !matches!(o, Object::Schema(_)) && o.full_name().0 == plain) {
@@ -92,6 +97,7 @@ impl Translator<'_> {
                                 format!("cannot drop schema {plain} because other objects depend on it"),
                             ));
                         }
+                        self.need(Need::Owner(schema.oid()));
                         work.change(Change::Remove(schema.oid()));
                         continue;
                     }
@@ -220,6 +226,7 @@ impl Translator<'_> {
             return Err(SqlError::new("42P07", format!("relation \"{new_name}\" already exists")));
         }
         let (mut table, oid) = (Table::clone(table), index.oid);
+        self.need(Need::Owner(table.oid));
         let mut work = Work::new(self.catalog);
         for index in table.indexes.iter_mut().filter(|index| index.oid == oid) {
             // The name in SQLite stays: nobody sees it.

@@ -13,7 +13,9 @@ mod dml;
 mod drop;
 mod expr;
 mod from;
+mod grant;
 mod names;
+mod needs;
 mod notify;
 mod operators;
 mod select;
@@ -32,6 +34,7 @@ use super::settings::Settings;
 use super::types::PgType;
 use super::utility::Utility;
 use crate::catalog::Catalog;
+use crate::catalog::privileges::{Need, Privileges};
 use crate::transaction::{SqlError, Value};
 use sqlparser::ast::{Ident, SetExpr, Spanned, Statement};
 use sqlparser::tokenizer::Location;
@@ -59,6 +62,9 @@ pub(super) struct Translator<'a> {
     uses_catalog: bool,
     /// Tables and views that are named.
     reads: BTreeSet<u32>,
+    /// What the client must be allowed.
+    needs: Vec<Need>,
+    depends_on_user: bool,
     /// Views being expanded, against those that contain themselves.
     views: Vec<u32>,
     names_made: u32,
@@ -107,6 +113,8 @@ impl<'a> Translator<'a> {
             uses_system_values: false,
             uses_catalog: false,
             reads: BTreeSet::new(),
+            needs: Vec::new(),
+            depends_on_user: false,
             views: Vec::new(),
             names_made: 0,
             queries: 0,
@@ -223,6 +231,8 @@ impl<'a> Translator<'a> {
             tag,
             changes_schema: false,
             notices: std::mem::take(&mut self.notices),
+            needs: std::mem::take(&mut self.needs),
+            depends_on_user: self.depends_on_user,
         })
     }
 
@@ -275,12 +285,14 @@ fn prepare_utility(mut translator: Translator<'_>, utility: &Utility, param_oids
                 column_number: 0,
             };
             translator.params = inner.params.iter().map(|ty| Some(*ty)).collect();
+            (translator.needs, translator.depends_on_user) = (inner.needs, inner.depends_on_user);
             translator.finish(Kind::Explain, vec![sql], vec![column], Tag::Fixed("EXPLAIN"), true)
         }
         Utility::Vacuum { analyze: true, tables } => translator.analyze(tables, "VACUUM"),
         Utility::Vacuum { tables, .. } => {
             for table in tables {
-                translator.user_table_named(table)?;
+                let oid = translator.user_table_named(table)?.oid;
+                translator.need(Need::Owner(oid));
             }
             translator.nothing(Kind::Nothing, Tag::Fixed("VACUUM"))
         }
@@ -289,7 +301,8 @@ fn prepare_utility(mut translator: Translator<'_>, utility: &Utility, param_oids
         Utility::Ignored(tag) => translator.nothing(Kind::Nothing, Tag::Fixed(tag)),
         Utility::Lock { tables, .. } => {
             for table in tables {
-                translator.user_table_named(table)?;
+                let oid = translator.user_table_named(table)?.oid;
+                translator.need_any(oid, Privileges::UPDATE | Privileges::DELETE | Privileges::TRUNCATE);
             }
             translator.nothing(Kind::Utility(utility.clone()), Tag::Fixed("LOCK TABLE"))
         }
@@ -318,10 +331,22 @@ fn utility_tag(utility: &Utility) -> &'static str {
         Utility::Close(None) => "CLOSE CURSOR ALL",
         Utility::Close(Some(_)) => "CLOSE CURSOR",
         Utility::Listen(_) => "LISTEN",
+        Utility::Role(command) => command.tag(),
+        Utility::Grant(grant) => grant.tag(),
         Utility::Unlisten(_) => "UNLISTEN",
         Utility::Notify { .. } => "NOTIFY",
         _ => "",
     }
+}
+
+/// GRANT, REVOKE, OWNER TO.
+pub(super) fn prepare_grant(
+    grant: &super::role_command::Grant,
+    catalog: &Catalog,
+    settings: &Settings,
+    resolve: grant::Resolve<'_>,
+) -> Result<Prepared> {
+    Translator::new(&grant.text, catalog, &[], settings)?.grant(grant, resolve)
 }
 
 /// Values of the arguments of EXECUTE for parameters of these types.

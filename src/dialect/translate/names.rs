@@ -2,7 +2,7 @@
 //! scopes; of objects in `regclass` and its relatives; of types.
 
 use super::typed::{Column, Typed};
-use super::{Result, Translator};
+use super::{Need, Privileges, Result, Translator};
 use crate::catalog::{Object, Table, View, system};
 use crate::dialect::types::{PgType, numeric_typmod_of};
 use crate::transaction::SqlError;
@@ -93,6 +93,7 @@ impl Translator<'_> {
         }
         if let Some(table) = self.find_system(schema.as_deref(), &name) {
             self.uses_catalog = true;
+            self.need_system(&table.name);
             return Ok(Found::System(table));
         }
         if hidden_name(&name) {
@@ -101,14 +102,20 @@ impl Translator<'_> {
         match self.find_object(schema.as_deref(), &name) {
             Some(Object::Table(table)) if table.name == name => {
                 self.reads.insert(table.oid);
+                self.need_schema(&table.schema);
+                self.need_on(table.oid, Privileges::SELECT);
                 Ok(Found::Table(table))
             }
             Some(Object::View(view)) => {
                 self.reads.insert(view.oid);
+                self.need_schema(&view.schema);
+                self.need_on(view.oid, Privileges::SELECT);
                 Ok(Found::View(view))
             }
             Some(Object::Sequence(sequence)) => {
                 self.reads.insert(sequence.oid);
+                self.need_schema(&sequence.schema);
+                self.need_on(sequence.oid, Privileges::SELECT);
                 Ok(Found::Sequence(sequence.oid))
             }
             _ => Err(self.no_relation(schema.as_deref(), &name)),
@@ -138,6 +145,7 @@ impl Translator<'_> {
         match self.find_object(schema.as_deref(), &name) {
             Some(Object::Table(table)) if table.name == name => {
                 self.reads.insert(table.oid);
+                self.need_schema(&table.schema);
                 Ok(table)
             }
             Some(Object::View(_)) => {
@@ -152,7 +160,7 @@ impl Translator<'_> {
     }
 
     /// Schema in which an object of this name is to be made.
-    pub(super) fn creation_schema(&self, parts: &[String]) -> Result<(String, String)> {
+    pub(super) fn creation_schema(&mut self, parts: &[String]) -> Result<(String, String)> {
         let (schema, name) = self.qualified(parts)?;
         if hidden_name(&name) {
             return Err(SqlError::new("42501", format!("the name \"{name}\" is reserved"))
@@ -174,6 +182,7 @@ impl Translator<'_> {
         if self.catalog.schema_oid(&schema).is_none() {
             return Err(SqlError::new("3F000", format!("schema \"{schema}\" does not exist")));
         }
+        self.need(Need::CreateIn(schema.clone()));
         Ok((schema, name))
     }
 
@@ -196,6 +205,10 @@ impl Translator<'_> {
                 [] => {}
                 [(table, column)] => {
                     let (table, typed) = (*table, column.typed.clone());
+                    // Of what a statement changes its columns are read only if it names them.
+                    if let Some(table) = table {
+                        self.need_on(table, Privileges::SELECT);
+                    }
                     return self.in_group(level, table, name, typed);
                 }
                 _ => return Err(SqlError::new("42702", format!("column reference \"{name}\" is ambiguous"))),
@@ -213,7 +226,12 @@ impl Translator<'_> {
             let Some(relation) = self.relation_at(level, qualifier) else { continue };
             let found = relation.columns.iter().find(|column| column.name == name);
             return match found.map(|column| (relation.table, column.typed.clone())) {
-                Some((table, typed)) => self.in_group(level, table, &format!("{}.{name}", qualifier.join(".")), typed),
+                Some((table, typed)) => {
+                    if let Some(table) = table {
+                        self.need_on(table, Privileges::SELECT);
+                    }
+                    self.in_group(level, table, &format!("{}.{name}", qualifier.join(".")), typed)
+                }
                 None => Err(SqlError::new(
                     "42703",
                     format!("column {}.{name} does not exist", qualifier.last().map_or("", String::as_str)),

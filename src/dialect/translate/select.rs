@@ -4,7 +4,7 @@ use super::coerce::Context;
 use super::names::{fold, parts};
 use super::typed::{Cte, GroupKey, Output, Scope, Targets, Typed};
 use super::walk::{column_name, has_aggregate};
-use super::{Result, Translator, quote_name};
+use super::{Privileges, Result, Translator, quote_name};
 use crate::dialect::prepared::{LockWait, Locking};
 use crate::dialect::types::PgType;
 use crate::transaction::{SqlError, Value};
@@ -271,6 +271,7 @@ impl Translator<'_> {
             for relation in relations {
                 let named = of.as_ref().is_none_or(|of| of.last() == Some(&relation.alias));
                 if let (Some(table_oid), true) = (relation.table, named) {
+                    self.need_on(table_oid, Privileges::UPDATE);
                     self.locking.push(Locking { table_oid, exclusive: lock.lock_type == LockType::Update, wait });
                 }
             }

@@ -44,7 +44,7 @@ impl Work {
         let oid_of = |change: &Change| match change {
             Change::Put(object) => object.oid(),
             Change::Remove(oid) => *oid,
-            Change::NextOid(_) => 0,
+            _ => 0,
         };
         let oid = oid_of(&change);
         self.changes.retain(|other| oid_of(other) != oid);
@@ -274,6 +274,14 @@ impl Translator<'_> {
         if work.catalog.next_oid != work.first_oid {
             let next = work.catalog.next_oid;
             work.changes.push(Change::NextOid(next));
+        }
+        for change in &mut work.changes {
+            if let Change::Put(object) = change
+                && object.oid() >= work.first_oid
+            {
+                self.depends_on_user = true;
+                *object = super::grant::owned_by(object, self.settings.owner);
+            }
         }
         let mut sql = work.sql;
         sql.extend(work.changes.iter().map(Change::sql));

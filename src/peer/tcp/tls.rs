@@ -12,10 +12,11 @@
 
 use super::greeting::{self, Doorkeeper, GreetingError, Refusal};
 use super::{Carrier, Stream};
+use crate::pem::{PemError, certificates, private_key};
 use crate::token::NodeId;
 use bytes::Bytes;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,7 +25,6 @@ use tokio::time;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
 use tokio_rustls::rustls::crypto::{self, CryptoProvider, WebPkiSupportedAlgorithms};
-use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
@@ -56,44 +56,9 @@ pub struct TlsFiles {
 /// Why TLS cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The operating system does not give the file.
-    #[error("cannot read {option} {}: {reason}; name a file in PEM form that this user may read", path.display())]
-    Unreadable {
-        /// Which option names it.
-        option: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The operating system's word.
-        reason: String,
-    },
-    /// Something else is in the file.
-    #[error("{option} {} holds no {what} in PEM form; name the right file", path.display())]
-    Missing {
-        /// Which option names it.
-        option: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What should be in it.
-        what: &'static str,
-    },
-    /// The file is damaged, or of a kind that is not known.
-    #[error("{option} {} cannot be used: {reason}; make it anew", path.display())]
-    Malformed {
-        /// Which option names it.
-        option: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The key of another certificate.
-    #[error("the key in --peer-key {} does not fit the certificate in --peer-cert {}; name the key that it was made with", key.display(), cert.display())]
-    OtherKey {
-        /// The key's file.
-        key: PathBuf,
-        /// The certificate's file.
-        cert: PathBuf,
-    },
+    /// One of the files.
+    #[error(transparent)]
+    File(#[from] PemError),
     /// Peers would refuse it.
     #[error("no peer would accept the certificate in --peer-cert {}: it {fault}; make a new one with the CA of --peer-ca", path.display())]
     Unfit {
@@ -126,13 +91,13 @@ pub(super) struct Proof {
 impl Proof {
     pub fn read(files: &TlsFiles) -> Result<Proof, TlsError> {
         let provider = Arc::new(crypto::ring::default_provider());
-        let no_ca = |reason| TlsError::Malformed { option: "--peer-ca", path: files.ca.clone(), reason };
+        let no_ca = |reason| PemError::Malformed { option: "--peer-ca", path: files.ca.clone(), reason };
         let mut roots = RootCertStore::empty();
         for certificate in certificates("--peer-ca", &files.ca)? {
             roots.add(certificate).map_err(|error| no_ca(error.to_string()))?;
         }
         let roots = Arc::new(roots);
-        let (chain, key) = (certificates("--peer-cert", &files.cert)?, private_key(&files.key)?);
+        let (chain, key) = (certificates("--peer-cert", &files.cert)?, private_key("--peer-key", &files.key)?);
         let clients = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
         let clients = clients.build().map_err(|error| no_ca(error.to_string()))?;
         let servers = Arc::new(AnyAddress { roots, algorithms: provider.signature_verification_algorithms });
@@ -167,9 +132,9 @@ impl Proof {
         let Proof { provider, clients, servers, chain, key } = self;
         let unfit = |error| match error {
             rustls::Error::InconsistentKeys(_) => {
-                TlsError::OtherKey { key: files.key.clone(), cert: files.cert.clone() }
+                PemError::OtherKey { option: "--peer", key: files.key.clone(), cert: files.cert.clone() }
             }
-            other => TlsError::Malformed { option: "--peer-key", path: files.key.clone(), reason: other.to_string() },
+            other => PemError::Malformed { option: "--peer-key", path: files.key.clone(), reason: other.to_string() },
         };
         let connector = client(provider.clone(), servers, chain.clone(), key.clone_key()).map_err(unfit)?;
         let acceptor = server(provider, clients, chain, key).map_err(unfit)?;
@@ -273,30 +238,6 @@ fn server(
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
-}
-
-fn bytes_of(option: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|error| TlsError::Unreadable { option, path: path.into(), reason: error.to_string() })
-}
-
-fn certificates(option: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let bytes = bytes_of(option, path)?;
-    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    match all {
-        Ok(all) if all.is_empty() => Err(TlsError::Missing { option, path: path.into(), what: "certificate" }),
-        Ok(all) => Ok(all),
-        Err(error) => Err(TlsError::Malformed { option, path: path.into(), reason: error.to_string() }),
-    }
-}
-
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let option = "--peer-key";
-    PrivateKeyDer::from_pem_slice(&bytes_of(option, path)?).map_err(|error| match error {
-        pem::Error::NoItemsFound => {
-            TlsError::Missing { option, path: path.into(), what: "private key without a password" }
-        }
-        other => TlsError::Malformed { option, path: path.into(), reason: other.to_string() },
-    })
 }
 
 /// Takes every server whose certificate the CA has signed, at whatever address.
