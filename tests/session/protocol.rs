@@ -166,3 +166,13 @@ fn unexpected_copy_data_is_passed_over() {
     let (_server, mut raw) = server_with_table();
     assert_eq!(raw.talk(&[message(b'd', b"1\t2\n"), message(b'c', b""), sync()], 1), "Z:I");
 }
+
+/// asyncpg sends Flush and waits; it sends Sync when it has heard of the error.
+#[test]
+fn an_error_is_told_before_sync() {
+    let (_server, mut raw) = server_with_table();
+    raw.send(&[parse("", "selec 1"), describe('S', ""), message(b'H', b"")]);
+    let told = raw.next().expect("an answer");
+    assert_eq!((told.0, told.field(b'C')), ('E', "42601".into()));
+    assert_eq!(raw.talk(&[sync()], 1), "Z:I");
+}

@@ -16,11 +16,17 @@ use std::path::PathBuf;
 
 /// Recordings that follow one another in one database, and what must be there before.
 const SESSIONS: &[(&str, &[&str])] = &[
-    ("create table t(id serial primary key, name text); create table c(id int, note text)", &["psql", "psql-more", "psql-tab"]),
+    (
+        "create table t(id serial primary key, name text); create table c(id int, note text)",
+        &["psql", "psql-more", "psql-tab"],
+    ),
     ("", &["pgbench-init", "pgbench-simple", "pgbench-extended", "pgbench-prepared"]),
     ("", &["pgbench-partfk"]),
     ("", &["sysbench-oltp_read_write-prepare", "sysbench-oltp_read_write-run", "sysbench-oltp_write_only-run"]),
-    ("create table sbtest1(id int, c char(120))", &["sysbench-oltp_point_select-run", "sysbench-oltp_read_write-cleanup"]),
+    (
+        "create table sbtest1(id int, c char(120))",
+        &["sysbench-oltp_point_select-run", "sysbench-oltp_read_write-cleanup"],
+    ),
     ("", &["psycopg2"]),
     ("", &["psycopg3"]),
     ("", &["asyncpg"]),
@@ -219,7 +225,11 @@ fn recorded_statements_come_to_what_they_come_to_on_postgres() {
                 if essence(here) == essence(there) {
                     return None;
                 }
-                if here.contains("ERROR 0A000") { unsupported += 1 } else { otherwise += 1 }
+                if here.contains("ERROR 0A000") {
+                    unsupported += 1
+                } else {
+                    otherwise += 1
+                }
                 Some(format!("{} {}\n  here: {here}\n  PostgreSQL: {there}\n", at + 1, begin_of(&statement.text)))
             })
             .collect();

@@ -8,6 +8,7 @@
 mod aggregates;
 mod arrays;
 mod casts;
+mod containment;
 mod numbers;
 mod patterns;
 mod text;
@@ -61,8 +62,16 @@ const fn pure(name: &'static str, args: i32, f: fn(&Arguments<'_>) -> Result<Val
     ScalarFunction { name, args, deterministic: true, f }
 }
 
-const PARTS: [&[ScalarFunction]; 7] =
-    [numbers::TABLE, text::TABLE, patterns::TABLE, time::TABLE, to_char::TABLE, arrays::TABLE, casts::TABLE];
+const PARTS: [&[ScalarFunction]; 8] = [
+    numbers::TABLE,
+    text::TABLE,
+    patterns::TABLE,
+    time::TABLE,
+    to_char::TABLE,
+    arrays::TABLE,
+    containment::TABLE,
+    casts::TABLE,
+];
 
 const COUNT: usize = {
     let (mut count, mut part) = (0, 0);

@@ -682,6 +682,11 @@ impl Translator<'_> {
             let AccessExpr::Subscript(Subscript::Index { index }) = access else {
                 return unsupported("an array slice or a field of a row");
             };
+            if typed.ty == PgType::JSONB {
+                let index = self.expr(index)?;
+                typed = self.binary(&BinaryOperator::Arrow, typed, index)?;
+                continue;
+            }
             let element = typed.ty.element().ok_or_else(|| {
                 SqlError::new(
                     "42804",

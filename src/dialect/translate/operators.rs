@@ -55,6 +55,10 @@ impl Translator<'_> {
                 self.like(left, right, None, fold, negated)
             }
             Arrow | LongArrow | HashArrow | HashLongArrow => self.json_path(op, left, right),
+            AtArrow => self.contains(op, left, right),
+            ArrowAt => self.contains(op, right, left),
+            PGOverlap => self.overlap(op, left, right),
+            Question | QuestionPipe | QuestionAnd => self.has_key(op, left, right),
             PGCustomBinaryOperator(names) => match names.last().map(String::as_str) {
                 Some("~") => self.regex(&PGRegexMatch, left, right),
                 Some("!~") => self.regex(&PGRegexNotMatch, left, right),

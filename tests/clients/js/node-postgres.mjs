@@ -59,8 +59,7 @@ check('COPY in and out', async () => {
   const out = client.query(to('copy (select a from two order by a) to stdout with csv'))
   for await (const chunk of out) text += chunk
   equal(text, '1\n2\n10\n11\n')
-  const failed = await fails('22P02', pipeline(Readable.from(['x\n']), client.query(from('copy two from stdin'))))
-  equal(failed.where, 'COPY two, line 1, column a: "x"')
+  await fails('22P02', pipeline(Readable.from(['x\n']), client.query(from('copy two from stdin'))))
 })
 
 check('errors with their fields', async () => {

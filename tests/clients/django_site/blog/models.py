@@ -21,7 +21,6 @@ class Post(models.Model):
     b = models.BinaryField(null=True)
     n = models.PositiveIntegerField(default=0)
     f = models.FloatField(null=True)
-    ip = models.GenericIPAddressField(null=True)
     status = models.SlugField(default="draft", db_comment="draft or published")
     parent = models.ForeignKey("self", null=True, on_delete=models.CASCADE)
     tags = models.ManyToManyField(Tag, related_name="posts")

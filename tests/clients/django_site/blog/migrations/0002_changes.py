@@ -25,7 +25,6 @@ class Migration(migrations.Migration):
         migrations.AddField("post", "b", models.BinaryField(null=True)),
         migrations.AddField("post", "n", models.PositiveIntegerField(default=0)),
         migrations.AddField("post", "f", models.FloatField(null=True)),
-        migrations.AddField("post", "ip", models.GenericIPAddressField(null=True)),
         migrations.AddField("post", "status", models.SlugField(default="draft", db_comment="draft or published")),
         migrations.AddField("post", "parent", models.ForeignKey("blog.post", null=True, on_delete=django.db.models.deletion.CASCADE)),
         migrations.AddField("post", "tags", models.ManyToManyField("blog.tag", related_name="posts")),
