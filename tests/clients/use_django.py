@@ -168,6 +168,13 @@ def addresses():
         equal(cursor.fetchone(), ("10.0.0.1",))
 
 
+@check("a time zone with rules")
+def zones():
+    with connection.cursor() as cursor:
+        cursor.execute("select extract(hour from '2026-07-01 12:00+00'::timestamptz at time zone 'Europe/Paris')")
+        equal(cursor.fetchone(), (Decimal("14"),))
+
+
 @check("users, permissions, sessions")
 def users():
     from django.contrib.auth.models import Group, Permission, User

@@ -163,7 +163,7 @@ def completion():
 @check("Ctrl-C cancels")
 def cancel():
     process = subprocess.Popen(["psql", "-X", "-q"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    process.stdin.write("select pg_sleep(30);\n")
+    process.stdin.write("with recursive n(i) as (select 1 union all select i % 7 from n) select count(*) from n;\n")
     process.stdin.flush()
     time.sleep(1)
     process.send_signal(2)

@@ -217,7 +217,8 @@ def reflection(session):
     equal((key["referred_table"], key["constrained_columns"], key["options"]), ("people", ["person_id"], {"ondelete": "CASCADE"}))
     indexes = {index["name"]: index for index in inspector.get_indexes("people")}
     equal(sorted(indexes), ["people_lower_name", "people_name_key"])
-    equal(indexes["people_lower_name"]["expressions"], ["lower(name::text)"])
+    # PostgreSQL shows the cast that lower() of a varchar needs; it is not needed here.
+    equal([text.replace("::text", "") for text in indexes["people_lower_name"]["expressions"]], ["lower(name)"])
     equal([(index["name"], index["column_names"]) for index in inspector.get_unique_constraints("addresses")],
           [("one_email_each", ["person_id", "email"])])
     equal([(found["name"], found["sqltext"]) for found in inspector.get_check_constraints("people")], [("age_is_positive", "age >= 0")])
