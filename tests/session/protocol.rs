@@ -217,7 +217,8 @@ fn binary_copy_begins_in_the_message_of_its_first_row() {
     let data = |raw: &mut Raw, sql: &str| -> Vec<usize> {
         raw.send(&[query(sql)]);
         let messages = raw.until_ready();
-        let parts: Vec<&Vec<u8>> = messages.iter().filter(|message| message.0 == 'd').map(|message| &message.1).collect();
+        let parts: Vec<&Vec<u8>> =
+            messages.iter().filter(|message| message.0 == 'd').map(|message| &message.1).collect();
         assert!(parts[0].starts_with(b"PGCOPY\n\xff\r\n\0"));
         parts.iter().map(|part| part.len()).collect()
     };

@@ -110,7 +110,8 @@ impl Replay {
                     all.push(if tag.starts_with("SELECT ") { "SELECT".into() } else { tag });
                 }
                 'E' => all.push(format!("ERROR {} {}", next.field(b'C'), next.field(b'M'))),
-                'G' => self.raw.send(&[message(b'c', b"")]),
+                // A Flush that came before was no business of the COPY's.
+                'G' => self.raw.send(&[message(b'c', b""), message(b'H', b"")]),
                 'Z' => self.in_transaction = next.1[0] != b'I',
                 _ => {}
             }
