@@ -130,6 +130,11 @@ fn truth(cursor: &mut Cursor<'_>) -> Read<bool> {
     }
 }
 
+/// The value of an option that is a word may also stand in quotes.
+fn word_or_string(cursor: &mut Cursor<'_>) -> Read<String> {
+    if matches!(cursor.peek(), Some(Token::SingleQuotedString(_))) { cursor.string() } else { cursor.name() }
+}
+
 fn column_list(cursor: &mut Cursor<'_>) -> Read<Vec<String>> {
     if cursor.take_token(&Token::Mul) {
         return Ok(vec!["*".into()]);
@@ -151,7 +156,7 @@ fn column_list(cursor: &mut Cursor<'_>) -> Read<Vec<String>> {
 fn copy_options(cursor: &mut Cursor<'_>, given: &mut CopyGiven) -> Read<()> {
     loop {
         match cursor.name()?.as_str() {
-            "format" => given.format = Some(cursor.name()?),
+            "format" => given.format = Some(word_or_string(cursor)?),
             "freeze" => {
                 truth(cursor)?;
             }

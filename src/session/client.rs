@@ -63,11 +63,16 @@ pub struct ClientStatement {
     pub declared: Box<[u32]>,
     /// Translation at Parse; what Describe told. Commands of the session's own have none.
     pub plan: Option<Rc<Plan>>,
+    /// The query of a DECLARE, which may have parameters.
+    pub cursor: Option<Rc<ClientStatement>>,
 }
 
 impl ClientStatement {
     /// Types of its parameters. Those of COPY are its columns, which Bind does not give.
     pub fn params(&self) -> &[PgType] {
+        if let Some(query) = &self.cursor {
+            return query.params();
+        }
         match &self.plan {
             Some(plan) if !matches!(plan.prepared.kind, Kind::CopyIn(_)) => &plan.prepared.params,
             _ => &[],

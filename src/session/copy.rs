@@ -45,6 +45,7 @@ impl Session {
             text: statement.text.clone(),
             declared: statement.declared.clone(),
             plan: Some(plan.clone()),
+            cursor: None,
         };
         self.copy = Some(CopyIn {
             statement,

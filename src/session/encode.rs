@@ -5,6 +5,7 @@ use crate::dialect::{CopyFormat, OutputColumn};
 use crate::transaction::{SqlError, ValueRef};
 use crate::wire::message::{self, ColumnDescription};
 use bytes::{BufMut, BytesMut};
+use std::cell::Cell;
 
 /// Result formats as Bind gives them: none means text, one is for all columns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,8 +31,32 @@ impl Formats {
     }
 }
 
+/// A COPY TO STDOUT under way.
+pub struct CopyOut<'a> {
+    format: &'a CopyFormat,
+    /// In binary, what COPY begins with shares a message with the first row, as from PostgreSQL: psycopg takes each
+    /// message for a row.
+    begun: Cell<bool>,
+}
+
+impl<'a> CopyOut<'a> {
+    /// One that has sent nothing.
+    pub fn new(format: &'a CopyFormat) -> CopyOut<'a> {
+        CopyOut { format, begun: Cell::new(false) }
+    }
+
+    /// Begins a message with a row or the end of a binary COPY.
+    fn begin(&self, buffer: &mut BytesMut) -> usize {
+        let at = message::begin(buffer, b'd');
+        if !self.begun.replace(true) {
+            buffer.put_slice(b"PGCOPY\n\xff\r\n\0");
+            buffer.put_u64(0);
+        }
+        at
+    }
+}
+
 /// How the rows of one result are written.
-#[derive(Clone, Copy)]
 pub struct RowWriter<'a> {
     /// Columns with their types.
     pub columns: &'a [OutputColumn],
@@ -40,29 +65,24 @@ pub struct RowWriter<'a> {
     /// How texts are written.
     pub style: &'a TextStyle,
     /// COPY lines instead of DataRows.
-    pub copy: Option<&'a CopyFormat>,
+    pub copy: Option<CopyOut<'a>>,
 }
 
 impl RowWriter<'_> {
     /// RowDescription, or CopyOutResponse and what COPY begins with.
     pub fn head(&self, buffer: &mut BytesMut) {
-        match self.copy {
+        match &self.copy {
             None => message::row_description(
                 buffer,
                 self.columns.iter().enumerate().map(|(at, column)| describe(column, self.formats.is_binary(at))),
             ),
-            Some(format) => self.copy_head(buffer, format),
+            Some(copy) => self.copy_head(buffer, copy.format),
         }
     }
 
     fn copy_head(&self, buffer: &mut BytesMut, format: &CopyFormat) {
         copy_response(buffer, b'H', format.binary, self.columns.len());
-        if format.binary {
-            let at = message::begin(buffer, b'd');
-            buffer.put_slice(b"PGCOPY\n\xff\r\n\0");
-            buffer.put_u64(0);
-            message::end(buffer, at);
-        } else if format.header {
+        if format.header && !format.binary {
             let at = message::begin(buffer, b'd');
             for (number, column) in self.columns.iter().enumerate() {
                 if number > 0 {
@@ -77,9 +97,9 @@ impl RowWriter<'_> {
 
     /// What COPY ends with.
     pub fn tail(&self, buffer: &mut BytesMut) {
-        if let Some(format) = self.copy {
-            if format.binary {
-                let at = message::begin(buffer, b'd');
+        if let Some(copy) = &self.copy {
+            if copy.format.binary {
+                let at = copy.begin(buffer);
                 buffer.put_i16(-1);
                 message::end(buffer, at);
             }
@@ -91,10 +111,10 @@ impl RowWriter<'_> {
     #[inline]
     pub fn row<'v>(&self, buffer: &mut BytesMut, value: impl Fn(usize) -> ValueRef<'v>) -> Result<(), SqlError> {
         let start = buffer.len();
-        let written = match self.copy {
+        let written = match &self.copy {
             None => self.data_row(buffer, value),
-            Some(format) if format.binary => self.copy_binary(buffer, value),
-            Some(format) => self.copy_line(buffer, format, value),
+            Some(copy) if copy.format.binary => self.copy_binary(buffer, copy, value),
+            Some(copy) => self.copy_line(buffer, copy.format, value),
         };
         if written.is_err() {
             buffer.truncate(start);
@@ -138,8 +158,13 @@ impl RowWriter<'_> {
         Ok(())
     }
 
-    fn copy_binary<'v>(&self, buffer: &mut BytesMut, value: impl Fn(usize) -> ValueRef<'v>) -> Result<(), SqlError> {
-        let at = message::begin(buffer, b'd');
+    fn copy_binary<'v>(
+        &self,
+        buffer: &mut BytesMut,
+        copy: &CopyOut<'_>,
+        value: impl Fn(usize) -> ValueRef<'v>,
+    ) -> Result<(), SqlError> {
+        let at = copy.begin(buffer);
         buffer.put_i16(self.columns.len() as i16);
         for (number, column) in self.columns.iter().enumerate() {
             self.field(buffer, column, true, value(number))?;

@@ -4,7 +4,7 @@
 use super::cache::Text;
 use super::client::{ClientStatement, Done, Failure, Portal, PortalState, Session};
 use super::cursor::Cursor;
-use super::encode::{RowWriter, describe};
+use super::encode::{CopyOut, RowWriter, describe};
 use super::one_shot::{Update, command_complete, write_answer};
 use super::read::Read;
 use super::status::Status;
@@ -34,6 +34,9 @@ impl Session {
         if !name.is_empty() && self.statements.contains_key(name) {
             return Err(SqlError::new("42P05", format!("prepared statement \"{name}\" already exists")).into());
         }
+        if self.pending.changes_schema() {
+            self.settle_into_block(out).await?;
+        }
         let statement = self.prepare_text(sql, declared.into()).await?;
         self.statements.insert(name.to_owned(), Rc::new(statement));
         message::parse_complete(&mut out.buffer);
@@ -47,9 +50,13 @@ impl Session {
             let message = "cannot insert multiple commands into a prepared statement";
             return Err(SqlError::new("42601", message).into());
         };
-        let mut statement = ClientStatement { text: text.clone(), declared, plan: None };
+        let mut statement = ClientStatement { text: text.clone(), declared, plan: None, cursor: None };
         if self.refuses(&statement) {
             return Err(aborted().into());
+        }
+        if let Some(Utility::Declare { query, .. }) = text.parsed.utility() {
+            let declared = std::mem::take(&mut statement.declared);
+            statement.cursor = Some(Rc::new(Box::pin(self.prepare_text(&query.text, declared)).await?));
         }
         let needs_no_catalog = text.parsed.is_empty()
             || text.parsed.utility().is_some_and(|utility| !super::utility::is_translated(utility));
@@ -86,6 +93,11 @@ impl Session {
                 Ok(())
             }
             Some(b'P') => {
+                // What DECLARE made is a portal too.
+                if let Some(cursor) = self.cursors.get(name) {
+                    describe_columns(&cursor.columns, |_| cursor.binary, out);
+                    return Ok(());
+                }
                 let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
                 let columns = self.columns_of(&portal.statement)?;
                 let formats = &portal.formats;
@@ -183,6 +195,10 @@ impl Session {
             let Some(utility) = statement.text.parsed.utility() else {
                 return Err(SqlError::new("XX000", "a statement without a translation").into());
             };
+            if let (Utility::Declare { name, binary, hold, .. }, Some(query)) = (utility, &statement.cursor) {
+                let parameters = std::mem::take(&mut portal.parameters);
+                return self.declare(name, *binary, *hold, query, &parameters, out).await;
+            }
             return self.utility(utility, &portal.formats, false, out).await;
         };
         let parameters = std::mem::take(&mut portal.parameters);
@@ -333,11 +349,11 @@ impl Session {
         let style = self.settings.active().style;
         let prepared = &plan.prepared;
         let copy = match &prepared.kind {
-            Kind::CopyOut(format) => Some(format),
+            Kind::CopyOut(format) => Some(CopyOut::new(format)),
             _ => None,
         };
         let writer = RowWriter { columns: &prepared.columns, formats, style: &style, copy };
-        if copy.is_some() {
+        if writer.copy.is_some() {
             writer.head(&mut out.buffer);
             super::one_shot::write_rows(&writer, &answer, &mut out.buffer)?;
             writer.tail(&mut out.buffer);

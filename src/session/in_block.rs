@@ -5,6 +5,7 @@ use super::block::Block;
 use super::cache::{Plan, Text};
 use super::client::{Done, Session};
 use super::gateway::ReadLevel;
+use super::numbers::{NUMBERS_RESERVED, NUMBERS_RESERVED_MAX};
 use super::system::asks;
 use super::view::{client_error, refine};
 use super::violation::{Failed, explain};
@@ -12,7 +13,7 @@ use crate::catalog::Catalog;
 use crate::dialect::OutputColumn;
 use crate::dialect::utility::{Isolation, TransactionModes};
 use crate::transaction::{Answer, Begun, SqlError, Value};
-use crate::wire::Outbox;
+use crate::wire::{CACHED_PLAN, Outbox};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -111,6 +112,7 @@ impl Session {
         if let Some(system) = self.system(&plan.prepared) {
             system.bring(self.block()?.view_mut()?, &plan.prepared.sql)?;
         }
+        let mut numbers = NUMBERS_RESERVED;
         loop {
             let block = self.block()?;
             let view = block.view_mut()?;
@@ -122,7 +124,10 @@ impl Session {
             registration.set_interrupt(None);
             let needed = block.view()?.take_needed();
             match (result, needed) {
-                (Err(_), Some(sequence)) => self.reserve(sequence, out).await?,
+                (Err(_), Some(sequence)) => {
+                    self.reserve(sequence, numbers, out).await?;
+                    numbers = (2 * numbers).min(NUMBERS_RESERVED_MAX);
+                }
                 (Err(error), None) => {
                     let style = self.settings.active().style;
                     let failed = Failed { sql: &plan.prepared.sql, parameters, rows: rows.as_deref(), style: &style };
@@ -180,7 +185,7 @@ impl Session {
         let same_columns = new.columns.iter().map(|c| &c.name).eq(old.columns.iter().map(|c| &c.name))
             && new.columns.iter().map(shape).eq(old.columns.iter().map(shape));
         if !same_columns || new.params != old.params {
-            return Err(SqlError::new("0A000", "cached plan must not change result type"));
+            return Err(SqlError::new("0A000", CACHED_PLAN));
         }
         Ok(again)
     }

@@ -1,6 +1,6 @@
 //! PREPARE, EXECUTE and DEALLOCATE; DECLARE, FETCH, MOVE and CLOSE.
 
-use super::client::{Done, Session};
+use super::client::{ClientStatement, Done, Portal, PortalState, Session};
 use super::cursor::Cursor;
 use super::encode::{Formats, RowWriter};
 use super::utility::tagged;
@@ -107,7 +107,8 @@ impl Session {
         name: &str,
         binary: bool,
         hold: bool,
-        query: &Parsed,
+        query: &ClientStatement,
+        parameters: &[Value],
         out: &mut Outbox,
     ) -> Done {
         let in_block = self.transaction.as_ref().is_some_and(|block| !block.implicit);
@@ -117,15 +118,17 @@ impl Session {
         if self.cursors.contains_key(name) {
             return Err(SqlError::new("42P03", format!("cursor \"{name}\" already exists")).into());
         }
-        let statement = self.prepare_text(&query.text, Box::default()).await?;
-        let Some(mut plan) = statement.plan.clone().filter(|plan| !plan.prepared.columns.is_empty()) else {
+        let Some(mut plan) = query.plan.clone().filter(|plan| !plan.prepared.columns.is_empty()) else {
             return Err(SqlError::new("42601", "DECLARE CURSOR needs a query").into());
         };
         let own_block = self.transaction.is_none();
         if own_block {
             self.open_block(&TransactionModes::default(), true);
         }
-        let answer: Answer = self.run_in_block(&statement.text, &mut plan, &statement.declared, &[], None, out).await?;
+        if plan.prepared.params.len() != parameters.len() {
+            return Err(SqlError::new("42P02", "DECLARE has parameters that nothing gives a value").into());
+        }
+        let answer: Answer = self.run_in_block(&query.text, &mut plan, &query.declared, parameters, None, out).await?;
         if own_block {
             self.commit(out).await?;
         }
@@ -144,7 +147,11 @@ impl Session {
         out: &mut Outbox,
     ) -> Done {
         let style = self.settings.active().style;
-        let cursor = self.cursors.get_mut(name);
+        let cursor = match (self.cursors.get_mut(name), self.portals.get_mut(name)) {
+            // A portal of the protocol is a cursor too, once it has begun.
+            (None, Some(Portal { state: PortalState::Suspended(cursor), .. })) => Some(cursor),
+            (known, _) => known,
+        };
         let cursor = cursor.ok_or_else(|| SqlError::new("34000", format!("cursor \"{name}\" does not exist")))?;
         let columns = cursor.columns.clone();
         let binary = Formats::Binary;

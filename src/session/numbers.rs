@@ -7,13 +7,16 @@ use super::front::gateway_error;
 use super::view::{OwnSequence, Reserved};
 use crate::transaction::{Operation, Outcome, SqlError, Statement, Transaction, Value, ValueRef};
 use crate::wire::Outbox;
+use std::collections::hash_map::Entry;
 
-/// Numbers reserved at a time from a sequence.
-const NUMBERS_RESERVED: i64 = 32;
+/// Numbers that a statement reserves from a sequence at first; each time that it runs out again, twice as many.
+pub const NUMBERS_RESERVED: i64 = 32;
+/// The most that are reserved at a time.
+pub const NUMBERS_RESERVED_MAX: i64 = 1 << 20;
 
 impl Session {
-    /// Reserves numbers of a sequence through the log, or, for one that this block made, counts here.
-    pub(super) async fn reserve(&mut self, sequence: i64, out: &mut Outbox) -> Done {
+    /// Reserves `count` numbers of a sequence through the log, or, for one that this block made, counts here.
+    pub(super) async fn reserve(&mut self, sequence: i64, count: i64, out: &mut Outbox) -> Done {
         let block = self.block()?;
         let known_before = block.base.as_ref().is_some_and(|base| base.sequence(sequence as u32).is_some());
         if !known_before {
@@ -31,7 +34,7 @@ impl Session {
                  SELECT evesql_nextval(?1) FROM n"
                     .into(),
             ],
-            parameters: vec![Value::Integer(sequence), Value::Integer(NUMBERS_RESERVED)],
+            parameters: vec![Value::Integer(sequence), Value::Integer(count)],
             rows: None,
             changes_schema: false,
             drawn: Vec::new(),
@@ -55,7 +58,12 @@ impl Session {
                     _ => None,
                 });
                 let reserved = Reserved::new(self.block()?.view()?.snapshot(), numbers.collect());
-                self.front.blocks.borrow_mut().insert((self.database.clone(), sequence), reserved);
+                match self.front.blocks.borrow_mut().entry((self.database.clone(), sequence)) {
+                    Entry::Occupied(mut known) => known.get_mut().extend(reserved),
+                    Entry::Vacant(place) => {
+                        place.insert(reserved);
+                    }
+                }
                 Ok(())
             }
             Outcome::Failed { error, .. } => Err(error.into()),

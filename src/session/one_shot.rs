@@ -53,6 +53,10 @@ impl Pending {
     pub fn is_empty(&self) -> bool {
         self.updates.is_empty()
     }
+    /// Whether what comes after them must be translated for another catalog.
+    pub fn changes_schema(&self) -> bool {
+        self.updates.iter().any(|update| update.plan.prepared.changes_schema)
+    }
     /// Forgets all: an error came before Sync.
     pub fn clear(&mut self) {
         self.updates.clear();
@@ -118,6 +122,24 @@ impl Session {
                 Err(error.into())
             }
         }
+    }
+
+    /// Runs the updates that wait in an implicit block, which ends at Sync: what comes next must see their schema.
+    pub(super) async fn settle_into_block(&mut self, out: &mut Outbox) -> Done {
+        let updates = std::mem::take(&mut self.pending.updates);
+        self.pending.settings = None;
+        let first = updates.first().map_or(out.buffer.len(), |update| update.place);
+        let rest = out.buffer.split_off(first);
+        self.open_block(&Default::default(), true);
+        let ends: Vec<usize> = updates.iter().skip(1).map(|next| next.place).chain([first + rest.len()]).collect();
+        for (update, end) in updates.into_iter().zip(ends) {
+            let Update { text, mut plan, declared, parameters, rows, formats, place } = update;
+            let answer = self.run_in_block(&text, &mut plan, &declared, &parameters, rows, out).await?;
+            let style = self.settings.active().style;
+            write_answer(&plan, &formats, &style, &answer, &mut out.buffer)?;
+            out.buffer.extend_from_slice(&rest[place - first..end - first]);
+        }
+        Ok(())
     }
 
     /// ROLLBACK in a pipeline: the updates before it have answers and no effect.

@@ -4,11 +4,11 @@
 use super::cache::{Plan, Text};
 use super::client::{Done, Session};
 use super::cursor::Cursor;
-use super::encode::{Formats, RowWriter};
+use super::encode::{CopyOut, Formats, RowWriter};
 use super::one_shot::command_complete;
 use super::system::asks;
 use super::view::{SessionView, client_error};
-use crate::dialect::{CopyFormat, Kind};
+use crate::dialect::Kind;
 use crate::transaction::{Rows, SqlError, Value};
 use crate::wire::Outbox;
 use std::rc::Rc;
@@ -70,13 +70,13 @@ impl Session {
         out: &mut Outbox,
     ) -> Done<Option<Cursor>> {
         let prepared = &plan.prepared;
-        let copy: Option<&CopyFormat> = match &prepared.kind {
-            Kind::CopyOut(format) => Some(format),
+        let copy = match &prepared.kind {
+            Kind::CopyOut(format) => Some(CopyOut::new(format)),
             _ => None,
         };
         let style = self.settings.active().style;
         let writer = RowWriter { columns: &prepared.columns, formats: read.formats, style: &style, copy };
-        if read.describe || copy.is_some() {
+        if read.describe || writer.copy.is_some() {
             writer.head(&mut out.buffer);
         }
         if self.registration.interrupted().is_some() {

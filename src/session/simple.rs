@@ -83,7 +83,8 @@ impl Session {
             if several && self.transaction.is_none() && self.status == Status::Idle {
                 self.open_block(&Default::default(), true);
             }
-            let mut statement = ClientStatement { text: text.clone(), declared: Box::default(), plan: None };
+            let mut statement =
+                ClientStatement { text: text.clone(), declared: Box::default(), plan: None, cursor: None };
             if self.refuses(&statement) {
                 return Err(aborted().into());
             }

@@ -30,7 +30,8 @@ pub fn changes_transaction(utility: &Utility) -> bool {
 
 /// Whether the dialect has a translation for the command.
 pub fn is_translated(utility: &Utility) -> bool {
-    matches!(utility, Utility::Copy { .. } | Utility::Explain { .. } | Utility::Vacuum { .. } | Utility::Analyze(_))
+    use Utility::{Analyze, Copy, Explain, Restart, Vacuum};
+    matches!(utility, Copy { .. } | Explain { .. } | Vacuum { .. } | Analyze(_) | Restart { .. })
 }
 
 /// A notice's fields.
@@ -78,7 +79,10 @@ impl Session {
                 Box::pin(self.sql_execute(name, arguments, formats, describe, out)).await
             }
             Utility::Deallocate(name) => self.deallocate(name.as_deref(), out),
-            Utility::Declare { name, binary, hold, query, .. } => self.declare(name, *binary, *hold, query, out).await,
+            Utility::Declare { name, binary, hold, query, .. } => {
+                let query = self.prepare_text(&query.text, Box::default()).await?;
+                self.declare(name, *binary, *hold, &query, &[], out).await
+            }
             Utility::Fetch { name, count, move_only } => self.fetch(name, *count, *move_only, formats, describe, out),
             Utility::Close(name) => self.close_cursor(name.as_deref(), out),
             Utility::Role(command) => self.role_command(command, out).await,

@@ -39,6 +39,14 @@ impl Reserved {
         Reserved { store: Arc::downgrade(snapshot.store()), numbers }
     }
 
+    /// Adds numbers that were reserved later; those of another database of the same name take their place.
+    pub fn extend(&mut self, more: Reserved) {
+        match self.store.ptr_eq(&more.store) {
+            true => self.numbers.extend(more.numbers),
+            false => *self = more,
+        }
+    }
+
     /// The next number for a reader of this version.
     fn draw(&mut self, snapshot: &Snapshot) -> Option<i64> {
         if self.store.as_ptr() != Arc::as_ptr(snapshot.store()) {
@@ -91,6 +99,7 @@ impl SessionView {
             blocks,
             facts: RefCell::default(),
             needed: Cell::new(None),
+            drawn: RefCell::default(),
             snapshot: RefCell::new(pinned.snapshot.clone()),
             own: RefCell::default(),
         });
@@ -170,6 +179,7 @@ impl SessionView {
     pub fn begin(&mut self, facts: &Rc<Facts>, timestamp_us: i64, seed: u64) {
         self.source.facts.replace(Some(facts.clone()));
         self.source.own.borrow_mut().clear();
+        self.source.drawn.borrow_mut().clear();
         self.connection.begin_context(Context::new(timestamp_us, seed, self.recording()));
     }
 
@@ -187,9 +197,19 @@ impl SessionView {
         Draws::Record(Box::new(SourceHandle(self.source.clone())))
     }
 
-    /// The sequence whose numbers ran out in the statement that just failed, if that is why it failed.
+    /// The sequence whose numbers ran out in the statement that just ran, if that is why it failed. What such a
+    /// statement drew is given back, as it runs again.
     pub fn take_needed(&self) -> Option<i64> {
-        self.source.needed.take()
+        let (needed, drawn) = (self.source.needed.take(), self.source.drawn.take());
+        if needed.is_some() {
+            let mut blocks = self.source.blocks.borrow_mut();
+            for (sequence, number) in drawn.into_iter().rev() {
+                if let Some(reserved) = blocks.get_mut(&(self.source.database.clone(), sequence)) {
+                    reserved.numbers.push_front(number);
+                }
+            }
+        }
+        needed
     }
 
     /// Has numbers of a sequence of the transaction's own making counted here; see [`OwnSequence`].
@@ -247,6 +267,8 @@ struct SourceState {
     blocks: Blocks,
     facts: RefCell<Option<Rc<Facts>>>,
     needed: Cell<Option<i64>>,
+    /// Reserved numbers that the statement under way drew: sequence and number.
+    drawn: RefCell<Vec<(i64, i64)>>,
     snapshot: RefCell<Snapshot>,
     own: RefCell<HashMap<i64, OwnSequence>>,
 }
@@ -265,7 +287,9 @@ impl Source for SourceHandle {
             None => {
                 let mut blocks = state.blocks.borrow_mut();
                 let reserved = blocks.get_mut(&(state.database.clone(), sequence_oid));
-                reserved.and_then(|reserved| reserved.draw(&state.snapshot.borrow()))
+                let number = reserved.and_then(|reserved| reserved.draw(&state.snapshot.borrow()));
+                state.drawn.borrow_mut().extend(number.map(|number| (sequence_oid, number)));
+                number
             }
         };
         let Some(number) = number else {

@@ -18,7 +18,7 @@ mod tls;
 pub use connection::{Flow, Handler, Link, Service};
 pub use greeting::{Hello, Origin};
 pub use inbox::{Fields, FrameError};
-pub use outbox::Outbox;
+pub use outbox::{CACHED_PLAN, Outbox};
 pub use registry::{Interrupt, Reason, Registration};
 pub use server::{Front, FrontOptions};
 pub use talk::{NotAdmitted, Talk};

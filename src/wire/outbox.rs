@@ -13,6 +13,9 @@ use std::io;
 /// Bytes that an idle connection keeps.
 const KEPT_BYTES: usize = 64 * 1024;
 
+/// What a prepared statement comes to when its columns are others by now, in PostgreSQL's words.
+pub const CACHED_PLAN: &str = "cached plan must not change result type";
+
 /// Send buffer of one connection.
 #[derive(Debug)]
 pub struct Outbox {
@@ -82,7 +85,9 @@ impl Outbox {
         self.error_with_severity("FATAL", error);
     }
 
+    /// Errors are due at once: a client that sent Flush need not send Sync before it has heard of them.
     fn error_with_severity(&mut self, severity: &str, error: &SqlError) {
+        self.due = true;
         let response = ErrorResponse::new(fields(severity, error));
         if response.encode(&mut self.buffer).is_err() {
             tracing::warn!(message = %error.message, "an error was too long to be sent");
@@ -120,6 +125,10 @@ fn fields(severity: &str, error: &SqlError) -> Vec<(u8, String)> {
     }
     if let Some(position) = error.position {
         fields.push((b'P', position.to_string()));
+    }
+    // Drivers know by this name that a statement must be prepared again.
+    if error.code() == "0A000" && error.message == CACHED_PLAN {
+        fields.push((b'R', "RevalidateCachedQuery".to_owned()));
     }
     if error.table.is_some() {
         fields.push((b's', "public".to_owned()));

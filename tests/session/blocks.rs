@@ -137,3 +137,20 @@ fn set_and_show_are_part_of_the_transaction() {
     assert_eq!(raw.talk(&[query("show transaction isolation level")], 1), "T D:serializable C:SHOW Z:I");
     assert_eq!(raw.talk(&[query("discard all")], 1), "S C:DISCARD ALL Z:I");
 }
+
+#[test]
+fn a_statement_in_a_block_draws_as_many_numbers_as_it_needs() {
+    let (_server, mut raw) = prepared();
+    raw.talk(&[query("create table numbered(id serial primary key, n int)")], 1);
+    let insert = "insert into numbered(n) select i from generate_series(1, 1000) as i";
+    assert_eq!(
+        raw.talk(&[query("begin"), query(insert), query("commit")], 3),
+        "C:BEGIN Z:T C:INSERT 0 1000 Z:T C:COMMIT Z:I"
+    );
+    let all = raw.talk(&[query("select min(id), max(id), count(*) from numbered")], 1);
+    assert_eq!(all, "T D:1,1000,1000 C:SELECT 1 Z:I", "none is left out where nobody else draws");
+    // What is left of the reserved numbers serves the next block.
+    let next =
+        raw.talk(&[query("begin"), query("insert into numbered(n) values (0) returning id"), query("commit")], 3);
+    assert_eq!(next, "C:BEGIN Z:T T D:1001 C:INSERT 0 1 Z:T C:COMMIT Z:I");
+}

@@ -1,6 +1,6 @@
 //! Sessions over the wire, against one replica without a cluster: both protocols, transactions, tickets,
-//! COPY, cancel. tokio-postgres for what it can send, raw messages for the rest, and psql and pgbench
-//! where they are installed.
+//! COPY, cancel. tokio-postgres for what it can send, raw messages for the rest, psql and pgbench
+//! where they are installed, and what other clients were recorded to send.
 
 mod blocks;
 mod gateway;
@@ -8,5 +8,6 @@ mod notifications;
 mod programs;
 mod protocol;
 mod raw;
+mod recorded;
 mod statements;
 mod tickets;

@@ -184,3 +184,73 @@ fn unexpected_copy_data_is_passed_over() {
     let (_server, mut raw) = server_with_table();
     assert_eq!(raw.talk(&[message(b'd', b"1\t2\n"), message(b'c', b""), sync()], 1), "Z:I");
 }
+
+/// asyncpg sends Flush and waits; it sends Sync when it has heard of the error.
+#[test]
+fn an_error_is_told_before_sync() {
+    let (_server, mut raw) = server_with_table();
+    raw.send(&[parse("", "selec 1"), describe('S', ""), message(b'H', b"")]);
+    let told = raw.next().expect("an answer");
+    assert_eq!((told.0, told.field(b'C')), ('E', "42601".into()));
+    assert_eq!(raw.talk(&[sync()], 1), "Z:I");
+}
+
+#[test]
+fn a_pipeline_sees_the_tables_that_it_makes() {
+    let (_server, mut raw) = server_with_table();
+    let whole = |sql: &str| [parse("", sql), bind("", "", &[]), execute("", 0)].concat();
+    let all = ["create table made(a int)", "insert into made values (1)", "select a from made"].map(whole);
+    let told = raw.talk(&[all.concat(), sync()], 1);
+    assert_eq!(told, "1 2 C:CREATE TABLE 1 2 C:INSERT 0 1 1 2 D:1 C:SELECT 1 Z:I");
+    let failing = ["create table lost(a int)", "insert into lost values (1)", "select 1 / 0"].map(whole);
+    let told = raw.talk(&[failing.concat(), sync(), query("select * from lost")], 2);
+    assert_eq!(told, "1 2 C:CREATE TABLE 1 2 C:INSERT 0 1 1 2 E:22012 Z:I E:42P01 Z:I");
+}
+
+#[test]
+fn a_cursor_takes_parameters_and_is_described_as_a_portal() {
+    let (_server, mut raw) = server_with_table();
+    let declare = "declare c cursor for select x from t where id > $1 order by id";
+    let made = [parse("", declare), bind("", "", &["2"]), execute("", 0), describe('P', "c"), sync()];
+    raw.talk(&[query("begin")], 1);
+    assert_eq!(raw.talk(&made, 1), "1 2 C:DECLARE CURSOR T Z:T");
+    assert_eq!(raw.talk(&[query("fetch 2 from c")], 1), "T D:30 D:40 C:FETCH 2 Z:T");
+    assert_eq!(raw.talk(&[query(declare.replace(" c ", " d ").as_str())], 1), "E:42P02 Z:E");
+}
+
+#[test]
+fn a_portal_that_has_begun_is_a_cursor_too() {
+    let (_server, mut raw) = server_with_table();
+    raw.talk(&[query("begin")], 1);
+    let begun = [parse("", "select x from t order by id"), bind("p", "", &[]), execute("p", 1), sync()];
+    assert_eq!(raw.talk(&begun, 1), "1 2 D:10 s Z:T");
+    assert_eq!(raw.talk(&[query("move forward 2 in p; fetch p")], 1), "C:MOVE 2 T D:40 C:FETCH 1 Z:T");
+    assert_eq!(raw.talk(&[execute("p", 0), sync()], 1), "D:50 C:SELECT 1 Z:T");
+}
+
+/// psycopg takes each CopyData for a row: the signature has none of its own.
+#[test]
+fn binary_copy_begins_in_the_message_of_its_first_row() {
+    let (_server, mut raw) = server_with_table();
+    let data = |raw: &mut Raw, sql: &str| -> Vec<usize> {
+        raw.send(&[query(sql)]);
+        let messages = raw.until_ready();
+        let parts: Vec<&Vec<u8>> =
+            messages.iter().filter(|message| message.0 == 'd').map(|message| &message.1).collect();
+        assert!(parts[0].starts_with(b"PGCOPY\n\xff\r\n\0"));
+        parts.iter().map(|part| part.len()).collect()
+    };
+    let row = 2 + 4 + 4;
+    assert_eq!(data(&mut raw, "copy (select id from t where id < 3) to stdout (format binary)"), [19 + row, row, 2]);
+    assert_eq!(data(&mut raw, "copy (select id from t where id > 9) to stdout (format binary)"), [19 + 2]);
+}
+
+/// asyncpg and JDBC know by the routine that a statement must be prepared again.
+#[test]
+fn a_statement_whose_columns_changed_names_the_routine_that_drivers_look_for() {
+    let (_server, mut raw) = server_with_table();
+    raw.talk(&[parse("all", "select * from t"), sync(), query("alter table t add column y int")], 2);
+    raw.send(&[bind("", "all", &[]), execute("", 0), sync()]);
+    let error = raw.until_ready().into_iter().find(|message| message.0 == 'E').expect("the columns are others");
+    assert_eq!((error.field(b'C'), error.field(b'R')), ("0A000".into(), "RevalidateCachedQuery".into()));
+}

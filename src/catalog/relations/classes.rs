@@ -7,6 +7,7 @@ use super::roles::acl;
 use super::row::{Rows, cell};
 use super::server::OWNER;
 use super::shape::{SystemTable, system_tables};
+use crate::catalog::definitions;
 use crate::catalog::{Catalog, Column, ConstraintKind, Identity, Index, Object, PUBLIC, PUBLIC_OID, Table};
 
 /// OIDs of things that have none in the catalog (defaults, rules) begin here; they hold for one version.
@@ -283,7 +284,7 @@ fn has_sequence_default(column: &Column) -> bool {
 /// The default of a column as PostgreSQL prints it: a serial column's is `nextval('name'::regclass)`.
 pub(super) fn default_text(source: &Source<'_>, column: &Column) -> Option<String> {
     if let Some(text) = default_of(column) {
-        return Some(text.clone());
+        return Some(typed_constant(text, column.type_oid));
     }
     let sequence = column.sequence.filter(|_| has_sequence_default(column))?;
     let sequence = source.catalog.sequence(sequence)?;
@@ -296,6 +297,18 @@ pub(super) fn with_defaults<'a>(source: &'a Source<'_>) -> impl Iterator<Item = 
     let columns = source.catalog.tables().flat_map(|table| table.columns.iter().map(move |column| (&**table, column)));
     let texts = columns.filter_map(|(table, column)| Some((table, column, default_text(source, column)?)));
     (MADE_UP_OIDS..).zip(texts).map(|(oid, (table, column, text))| (oid, table, column, text))
+}
+
+/// A quoted constant as PostgreSQL prints it: with its type, where the constant alone would not tell it.
+fn typed_constant(text: &str, type_oid: u32) -> String {
+    let inner = text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+    let Some(inner) = inner.filter(|inner| !inner.replace("\'\'", "").contains('\'')) else { return text.to_owned() };
+    match type_oid {
+        16 => matches!(inner.to_ascii_lowercase().as_str(), "t" | "true" | "y" | "yes" | "on" | "1").to_string(),
+        23 if inner.bytes().all(|byte| byte.is_ascii_digit()) => inner.to_owned(),
+        1042 => format!("{text}::bpchar"),
+        _ => format!("{text}::{}", definitions::format_type(type_oid, -1)),
+    }
 }
 
 pub(super) fn defaults(source: &Source<'_>, rows: &mut Rows) {
@@ -365,4 +378,24 @@ fn index(table: &Table, index: &Index, rows: &mut Rows) {
 /// The system relation with this OID.
 pub(in crate::catalog) fn system_class(oid: u32) -> Option<&'static SystemTable> {
     system_tables().iter().find(|table| table.oid == oid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::typed_constant;
+
+    /// As PostgreSQL 15 shows these defaults.
+    #[test]
+    fn quoted_defaults_are_shown_with_their_type() {
+        let shown = |text, type_oid| typed_constant(text, type_oid);
+        assert_eq!(shown("'x'", 25), "'x'::text");
+        assert_eq!(shown("'it''s'", 1043), "'it''s'::character varying");
+        assert_eq!(shown("'x'", 1042), "'x'::bpchar");
+        assert_eq!(
+            (shown("'0'", 1700), shown("'0'", 23), shown("'-1'", 23)),
+            ("'0'::numeric".into(), "0".into(), "'-1'::integer".into())
+        );
+        assert_eq!((shown("'on'", 16), shown("'{}'", 1009)), ("true".into(), "'{}'::text[]".into()));
+        assert_eq!((shown("0", 1700), shown("'a' || 'b'", 25)), ("0".into(), "'a' || 'b'".into()));
+    }
 }

@@ -35,6 +35,8 @@ pub fn encode_binary(value: ValueRef<'_>, ty: PgType, typmod: i32, out: &mut Byt
             out.extend_from_slice(text.as_bytes());
             pad(text, typmod, out);
         }
+        // One byte in any case: the empty one is zero.
+        (ValueRef::Text(""), PgType::CHAR) => out.put_u8(0),
         (ValueRef::Text(text), PgType::JSONB) => {
             out.put_u8(1);
             out.extend_from_slice(text.as_bytes());

@@ -3,7 +3,7 @@
 
 use super::aggregates::is_aggregate;
 use super::coerce::{Context, castable};
-use super::names::parts;
+use super::names::{parts, split_name};
 use super::signatures::{SIGNATURES, Signature};
 use super::typed::{Typed, literal_sql};
 use super::{Need, Privileges, Result, Translator};
@@ -449,9 +449,45 @@ impl Translator<'_> {
         Ok(Typed::new(format!("evesql_json_build_{kind}({})", list.join(", ")), ty))
     }
 
+    /// `pg_get_serial_sequence('table', 'column')` as the name of a sequence, NULL where the column has none. Which
+    /// sequence a statement draws from must be known before it runs.
+    fn serial_sequence(&mut self, expr: &Expr) -> Result<Option<Typed>> {
+        let call = match expr {
+            Expr::Cast { expr, .. } | Expr::Nested(expr) => expr.as_ref(),
+            other => other,
+        };
+        let Expr::Function(function) = call else { return Ok(None) };
+        let FunctionArguments::List(list) = &function.args else { return Ok(None) };
+        let [FunctionArg::Unnamed(FunctionArgExpr::Expr(table)), FunctionArg::Unnamed(FunctionArgExpr::Expr(column))] =
+            list.args.as_slice()
+        else {
+            return Ok(None);
+        };
+        if parts(&function.name).last().is_none_or(|name| name != "pg_get_serial_sequence") {
+            return Ok(None);
+        }
+        let (table, column) = (self.expr(table)?, self.expr(column)?);
+        let (Some(table), Some(column)) = (table.unknown_text(), column.unknown_text()) else { return Ok(None) };
+        let table = self.user_table_named(&split_name(table))?;
+        let found = table.column(column).ok_or_else(|| {
+            let text = format!("column \"{column}\" of relation \"{}\" does not exist", table.name);
+            SqlError::new("42703", text)
+        })?;
+        let value = found.sequence.map_or(Value::Null, |oid| Value::Integer(i64::from(oid)));
+        Ok(Some(Typed::constant(value, PgType::REGCLASS)))
+    }
+
     fn sequence_function(&mut self, name: &str, exprs: &[Expr]) -> Result<Typed> {
-        let first = self.expr(&exprs[0])?;
-        let first = self.coerce(first, PgType::REGCLASS, -1, Context::Explicit)?;
+        let first = match self.serial_sequence(&exprs[0])? {
+            Some(known) => known,
+            None => {
+                let first = self.expr(&exprs[0])?;
+                self.coerce(first, PgType::REGCLASS, -1, Context::Explicit)?
+            }
+        };
+        if first.is_null_literal() {
+            return Ok(Typed::constant(Value::Null, PgType::INT8));
+        }
         let Some(Value::Integer(oid)) = first.value() else {
             return Err(SqlError::new(
                 "0A000",

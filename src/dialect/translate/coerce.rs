@@ -75,9 +75,7 @@ pub(super) fn castable(from: PgType, to: PgType) -> Option<Context> {
         (PgType::BOOL, PgType::INT4) | (PgType::INT4, PgType::BOOL) => Some(Explicit),
         (PgType::INT2VECTOR, PgType::INT2_ARRAY) | (PgType::OIDVECTOR, PgType::OID_ARRAY) => Some(Implicit),
         _ if array_of_text(from) && array_of_text(to) => Some(Implicit),
-        _ if from.element().is_some() && to.element().is_some() => {
-            castable(from.element()?, to.element()?).map(|_| Explicit)
-        }
+        _ if from.element().is_some() && to.element().is_some() => castable(from.element()?, to.element()?),
         // Any type prints as text, and text is read as any type when asked to.
         _ if is_string(to) => Some(Assignment),
         _ if is_string(from) => Some(Explicit),
@@ -92,7 +90,9 @@ impl Translator<'_> {
         let typed = typed.settled();
         if let Some(at) = typed.param {
             // An earlier use may have typed it meanwhile.
-            let known = *self.params[at].get_or_insert(ty);
+            // The name of an object is looked up where the statement runs: until then it is a text.
+            let named = ty.is_oid_like() && ty != PgType::OID && context == Context::Explicit;
+            let known = *self.params[at].get_or_insert(if named { PgType::TEXT } else { ty });
             let found = Typed { ty: known, param: None, range: type_range(known), ..typed };
             return self.coerce(found, ty, typmod, context);
         }

@@ -292,6 +292,40 @@ impl Translator<'_> {
         self.finish_ddl(work, "COMMENT")
     }
 
+    /// ALTER SEQUENCE .. RESTART, ALTER COLUMN .. RESTART: the number that comes next.
+    pub(super) fn restart(&mut self, name: &[String], column: Option<&str>, value: Option<i64>) -> Result<Prepared> {
+        let (sequence, tag) = match column {
+            Some(column) => {
+                let table = self.user_table_named(name)?;
+                self.need(Need::Owner(table.oid));
+                let relation = &table.name;
+                let found = table.column(column).ok_or_else(|| {
+                    SqlError::new("42703", format!("column \"{column}\" of relation \"{relation}\" does not exist"))
+                })?;
+                let known = found.identity.and(found.sequence).and_then(|oid| self.catalog.sequence(oid));
+                let sequence = known.cloned().ok_or_else(|| {
+                    let text = format!("column \"{column}\" of relation \"{relation}\" is not an identity column");
+                    SqlError::new("55000", text)
+                })?;
+                (sequence, "ALTER TABLE")
+            }
+            None => {
+                let sequence = self.user_sequence_named(name)?;
+                self.need(Need::Owner(sequence.oid));
+                (sequence, "ALTER SEQUENCE")
+            }
+        };
+        let Sequence { oid, start, minimum, maximum, .. } = *sequence;
+        let next = value.unwrap_or(start);
+        let outside =
+            [(next < minimum, "less than MINVALUE", minimum), (next > maximum, "greater than MAXVALUE", maximum)];
+        if let Some((_, what, bound)) = outside.iter().find(|(outside, ..)| *outside) {
+            return Err(SqlError::new("22023", format!("RESTART value ({next}) cannot be {what} ({bound})")));
+        }
+        let sql = format!("UPDATE evesql_sequences SET last_value = {next}, is_called = 0 WHERE oid = {oid}");
+        self.finish(Kind::Truncate, vec![sql], Vec::new(), Tag::Fixed(tag), false)
+    }
+
     /// Value of an option of a sequence.
     pub(super) fn constant_integer(expr: &Expr) -> Result<i64> {
         let text = expr.to_string().replace(' ', "");

@@ -689,6 +689,11 @@ impl Translator<'_> {
                 typed = Typed::new(format!("substr({}, {} + 1, 1)", typed.sql, index.sql), PgType::CHAR);
                 continue;
             }
+            if typed.ty == PgType::JSONB {
+                let index = self.expr(index)?;
+                typed = self.binary(&BinaryOperator::Arrow, typed, index)?;
+                continue;
+            }
             let element = typed.ty.element().ok_or_else(|| {
                 SqlError::new(
                     "42804",

@@ -297,6 +297,7 @@ fn prepare_utility(mut translator: Translator<'_>, utility: &Utility, param_oids
             translator.nothing(Kind::Nothing, Tag::Fixed("VACUUM"))
         }
         Utility::Analyze(tables) => translator.analyze(tables, "ANALYZE"),
+        Utility::Restart { name, column, value } => translator.restart(name, column.as_deref(), *value),
         Utility::Checkpoint => translator.nothing(Kind::Nothing, Tag::Fixed("CHECKPOINT")),
         Utility::Ignored(tag) => translator.nothing(Kind::Nothing, Tag::Fixed(tag)),
         Utility::Lock { tables, .. } => {

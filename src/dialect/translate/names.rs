@@ -3,7 +3,7 @@
 
 use super::typed::{Column, Typed};
 use super::{Need, Privileges, Result, Translator};
-use crate::catalog::{Object, Table, View, system};
+use crate::catalog::{Object, Sequence, Table, View, system};
 use crate::dialect::types::{PgType, numeric_typmod_of};
 use crate::transaction::SqlError;
 use sqlparser::ast::{
@@ -156,6 +156,16 @@ impl Translator<'_> {
                 Err(SqlError::new("42501", format!("permission denied: \"{name}\" is a system catalog")))
             }
             _ => Err(self.no_relation(schema.as_deref(), &name)),
+        }
+    }
+
+    /// The sequence of this name.
+    pub(super) fn user_sequence_named(&self, parts: &[String]) -> Result<Arc<Sequence>> {
+        let (schema, name) = self.qualified(parts)?;
+        match self.find_object(schema.as_deref(), &name) {
+            Some(Object::Sequence(sequence)) => Ok(sequence),
+            Some(_) => Err(SqlError::new("42809", format!("\"{name}\" is not a sequence"))),
+            None => Err(self.no_relation(schema.as_deref(), &name)),
         }
     }
 

@@ -694,6 +694,10 @@ fn make_unique(outputs: &mut [Output]) {
 /// Without the parentheses around the whole, where there are any.
 fn bare(sql: &str) -> &str {
     let Some(inner) = sql.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) else { return sql };
+    // A subquery keeps its own.
+    if inner.starts_with("SELECT ") || inner.starts_with("WITH ") {
+        return sql;
+    }
     let mut depth = 0i32;
     let mut quote = None;
     for b in inner.bytes() {

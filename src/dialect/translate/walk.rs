@@ -1,7 +1,7 @@
 //! Looking through expressions: aggregates in them, and the names that Postgres gives to columns.
 
 use super::names::{fold, parts};
-use sqlparser::ast::{Expr, SelectItem, SetExpr, Value as Constant};
+use sqlparser::ast::{Expr, SelectItem, SetExpr};
 
 /// Whether an aggregate is called in an expression, subqueries and windows left out.
 pub(super) fn has_aggregate(expr: &Expr) -> bool {
@@ -109,7 +109,6 @@ fn weakly_named(expr: &Expr) -> Option<String> {
         Expr::TypedString(typed) => of_type(&typed.data_type),
         Expr::Interval(_) => Some("interval".into()),
         Expr::Case { .. } => Some("case".into()),
-        Expr::Value(value) if matches!(value.value, Constant::Boolean(_)) => Some("bool".into()),
         _ => None,
     }
 }

@@ -1,0 +1,1 @@
+create table authors (id serial primary key, name varchar not null);
