@@ -16,6 +16,7 @@ mod from;
 mod names;
 mod operators;
 mod select;
+mod sequences;
 mod set_operations;
 mod sets;
 mod signatures;
