@@ -13,6 +13,7 @@ pub mod json;
 pub mod numeric;
 mod parse;
 mod prepared;
+mod restart_command;
 mod role_command;
 mod settings;
 mod translate;

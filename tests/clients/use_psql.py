@@ -1,6 +1,6 @@
 """psql: its describing commands print what they print on PostgreSQL 15, and what else people do with it.
 
-`psql/describe.out` is what PostgreSQL 15 and its psql print; its schema is that of `testdata/catalog`.
+`psql/*.out` are what PostgreSQL 15 and its psql print; the schema is that of `testdata/catalog`.
 """
 
 import itertools
@@ -52,7 +52,8 @@ def schema():
 
 
 describes(r"\d \d+ \dt \di \ds \dv \df \dp \dT \dD \dd \dX \dRp \do \sf \gdesc and others", CATALOG / "psql.in")
-describes(r"\l \dn \du \db \dA \df \dS \dti \d+ \dT+ \dz \sv \sf+ \dconfig \des+ \drds and others", HERE / "psql" / "describe.in")
+describes(r"\l \dn \du \db \dA \dti \d+ \dT+ \dz \sf+ \drds and others", HERE / "psql" / "describe.in")
+describes(r"\d+ and \sv of a view, sizes, \dconfig, \des+, \dS of a catalog, \df with its types, \dF", HERE / "psql" / "more.in")
 
 
 @check(r"\copy in and out, csv, of a query, COPY from stdin in a script")

@@ -200,7 +200,8 @@ fn recorded_statements_come_to_what_they_come_to_on_postgres() {
         for (before, names) in SESSIONS {
             let mut raw = Raw::connect(port.parse().expect("a port"));
             raw.send(&[query("DROP SCHEMA public CASCADE"), query("CREATE SCHEMA public")]);
-            (raw.until_ready(), raw.until_ready());
+            raw.until_ready();
+            raw.until_ready();
             replay(port.parse().expect("a port"), before, names, &mut outcomes);
         }
         let mut file = "# What PostgreSQL 15 makes of the recorded statements: client, number, outcome.\n".to_string();

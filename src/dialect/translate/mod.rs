@@ -19,6 +19,7 @@ mod needs;
 mod notify;
 mod operators;
 mod select;
+mod sequences;
 mod set_operations;
 mod sets;
 mod signatures;

@@ -57,24 +57,43 @@ async fn types(pool: &PgPool) -> Outcome {
         a: Some(vec![1, 2]),
         y: Some(vec![0, 1, 255]),
     };
-    let id: i64 = sqlx::query_scalar("insert into kinds (n, d, j, ts, dt, u, b, a, y) values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning id")
-        .bind(&given.n).bind(&given.d).bind(&given.j).bind(given.ts).bind(given.dt).bind(given.u).bind(given.b).bind(&given.a).bind(&given.y)
-        .fetch_one(pool).await?;
+    let id: i64 = sqlx::query_scalar(
+        "insert into kinds (n, d, j, ts, dt, u, b, a, y) values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning id",
+    )
+    .bind(&given.n)
+    .bind(&given.d)
+    .bind(&given.j)
+    .bind(given.ts)
+    .bind(given.dt)
+    .bind(given.u)
+    .bind(given.b)
+    .bind(&given.a)
+    .bind(&given.y)
+    .fetch_one(pool)
+    .await?;
     equal(id, 1)?;
-    let found: Kind = sqlx::query_as("select * from kinds where id = $1 and n = any($2)").bind(1i64).bind(vec!["o'x", "z"]).fetch_one(pool).await?;
+    let found: Kind = sqlx::query_as("select * from kinds where id = $1 and n = any($2)")
+        .bind(1i64)
+        .bind(vec!["o'x", "z"])
+        .fetch_one(pool)
+        .await?;
     equal(found, given)?;
-    let none: Option<Kind> = sqlx::query_as("select * from kinds where id = $1").bind(99i64).fetch_optional(pool).await?;
+    let none: Option<Kind> =
+        sqlx::query_as("select * from kinds where id = $1").bind(99i64).fetch_optional(pool).await?;
     equal(none, None)
 }
 
 async fn described(pool: &PgPool) -> Outcome {
-    let statement = pool.prepare("select id, n, d, $1::int as z from kinds left join (select 1 as q) w on true where ts < $2").await?;
+    let statement = pool
+        .prepare("select id, n, d, $1::int as z from kinds left join (select 1 as q) w on true where ts < $2")
+        .await?;
     let columns: Vec<_> = statement.columns().iter().map(|column| (column.name(), column.type_info().name())).collect();
     equal(columns, [("id", "INT8"), ("n", "TEXT"), ("d", "NUMERIC"), ("z", "INT4")])?;
     let Some(Either::Left(parameters)) = statement.parameters() else { return Err("no types of parameters".into()) };
     equal(parameters.iter().map(|one| one.name()).collect::<Vec<_>>(), ["INT4", "TIMESTAMPTZ"])?;
     // What `query!` asks when a program is compiled: may a column be null?
-    let told = pool.describe("select id, n, d, m.x from kinds left join (select 1 as x) m on d > 5 where id = $1").await?;
+    let told =
+        pool.describe("select id, n, d, m.x from kinds left join (select 1 as x) m on d > 5 where id = $1").await?;
     equal(&told.nullable[..3], [Some(false), Some(false), Some(true)])
 }
 
@@ -86,7 +105,11 @@ async fn streams(pool: &PgPool) -> Outcome {
     }
     drop(rows);
     equal(sum, 500_500)?;
-    let both: Vec<Either<_, PgRow>> = sqlx::raw_sql("create table two (a int primary key); insert into two values (1), (2); select a from two").fetch_many(pool).try_collect().await?;
+    let both: Vec<Either<_, PgRow>> =
+        sqlx::raw_sql("create table two (a int primary key); insert into two values (1), (2); select a from two")
+            .fetch_many(pool)
+            .try_collect()
+            .await?;
     equal(both.iter().filter(|one| one.is_right()).count(), 2)
 }
 
@@ -96,7 +119,8 @@ async fn transactions(pool: &PgPool) -> Outcome {
     let mut inner = outer.begin().await?;
     is(sqlx::query("insert into two values ($1)").bind(10).execute(&mut *inner).await, "23505")?;
     inner.rollback().await?;
-    let affected = sqlx::query("update two set a = a + 100 where a < $1").bind(10).execute(&mut *outer).await?.rows_affected();
+    let affected =
+        sqlx::query("update two set a = a + 100 where a < $1").bind(10).execute(&mut *outer).await?.rows_affected();
     equal(affected, 2)?;
     outer.commit().await?;
     let mut lost = pool.begin().await?;
@@ -107,9 +131,12 @@ async fn transactions(pool: &PgPool) -> Outcome {
 }
 
 async fn migrations(pool: &PgPool) -> Outcome {
-    let step = |version, text: &'static str| Migration::new(version, Cow::Borrowed("step"), MigrationType::Simple, Cow::Borrowed(text), false);
+    let step = |version, text: &'static str| {
+        Migration::new(version, Cow::Borrowed("step"), MigrationType::Simple, Cow::Borrowed(text), false)
+    };
     let first = step(1, "create table migrated (id int primary key)");
-    let second = step(2, "alter table migrated add column n text not null default 'x'; insert into migrated values (1)");
+    let second =
+        step(2, "alter table migrated add column n text not null default 'x'; insert into migrated values (1)");
     for steps in [vec![first.clone()], vec![first.clone(), second.clone()], vec![first, second]] {
         let migrator = Migrator { migrations: Cow::Owned(steps), ..Migrator::DEFAULT };
         migrator.run(pool).await?;
@@ -121,7 +148,8 @@ async fn migrations(pool: &PgPool) -> Outcome {
 }
 
 async fn errors(pool: &PgPool) -> Outcome {
-    let error = sqlx::query("insert into kinds (n) values ($1)").bind("o'x").execute(pool).await.expect_err("it is there");
+    let error =
+        sqlx::query("insert into kinds (n) values ($1)").bind("o'x").execute(pool).await.expect_err("it is there");
     let told = error.as_database_error().ok_or("no error of the database")?;
     equal((told.constraint(), told.table(), told.is_unique_violation()), (Some("kinds_n_key"), Some("kinds"), true))?;
     is(sqlx::query("select nope from kinds").fetch_all(pool).await, "42703")?;
@@ -140,7 +168,11 @@ async fn copies(pool: &PgPool) -> Outcome {
     let mut copy = connection.copy_in_raw("copy two from stdin with (format csv)").await?;
     copy.send("1000\n1001\n".as_bytes()).await?;
     equal(copy.finish().await?, 2)?;
-    let parts: Vec<_> = connection.copy_out_raw("copy (select a from two where a >= 1000 order by a) to stdout").await?.try_collect().await?;
+    let parts: Vec<_> = connection
+        .copy_out_raw("copy (select a from two where a >= 1000 order by a) to stdout")
+        .await?
+        .try_collect()
+        .await?;
     equal(parts.concat(), b"1000\n1001\n")
 }
 
@@ -148,7 +180,8 @@ async fn alive(pool: &PgPool) -> Outcome {
     let mut connection = pool.acquire().await?;
     connection.ping().await?;
     connection.clear_cached_statements().await?;
-    let many = (0..20).map(|n: i64| async move { sqlx::query_scalar::<_, i64>("select $1 + 1").bind(n).fetch_one(pool).await });
+    let many = (0..20)
+        .map(|n: i64| async move { sqlx::query_scalar::<_, i64>("select $1 + 1").bind(n).fetch_one(pool).await });
     equal(futures_util::future::try_join_all(many).await?.iter().sum::<i64>(), 210)
 }
 
@@ -156,7 +189,9 @@ async fn notified(pool: &PgPool) -> Outcome {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen("ch").await?;
     pool.execute("notify ch, 'x'").await?;
-    let heard = tokio::time::timeout(std::time::Duration::from_secs(3), listener.recv()).await.map_err(|_| "nothing heard")??;
+    let heard = tokio::time::timeout(std::time::Duration::from_secs(3), listener.recv())
+        .await
+        .map_err(|_| "nothing heard")??;
     equal((heard.channel(), heard.payload()), ("ch", "x"))
 }
 

@@ -50,21 +50,56 @@ async fn types(c: &Client) -> Outcome {
     let bytes: &[u8] = &[0, 1, 255];
     let texts = vec![Some("x"), None, Some("y\"z")];
     let row = c
-        .query_one(insert, &[&"o'x", &more, &at, &plain, &day, &time, &code, &true, &(1i64 << 40), &-3i16, &1.5f64, &0.25f32, &bytes, &vec![1, 2], &texts])
+        .query_one(
+            insert,
+            &[
+                &"o'x",
+                &more,
+                &at,
+                &plain,
+                &day,
+                &time,
+                &code,
+                &true,
+                &(1i64 << 40),
+                &-3i16,
+                &1.5f64,
+                &0.25f32,
+                &bytes,
+                &vec![1, 2],
+                &texts,
+            ],
+        )
         .await?;
     equal(row.get::<_, i32>(0), 1)?;
     let row = c.query_one("select * from kinds where id = $1 and n like $2 limit $3", &[&1i32, &"o%", &1i64]).await?;
-    equal((row.get::<_, &str>("n"), row.get::<_, serde_json::Value>("j"), row.get::<_, DateTime<Utc>>("ts")), ("o'x", more, at))?;
+    equal(
+        (row.get::<_, &str>("n"), row.get::<_, serde_json::Value>("j"), row.get::<_, DateTime<Utc>>("ts")),
+        ("o'x", more, at),
+    )?;
     equal((row.get("tn"), row.get("dt"), row.get("tm"), row.get("u")), (plain, day, time, code))?;
-    equal((row.get("b"), row.get("l"), row.get("s"), row.get("f"), row.get("r")), (true, 1i64 << 40, -3i16, 1.5f64, 0.25f32))?;
-    equal((row.get::<_, &[u8]>("y"), row.get::<_, Vec<i32>>("a"), row.get::<_, Vec<Option<&str>>>("t")), (bytes, vec![1, 2], texts))
+    equal(
+        (row.get("b"), row.get("l"), row.get("s"), row.get("f"), row.get("r")),
+        (true, 1i64 << 40, -3i16, 1.5f64, 0.25f32),
+    )?;
+    equal(
+        (row.get::<_, &[u8]>("y"), row.get::<_, Vec<i32>>("a"), row.get::<_, Vec<Option<&str>>>("t")),
+        (bytes, vec![1, 2], texts),
+    )
 }
 
 async fn described(c: &Client) -> Outcome {
     let statement = c.prepare("select id, n, count(*) over (), now(), 'x' as t, $1::text || 'y' from kinds where id = any($2) and ts < $3 and n in ($4, $5)").await?;
     equal(statement.params(), &[Type::TEXT, Type::INT4_ARRAY, Type::TIMESTAMPTZ, Type::VARCHAR, Type::VARCHAR])?;
     let columns: Vec<_> = statement.columns().iter().map(|column| (column.name(), column.type_().clone())).collect();
-    let expected = [("id", Type::INT4), ("n", Type::VARCHAR), ("count", Type::INT8), ("now", Type::TIMESTAMPTZ), ("t", Type::TEXT), ("?column?", Type::TEXT)];
+    let expected = [
+        ("id", Type::INT4),
+        ("n", Type::VARCHAR),
+        ("count", Type::INT8),
+        ("now", Type::TIMESTAMPTZ),
+        ("t", Type::TEXT),
+        ("?column?", Type::TEXT),
+    ];
     equal(columns, expected)?;
     let typed = c.prepare_typed("select $1 + 1", &[Type::INT8]).await?;
     equal(c.query_one(&typed, &[&41i64]).await?.get::<_, i64>(0), 42)?;
@@ -74,15 +109,30 @@ async fn described(c: &Client) -> Outcome {
 
 async fn simple(c: &Client) -> Outcome {
     let messages = c.simple_query("create table two (a int primary key, b text); insert into two values (1, 'x'), (2, null); select * from two").await?;
-    let rows: Vec<_> = messages.iter().filter_map(|message| match message { SimpleQueryMessage::Row(row) => Some((row.get(0), row.get("b"))), _ => None }).collect();
+    let rows: Vec<_> = messages
+        .iter()
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some((row.get(0), row.get("b"))),
+            _ => None,
+        })
+        .collect();
     equal(rows, [(Some("1"), Some("x")), (Some("2"), None)])?;
-    let counts: Vec<_> = messages.iter().filter_map(|message| match message { SimpleQueryMessage::CommandComplete(n) => Some(*n), _ => None }).collect();
+    let counts: Vec<_> = messages
+        .iter()
+        .filter_map(|message| match message {
+            SimpleQueryMessage::CommandComplete(n) => Some(*n),
+            _ => None,
+        })
+        .collect();
     equal(counts, [0, 2, 2])
 }
 
 async fn pipelined(c: &Client) -> Outcome {
     let statement = c.prepare("select $1::int4 * 2").await?;
-    let all = (0..50).map(|n| { let statement = &statement; async move { c.query_one(statement, &[&n]).await.map(|row| row.get::<_, i32>(0)) } });
+    let all = (0..50).map(|n| {
+        let statement = &statement;
+        async move { c.query_one(statement, &[&n]).await.map(|row| row.get::<_, i32>(0)) }
+    });
     let doubled = futures_util::future::try_join_all(all).await?;
     equal(doubled, (0..50).map(|n| n * 2).collect::<Vec<i32>>())
 }
@@ -115,9 +165,11 @@ async fn copies(c: &Client) -> Outcome {
     writer.as_mut().write(&[&30, &"z"]).await?;
     writer.as_mut().write(&[&31, &None::<&str>]).await?;
     equal(writer.finish().await?, 2)?;
-    let out: Vec<_> = c.copy_out("copy (select a, b from two where a >= 20 order by a) to stdout").await?.try_collect().await?;
+    let out: Vec<_> =
+        c.copy_out("copy (select a, b from two where a >= 20 order by a) to stdout").await?.try_collect().await?;
     equal(out.concat(), b"20\ta\\tb\n21\t\\N\n30\tz\n31\t\\N\n")?;
-    let rows = BinaryCopyOutStream::new(c.copy_out("copy two to stdout (format binary)").await?, &[Type::INT4, Type::TEXT]);
+    let rows =
+        BinaryCopyOutStream::new(c.copy_out("copy two to stdout (format binary)").await?, &[Type::INT4, Type::TEXT]);
     let mut rows: Vec<(i32, Option<String>)> = rows.map_ok(|row| (row.get(0), row.get(1))).try_collect().await?;
     rows.sort();
     equal(&rows[5..], &[(30, Some("z".to_owned())), (31, None)])
@@ -126,7 +178,10 @@ async fn copies(c: &Client) -> Outcome {
 async fn errors(c: &Client) -> Outcome {
     let error = c.execute("insert into two values ($1)", &[&1]).await.expect_err("it is there");
     let told = error.as_db_error().ok_or("no error of the database")?;
-    equal((told.constraint(), told.table(), told.detail()), (Some("two_pkey"), Some("two"), Some("Key (a)=(1) already exists.")))?;
+    equal(
+        (told.constraint(), told.table(), told.detail()),
+        (Some("two_pkey"), Some("two"), Some("Key (a)=(1) already exists.")),
+    )?;
     is(c.query("select nope from two", &[]).await, SqlState::UNDEFINED_COLUMN)?;
     is(c.query("select * from nowhere", &[]).await, SqlState::UNDEFINED_TABLE)?;
     is(c.query("select 1 / $1::int4", &[&0]).await, SqlState::DIVISION_BY_ZERO)
@@ -141,8 +196,14 @@ async fn enums(c: &Client) -> Outcome {
 
 async fn cancelled(c: &Client) -> Outcome {
     let token = c.cancel_token();
-    let cancel = async { tokio::time::sleep(Duration::from_millis(300)).await; token.cancel_query(NoTls).await };
-    let (slept, cancelled) = tokio::join!(c.execute("with recursive n(i) as (select 1 union all select i % 7 from n) select count(*) from n", &[]), cancel);
+    let cancel = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        token.cancel_query(NoTls).await
+    };
+    let (slept, cancelled) = tokio::join!(
+        c.execute("with recursive n(i) as (select 1 union all select i % 7 from n) select count(*) from n", &[]),
+        cancel
+    );
     cancelled?;
     is(slept, SqlState::QUERY_CANCELED)
 }
