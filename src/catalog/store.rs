@@ -18,9 +18,10 @@ pub const BOOTSTRAP_SQL: &[&str] = &[
     "CREATE TABLE evesql_sequences(oid INTEGER PRIMARY KEY, last_value INTEGER NOT NULL, is_called INTEGER NOT NULL, \
      increment INTEGER NOT NULL, minimum INTEGER NOT NULL, maximum INTEGER NOT NULL, cycle INTEGER NOT NULL) STRICT",
     // What NOTIFY writes and sessions that listen read: the newest of them, numbered in the order in which they took effect.
+    // Functions of an old sqlite3 alone: it must be able to open the file.
     "CREATE TABLE evesql_notifications(id INTEGER PRIMARY KEY, process INTEGER NOT NULL, \
      channel TEXT NOT NULL CHECK (length(channel) BETWEEN 1 AND 63), \
-     payload TEXT NOT NULL CHECK (octet_length(payload) < 8000)) STRICT",
+     payload TEXT NOT NULL CHECK (length(CAST(payload AS BLOB)) < 8000)) STRICT",
 ];
 
 /// Notifications that a database keeps for sessions that listen.
