@@ -1,7 +1,7 @@
 //! json and jsonb: jsonb is kept as text in the order and spacing in which Postgres prints it.
 
 use crate::transaction::SqlError;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 /// The text that Postgres prints for a jsonb value: keys by length and then by bytes, last one wins,
 /// a blank after colon and comma.
@@ -14,6 +14,13 @@ pub fn normalise(text: &str) -> Result<String, SqlError> {
     let mut out = String::with_capacity(text.len());
     print(&json, &mut out);
     Ok(out)
+}
+
+/// An object's keys in the order of jsonb: by length, then by bytes.
+pub fn ordered(fields: &Map<String, Json>) -> Vec<&String> {
+    let mut keys: Vec<&String> = fields.keys().collect();
+    keys.sort_by_key(|key| (key.len(), key.as_bytes()));
+    keys
 }
 
 /// Prints as Postgres prints jsonb.
@@ -30,10 +37,8 @@ pub fn print(json: &Json, out: &mut String) {
             out.push(']');
         }
         Json::Object(fields) => {
-            let mut keys: Vec<&String> = fields.keys().collect();
-            keys.sort_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.as_bytes().cmp(b.as_bytes())));
             out.push('{');
-            for (i, key) in keys.into_iter().enumerate() {
+            for (i, key) in ordered(fields).into_iter().enumerate() {
                 if i > 0 {
                     out.push_str(", ");
                 }

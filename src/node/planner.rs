@@ -163,7 +163,7 @@ impl Planner {
 pub fn runs_ahead(when: RunAhead, workers: u64, kind: &Kind) -> bool {
     match when {
         RunAhead::Never => false,
-        RunAhead::WhenItPays => workers > 1 && kind.pays_ahead(workers),
+        RunAhead::WhenItPays => kind.pays_ahead(workers),
         RunAhead::Always => true,
     }
 }

@@ -155,7 +155,7 @@ impl Kind {
         }
     }
 
-    /// Whether running it ahead pays, if so many workers share what runs ahead.
+    /// Whether running it ahead pays, if so many workers share what runs ahead; with one it never does.
     pub fn pays_ahead(&self, workers: u64) -> bool {
         let saved_ns = self.run_ns - self.run_ns / workers.max(1);
         let is_long = self.run_ns >= RUN_NS_MIN && 2 * saved_ns >= GAIN_HALVES_MIN * self.apply_ns();

@@ -1,5 +1,6 @@
 //! Arrays and JSON, both kept as JSON text.
 
+use super::jsonb::{equal, truth};
 use super::{Arguments, BYTES_MAX, Result, ScalarFunction, bytes, integer, pure, strict, string, text, too_large};
 use crate::dialect::codec::{TextStyle, array_from_json, array_to_json, to_text};
 use crate::dialect::datetime::{Interval, add_interval};
@@ -8,7 +9,7 @@ use crate::dialect::types::PgType;
 use crate::transaction::{SqlError, Value, ValueRef};
 use serde_json::Value as Json;
 
-fn parse(value: ValueRef<'_>) -> Result<Json> {
+pub(super) fn parse(value: ValueRef<'_>) -> Result<Json> {
     serde_json::from_str(string(value)?).map_err(|_| SqlError::new("XX000", "a stored JSON value is none"))
 }
 
@@ -36,13 +37,11 @@ fn array_cat(args: &Arguments<'_>) -> Result<Value> {
     match (args[0], args[1]) {
         (ValueRef::Null, ValueRef::Null) => Ok(Value::Null),
         (ValueRef::Null, one) | (one, ValueRef::Null) => Ok(one.to_value()),
-        (a, b) => match (parse(a)?, parse(b)?) {
-            (Json::Array(mut a), Json::Array(b)) => {
-                a.extend(b);
-                Ok(text(Json::Array(a).to_string()))
-            }
-            _ => Err(SqlError::new("XX000", "a stored array is not a JSON array")),
-        },
+        (a, b) => {
+            let (mut a, b) = (elements(a)?, elements(b)?);
+            a.extend(b);
+            Ok(text(Json::Array(a).to_string()))
+        }
     }
 }
 
@@ -139,7 +138,7 @@ fn series_time(args: &Arguments<'_>) -> Result<Value> {
     Ok(text(format!("[{}]", items.join(","))))
 }
 
-fn shown(json: &Json, as_text: bool) -> Value {
+pub(super) fn shown(json: &Json, as_text: bool) -> Value {
     match json {
         Json::Null if as_text => Value::Null,
         Json::String(value) if as_text => text(value.as_str()),
@@ -318,9 +317,36 @@ fn json_texts(args: &Arguments<'_>) -> Result<Value> {
     }
 }
 
+fn elements(value: ValueRef<'_>) -> Result<Vec<Json>> {
+    match parse(value)? {
+        Json::Array(items) => Ok(items),
+        _ => Err(SqlError::new("XX000", "a stored array is not a JSON array")),
+    }
+}
+
+/// `@>` of arrays: NULL is contained nowhere.
+fn array_contains(args: &Arguments<'_>) -> Result<Value> {
+    if strict(args) {
+        return Ok(Value::Null);
+    }
+    let (outer, inner) = (elements(args[0])?, elements(args[1])?);
+    truth(inner.iter().all(|item| !item.is_null() && outer.iter().any(|other| equal(other, item))))
+}
+
+/// `&&` of arrays.
+fn array_overlaps(args: &Arguments<'_>) -> Result<Value> {
+    if strict(args) {
+        return Ok(Value::Null);
+    }
+    let (a, b) = (elements(args[0])?, elements(args[1])?);
+    truth(a.iter().any(|item| !item.is_null() && b.iter().any(|other| equal(other, item))))
+}
+
 pub(super) const TABLE: &[ScalarFunction] = &[
     pure("evesql_array_length", 2, array_length),
     pure("evesql_array_cat", 2, array_cat),
+    pure("evesql_array_contains", 2, array_contains),
+    pure("evesql_array_overlaps", 2, array_overlaps),
     pure("evesql_array_to_string", 3, array_to_string),
     pure("evesql_array_to_string", 4, array_to_string),
     pure("evesql_string_to_array", 2, string_to_array),

@@ -1,20 +1,15 @@
 //! What jsonb can do beyond being looked into: containment, existence, joining, deleting and setting parts.
 
+use super::arrays::parse;
 use super::{Arguments, Result, ScalarFunction, integer, pure, strict, string, text};
 use crate::dialect::codec::array_from_json;
-use crate::dialect::json::print;
+use crate::dialect::json::{ordered, print};
 use crate::dialect::types::PgType;
 use crate::transaction::{SqlError, Value, ValueRef};
 use serde_json::Value as Json;
 
-fn parse(value: ValueRef<'_>) -> Result<Json> {
-    serde_json::from_str(string(value)?).map_err(|_| SqlError::new("XX000", "a stored JSON value is none"))
-}
-
 fn shown(json: &Json) -> Value {
-    let mut out = String::new();
-    print(json, &mut out);
-    text(out)
+    super::arrays::shown(json, false)
 }
 
 fn keys(value: ValueRef<'_>) -> Result<Vec<Option<String>>> {
@@ -26,12 +21,12 @@ fn refused(message: &str) -> SqlError {
     SqlError::new("22023", message)
 }
 
-fn truth(holds: bool) -> Result<Value> {
+pub(super) fn truth(holds: bool) -> Result<Value> {
     Ok(Value::Integer(i64::from(holds)))
 }
 
 /// Equal as Postgres compares: numbers by their value.
-fn equal(a: &Json, b: &Json) -> bool {
+pub(super) fn equal(a: &Json, b: &Json) -> bool {
     match (a, b) {
         (Json::Number(a), Json::Number(b)) => a == b || a.as_f64() == b.as_f64(),
         (Json::Array(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
@@ -249,10 +244,8 @@ fn print_pretty(json: &Json, indent: usize, out: &mut String) {
             out.push(']');
         }
         Json::Object(fields) => {
-            let mut keys: Vec<&String> = fields.keys().collect();
-            keys.sort_by_key(|key| (key.len(), key.as_bytes()));
             out.push('{');
-            for (at, key) in keys.into_iter().enumerate() {
+            for (at, key) in ordered(fields).into_iter().enumerate() {
                 if at > 0 {
                     out.push(',');
                 }
@@ -321,39 +314,12 @@ fn jsonb_keys(args: &Arguments<'_>) -> Result<Value> {
         ValueRef::Null => Ok(text("[]")),
         json => match parse(json)? {
             Json::Object(fields) => {
-                let mut keys: Vec<String> = fields.into_iter().map(|(key, _)| key).collect();
-                keys.sort_by(|a, b| (a.len(), a.as_bytes()).cmp(&(b.len(), b.as_bytes())));
-                Ok(text(Json::from(keys).to_string()))
+                Ok(text(Json::from_iter(ordered(&fields).into_iter().map(String::as_str)).to_string()))
             }
             Json::Array(_) => Err(refused("cannot call jsonb_object_keys on an array")),
             _ => Err(refused("cannot call jsonb_object_keys on a scalar")),
         },
     }
-}
-
-fn elements(value: ValueRef<'_>) -> Result<Vec<Json>> {
-    match parse(value)? {
-        Json::Array(items) => Ok(items),
-        _ => Err(SqlError::new("XX000", "a stored array is not a JSON array")),
-    }
-}
-
-/// `@>` of arrays: NULL is contained nowhere.
-fn array_contains(args: &Arguments<'_>) -> Result<Value> {
-    if strict(args) {
-        return Ok(Value::Null);
-    }
-    let (outer, inner) = (elements(args[0])?, elements(args[1])?);
-    truth(inner.iter().all(|item| !item.is_null() && outer.iter().any(|other| equal(other, item))))
-}
-
-/// `&&` of arrays.
-fn array_overlaps(args: &Arguments<'_>) -> Result<Value> {
-    if strict(args) {
-        return Ok(Value::Null);
-    }
-    let (a, b) = (elements(args[0])?, elements(args[1])?);
-    truth(a.iter().any(|item| !item.is_null() && b.iter().any(|other| equal(other, item))))
 }
 
 pub(super) const TABLE: &[ScalarFunction] = &[
@@ -369,6 +335,4 @@ pub(super) const TABLE: &[ScalarFunction] = &[
     pure("evesql_jsonb_strip_nulls", 1, jsonb_strip_nulls),
     pure("evesql_jsonb_elements", 1, jsonb_elements),
     pure("evesql_jsonb_keys", 1, jsonb_keys),
-    pure("evesql_array_contains", 2, array_contains),
-    pure("evesql_array_overlaps", 2, array_overlaps),
 ];

@@ -51,6 +51,17 @@ fn arguments(function: &Function) -> Result<Arguments> {
     Ok(found)
 }
 
+/// The arguments of a call that has two plain ones.
+pub(super) fn two_arguments(call: &Function) -> Option<[&Expr; 2]> {
+    let FunctionArguments::List(list) = &call.args else { return None };
+    match list.args.as_slice() {
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(first)), FunctionArg::Unnamed(FunctionArgExpr::Expr(second))] => {
+            Some([first, second])
+        }
+        _ => None,
+    }
+}
+
 pub(super) fn no_function(name: &str, args: &[Typed]) -> SqlError {
     let types: Vec<String> = args.iter().map(|arg| arg.ty.sql_name()).collect();
     SqlError::new("42883", format!("function {name}({}) does not exist", types.join(", ")))

@@ -3,12 +3,13 @@
 //! A notification is data like any other: ordered, certified, undone with its transaction, and in the pages of every
 //! replica. Sessions that listen read the rows that are new in each accepted version.
 
+use super::calls::two_arguments;
 use super::coerce::Context;
 use super::{Result, Translator};
 use crate::catalog::NOTIFICATIONS_KEPT;
 use crate::dialect::prepared::{Kind, OutputColumn, Prepared, Tag};
 use crate::dialect::types::PgType;
-use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Query, SelectItem, SetExpr};
+use sqlparser::ast::{Expr, Query, SelectItem, SetExpr};
 
 impl Translator<'_> {
     /// The change that such a query makes; none of another query.
@@ -48,12 +49,5 @@ fn arguments(query: &Query) -> Option<(String, [&Expr; 2])> {
     if !matches!(call.name.to_string().to_ascii_lowercase().as_str(), "pg_notify" | "pg_catalog.pg_notify") {
         return None;
     }
-    let FunctionArguments::List(list) = &call.args else { return None };
-    match list.args.as_slice() {
-        [
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(channel)),
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(payload)),
-        ] => Some((alias.unwrap_or_else(|| "pg_notify".into()), [channel, payload])),
-        _ => None,
-    }
+    Some((alias.unwrap_or_else(|| "pg_notify".into()), two_arguments(call)?))
 }

@@ -1,6 +1,6 @@
 //! nextval, currval and setval, and which sequence a statement means.
 
-use super::calls::no_function;
+use super::calls::{no_function, two_arguments};
 use super::coerce::Context;
 use super::names::{parts, split_name};
 use super::typed::Typed;
@@ -8,7 +8,7 @@ use super::{Privileges, Result, Translator};
 use crate::catalog::Object;
 use crate::dialect::types::PgType;
 use crate::transaction::{SqlError, Value};
-use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
+use sqlparser::ast::Expr;
 
 impl Translator<'_> {
     /// `pg_get_serial_sequence('table', 'column')` as the name of a sequence, NULL where the column has none. Which
@@ -19,12 +19,7 @@ impl Translator<'_> {
             other => other,
         };
         let Expr::Function(function) = call else { return Ok(None) };
-        let FunctionArguments::List(list) = &function.args else { return Ok(None) };
-        let [FunctionArg::Unnamed(FunctionArgExpr::Expr(table)), FunctionArg::Unnamed(FunctionArgExpr::Expr(column))] =
-            list.args.as_slice()
-        else {
-            return Ok(None);
-        };
+        let Some([table, column]) = two_arguments(function) else { return Ok(None) };
         if parts(&function.name).last().is_none_or(|name| name != "pg_get_serial_sequence") {
             return Ok(None);
         }
