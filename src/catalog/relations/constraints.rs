@@ -93,35 +93,28 @@ pub(super) fn sequences(source: &Source<'_>, rows: &mut Rows) {
 
 /// Only what clients ask for: sequences that belong to a column.
 pub(super) fn dependencies(source: &Source<'_>, rows: &mut Rows) {
-    for sequence in source.catalog.sequences() {
-        let Some((table, column)) = sequence.owner else { continue };
-        let owner = source.catalog.table(table).and_then(|table| table.column_numbered(column));
-        let is_identity = owner.is_some_and(|column| column.identity.is_some());
-        rows.add([
-            ("classid", cell(PG_CLASS)),
-            ("objid", cell(sequence.oid)),
-            ("refclassid", cell(PG_CLASS)),
-            ("refobjid", cell(table)),
-            ("refobjsubid", cell(column)),
-            ("deptype", cell(if is_identity { 'i' } else { 'a' })),
-        ]);
-    }
-    // What pg_dump must make first.
-    let mut needs = |class: u32, oid: u32, referred: u32| {
+    let mut add = |class: u32, oid: u32, referred: u32, column: i16, kind: char| {
         rows.add([
             ("classid", cell(class)),
             ("objid", cell(oid)),
             ("refclassid", cell(PG_CLASS)),
             ("refobjid", cell(referred)),
-            ("refobjsubid", cell(0)),
-            ("deptype", cell('n')),
+            ("refobjsubid", cell(column)),
+            ("deptype", cell(kind)),
         ]);
     };
+    for sequence in source.catalog.sequences() {
+        let Some((table, column)) = sequence.owner else { continue };
+        let owner = source.catalog.table(table).and_then(|table| table.column_numbered(column));
+        let is_identity = owner.is_some_and(|column| column.identity.is_some());
+        add(PG_CLASS, sequence.oid, table, column, if is_identity { 'i' } else { 'a' });
+    }
+    // What pg_dump must make first.
     for (oid, _, column, _) in with_defaults(source).filter(|(_, _, column, _)| column.identity.is_none()) {
-        column.sequence.into_iter().for_each(|sequence| needs(PG_ATTRDEF, oid, sequence));
+        column.sequence.into_iter().for_each(|sequence| add(PG_ATTRDEF, oid, sequence, 0, 'n'));
     }
     for view in source.catalog.views() {
-        view.reads.iter().for_each(|read| needs(PG_CLASS, view.oid, *read));
+        view.reads.iter().for_each(|read| add(PG_CLASS, view.oid, *read, 0, 'n'));
     }
 }
 
