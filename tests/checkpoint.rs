@@ -298,6 +298,47 @@ fn a_damaged_hash_block_is_computed_from_its_pages_and_written_again() {
 }
 
 #[test]
+fn hash_blocks_that_are_lost_with_their_pages_are_made_anew_by_what_is_installed() {
+    let disk = SimulatedDisk::new(1);
+    let database = create(&disk, "shop", 1000).expect("create");
+    let writer = Session::writer(database.store());
+    writer.run(database.store(), SCHEMA);
+    let good = writer.run(database.store(), &insert(0, 900, 700));
+    assert!(good.page_count() > 2 * 64, "several leaves");
+    checkpoint(&disk, &[(&database, good.clone())], 1).expect("checkpoint");
+    backfill_all(&database);
+    for (path, step) in [("/replica/shop/evesql.db-hashes", 50), ("/replica/shop/evesql.db", 4096)] {
+        let path = Path::new(path);
+        let length = disk.contents().iter().find(|(name, _)| name == path).expect("the file").1.len();
+        (0..length).step_by(step).for_each(|offset| assert!(disk.flip_bit(path, offset as u64, 1)));
+    }
+    let damaged = open(&disk, 1000);
+    let head = damaged.store().head();
+    assert!(matches!(head.page(1), Err(StoreError::DamagedNode { .. })));
+    assert_eq!(damaged.store().rehash(&head).len(), good.page_count() as usize);
+
+    let mut pages: Vec<(u32, Box<[u8; 4096]>)> =
+        (1..=good.page_count()).map(|page| (page, Box::new(*good.page(page).expect("a peer's page")))).collect();
+    let last = pages.pop().expect("a page");
+    let install = |pages: &[_]| damaged.store().install(&head, pages, good.page_count(), good.root());
+    assert!(matches!(install(&pages), Err(StoreError::WrongRoot { .. })), "one is missing");
+    // In two parts, as a large database is fetched.
+    pages.push(last);
+    damaged.store().install_part(&pages[..100], good.page_count()).expect("a part");
+    let repaired = damaged
+        .store()
+        .install(&damaged.store().head(), &pages[100..], good.page_count(), good.root())
+        .expect("install");
+    assert_eq!(Session::reader(&repaired).digest(), writer.digest());
+    checkpoint(&disk, &[(&damaged, repaired)], 2).expect("checkpoint");
+    drop(head);
+    backfill_all(&damaged);
+    drop(damaged);
+    assert_eq!(check(&disk, Path::new(ROOT)).expect("check"), []);
+    assert_eq!(Session::reader(&open(&disk, 1000).store().head()).digest(), writer.digest());
+}
+
+#[test]
 fn a_full_disk_fails_the_checkpoint_and_nothing_else() {
     let disk = SimulatedDisk::new(1);
     let database = create(&disk, "shop", 1000).expect("create");

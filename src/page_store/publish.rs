@@ -70,7 +70,8 @@ impl PageStore {
     }
 
     /// Makes `base` with some pages replaced the next version and the new head: repair and state transfer. Versions
-    /// after `base` are dropped. Pages are replaced even if their hash stays (damaged bytes lie under a good hash).
+    /// after `base` are dropped. Pages are replaced even if their hash stays (damaged bytes lie under a good hash), and
+    /// nodes of which no copy is left are made anew from the pages below them, which must all be given.
     ///
     /// # Errors
     /// [`StoreError::WrongRoot`] if the result is not `expected_root`; the head is then `base`.
@@ -191,8 +192,14 @@ impl PageStore {
                 unused.push(change.frame);
                 (change.frame, change.hash) = (0, NO_HASH);
             }
-            let old = self.descend(base, change.page)?.map_or(NO_HASH, |(leaf, slot)| leaf.hashes[slot]);
-            if old != change.hash || (force && change.frame != 0) {
+            let old = match self.descend(base, change.page) {
+                Ok(found) => Some(found.map_or(NO_HASH, |(leaf, slot)| leaf.hashes[slot])),
+                // No copy of a node above it is left: that node is made anew from what comes, and the root tells whether
+                // all of it came.
+                Err(StoreError::DamagedNode { .. }) if force => None,
+                Err(error) => return Err(error),
+            };
+            if old != Some(change.hash) || (force && change.frame != 0) {
                 differing.push(change);
             } else if change.frame != 0 {
                 unused.push(change.frame);
@@ -202,7 +209,7 @@ impl PageStore {
         if differing.is_empty() && page_count == base.page_count {
             return Ok(None);
         }
-        Ok(Some(self.grow(base, &differing, page_count)))
+        Ok(Some(self.grow(base, &differing, page_count, force)))
     }
 
     fn content_hash(&self, frame: u32) -> [u8; 16] {
@@ -218,9 +225,10 @@ impl PageStore {
         }
     }
 
-    fn grow(&self, base: &Version, changes: &[Change], page_count: u32) -> Version {
+    fn grow(&self, base: &Version, changes: &[Change], page_count: u32, is_repair: bool) -> Version {
         let number = self.next_version.fetch_add(1, Ordering::Relaxed);
-        let mut builder = Builder { number, retiring: Retiring { store: self, version: number, entries: Vec::new() } };
+        let retiring = Retiring { store: self, version: number, entries: Vec::new() };
+        let mut builder = Builder { number, retiring, is_repair };
         let (old_levels, new_levels) = (base.height(), height(page_count));
         let mut top = (base.top, base.top_hash);
         for _ in old_levels..new_levels {
@@ -245,6 +253,8 @@ type Child = (u32, [u8; 16]);
 struct Builder<'a> {
     number: u64,
     retiring: Retiring<'a>,
+    /// Nodes that could not be read are made anew.
+    is_repair: bool,
 }
 
 impl Builder<'_> {
@@ -308,13 +318,14 @@ impl Builder<'_> {
         (descriptor, change.hash)
     }
 
-    /// The node behind a reference whose path was read before building began; 0 for none.
+    /// The node behind a reference whose path was read before building began; 0 for none, or for one that a repair
+    /// could not read.
     fn loaded(&self, reference: u32) -> u32 {
         match reference & STUB {
             0 => reference,
             _ => {
                 let index = self.retiring.store.stub(reference).loaded.load(Ordering::Acquire);
-                assert!(index != 0, "a path is read before it is changed");
+                assert!(index != 0 || self.is_repair, "a path is read before it is changed");
                 index
             }
         }

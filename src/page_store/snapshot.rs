@@ -1,7 +1,7 @@
 //! A pinned version: what readers read, what tokens name, what a roll back returns to, what peers compare.
 
 use super::descriptor::Descriptor;
-use super::node::{FANOUT, NO_HASH};
+use super::node::{FANOUT, NO_HASH, Node};
 use super::store::{PageStore, Version};
 use super::{StoreError, height};
 use crate::page::{Hash, PAGE_SIZE, PageNumber};
@@ -177,7 +177,7 @@ impl PageStore {
         while a.levels != b.levels {
             let (tall, low) = if a.levels > b.levels { (&mut a, &b) } else { (&mut b, &a) };
             let level = tall.levels - 1;
-            let node = tall.store.resolve(tall.reference, &tall.hash)?.map(|index| tall.store.node(index));
+            let node = tall.node()?;
             for slot in 1..FANOUT {
                 let child = tall.child(node, slot);
                 child.compare(&low.nothing(), level, slot as u64, by_identity, &mut pages)?;
@@ -209,7 +209,11 @@ impl<'a> Side<'a> {
         Side { store: self.store, reference: 0, hash: NO_HASH, levels: 0 }
     }
 
-    fn child(&self, node: Option<&super::node::Node>, slot: usize) -> Self {
+    fn node(&self) -> Result<Option<&'a Node>, StoreError> {
+        Ok(self.store.resolve(self.reference, &self.hash)?.map(|node| self.store.node(node)))
+    }
+
+    fn child(&self, node: Option<&Node>, slot: usize) -> Self {
         let (reference, hash) = node.map_or((0, NO_HASH), |node| (node.children[slot], node.hashes[slot]));
         Side { store: self.store, reference, hash, levels: self.levels.saturating_sub(1) }
     }
@@ -232,8 +236,12 @@ impl<'a> Side<'a> {
             pages.push(index as PageNumber + 1);
             return Ok(());
         }
-        let mine = self.store.resolve(self.reference, &self.hash)?.map(|node| self.store.node(node));
-        let theirs = other.store.resolve(other.reference, &other.hash)?.map(|node| other.store.node(node));
+        let mine = match self.node() {
+            // No copy of it is left: all that the other has in its place was written since.
+            Err(StoreError::DamagedNode { .. }) if by_identity => None,
+            found => found?,
+        };
+        let theirs = other.node()?;
         for slot in 0..FANOUT {
             let child = self.child(mine, slot);
             child.compare(

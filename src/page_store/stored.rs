@@ -259,8 +259,13 @@ fn changed_blocks(old: &Snapshot, new: &Snapshot, pages: &[PageNumber]) -> Resul
         indexes.iter_mut().for_each(|index| *index >>= FANOUT_BITS);
         indexes.dedup();
         for &index in &indexes {
-            let (before, hashes) = (old.children(level, index)?, new.children(level, index)?);
             let nothing = [Hash::default(); FANOUT];
+            let before = match old.children(level, index) {
+                // The checkpoint in force cannot be read there, so nothing of it is lost.
+                Err(StoreError::DamagedNode { .. }) => nothing,
+                found => found?,
+            };
+            let hashes = new.children(level, index)?;
             let durable = if before == nothing { Hash::default() } else { node_hash(&before) };
             if hashes != nothing && before != hashes {
                 blocks.push(BlockChange { level, index, durable, hashes });

@@ -54,6 +54,8 @@ pub struct Fetch {
     target: Accepted,
     own: BTreeMap<String, Box<dyn OwnTree + Send>>,
     damaged: BTreeMap<String, BTreeSet<PageNumber>>,
+    /// Leaves of the own trees that cannot be read: what the target has there is fetched whatever the hashes above say.
+    unread: BTreeMap<String, BTreeSet<u32>>,
     heads: Option<Vec<DatabaseHead>>,
     asked: Option<Request>,
     nodes: VecDeque<(Arc<str>, u32, u32, Hash)>,
@@ -74,8 +76,11 @@ impl Fetch {
         own: BTreeMap<String, Box<dyn OwnTree + Send>>,
         damaged: BTreeMap<String, BTreeSet<PageNumber>>,
     ) -> Self {
+        let unread =
+            damaged.iter().map(|(name, pages)| (name.clone(), unread_leaves(own.get(name).map(|tree| &**tree), pages)));
         Fetch {
             target,
+            unread: unread.collect(),
             own,
             damaged,
             heads: None,
@@ -167,7 +172,8 @@ impl Fetch {
             let root = root_hash(head.top, head.page_count);
             self.done.insert(head.name.clone(), Replacement { root, page_count: head.page_count, pages: Vec::new() });
             let top_level = height(head.page_count) - 1;
-            if self.own_hash(&head.name, top_level + 1, 0, 0) != head.top {
+            let is_same = self.own_hash(&head.name, top_level + 1, 0, 0) == head.top;
+            if !is_same || self.is_unread_below(&head.name, top_level, 0) {
                 self.nodes.push_back((head.name.as_str().into(), top_level, 0, head.top));
             }
             self.want_damaged(head);
@@ -184,6 +190,14 @@ impl Fetch {
                 self.mends.entry(head.name.clone()).or_default().insert(*page, hash);
             }
         }
+    }
+
+    /// Whether a leaf at or below the node (level, index) cannot be read.
+    fn is_unread_below(&self, database: &str, level: u32, index: u32) -> bool {
+        let span = 1u64 << (6 * level);
+        let (first, end) = (index as u64 * span, (index as u64 + 1) * span);
+        let Some(leaves) = self.unread.get(database) else { return false };
+        leaves.range(first as u32..).next().is_some_and(|leaf| (*leaf as u64) < end)
     }
 
     /// The own hash in slot `slot` of node (level, index). Above the own tree's top it is as if the tree had
@@ -217,10 +231,11 @@ impl Fetch {
             self.nodes.pop_front();
             self.nodes_fetched += 1;
             for (slot, hash) in hashes.into_iter().enumerate() {
-                if hash == self.own_hash(&database, level, index, slot) {
+                let below = index * FANOUT as u32 + slot as u32;
+                let is_same = hash == self.own_hash(&database, level, index, slot);
+                if is_same && !(level > 0 && self.is_unread_below(&database, level - 1, below)) {
                     continue;
                 }
-                let below = index * FANOUT as u32 + slot as u32;
                 match (level, hash == Hash::default()) {
                     (0, true) => self.zero(&database, below + 1),
                     (0, false) => self.want(&database, below + 1, hash),
@@ -279,6 +294,12 @@ impl Fetch {
         }
         Ok(())
     }
+}
+
+/// Numbers of the leaves above damaged pages of which a tree has no hashes left.
+fn unread_leaves(tree: Option<&(dyn OwnTree + Send)>, damaged: &BTreeSet<PageNumber>) -> BTreeSet<u32> {
+    let leaves: BTreeSet<u32> = damaged.iter().map(|page| (page - 1) / FANOUT as u32).collect();
+    leaves.into_iter().filter(|leaf| tree.is_some_and(|tree| tree.children(0, *leaf).is_err())).collect()
 }
 
 #[cfg(test)]
@@ -344,5 +365,42 @@ mod tests {
         assert_eq!(fetch.request(), None, "its own hash is outdated, and no source has such a page");
         let pages = &fetch.finish()["d"].pages;
         assert!(matches!(pages.as_slice(), [(2, page)] if page.iter().all(|byte| *byte == 0)));
+    }
+
+    /// A tree of which the top hash alone is known: no copy of its leaf is left.
+    struct Unread(Hash);
+
+    impl OwnTree for Unread {
+        fn page_count(&self) -> u32 {
+            2
+        }
+        fn top(&self) -> Hash {
+            self.0
+        }
+        fn children(&self, level: u32, index: u32) -> Result<[Hash; FANOUT], StoreError> {
+            Err(StoreError::DamagedNode { level, index })
+        }
+    }
+
+    #[test]
+    fn what_lies_under_a_leaf_that_cannot_be_read_is_fetched_though_the_hash_above_it_is_the_target_s() {
+        let page = vec![1; PAGE_SIZE];
+        let mut hashes = [Hash::default(); FANOUT];
+        hashes[0] = Hash::of(&page);
+        let top = node_hash(&hashes);
+        let head = DatabaseHead { name: "d".into(), top, page_count: 2 };
+        let root = state_root([("d", root_hash(top, 2))]);
+        let target = Accepted { root, log_id: LogId { index: 7, ..LogId::default() }, ..Accepted::default() };
+        let damaged = BTreeMap::from([("d".to_string(), BTreeSet::from([1, 2]))]);
+        let own = Box::new(Unread(top)) as Box<dyn OwnTree + Send>;
+        let mut fetch = Fetch::new(target, BTreeMap::from([("d".to_string(), own)]), damaged);
+        fetch.request();
+        fetch.reply(Reply::State(vec![head])).unwrap();
+        assert!(matches!(fetch.request(), Some(Request::Nodes { nodes, .. }) if nodes == [(0, 0)]));
+        fetch.reply(Reply::Nodes(vec![hashes.to_vec()])).unwrap();
+        assert!(matches!(fetch.request(), Some(Request::Pages { pages, .. }) if pages == [1]), "the other is zeros");
+        fetch.reply(Reply::Pages(vec![page])).unwrap();
+        assert_eq!(fetch.request(), None);
+        assert_eq!(fetch.finish()["d"].pages.len(), 1);
     }
 }
