@@ -42,7 +42,14 @@ pub fn qualified_name(schema: &str, name: &str) -> String {
     format!("{}.{}", quote_ident(schema), quote_ident(name))
 }
 
-/// The name of a type as SQL writes it, with its modifier unless that is negative.
+/// As [`format_type`], for types that users made too: with their schema where names without one would not find them.
+pub fn type_name(source: &Source<'_>, oid: u32, typmod: i32) -> String {
+    let Some(found) = source.catalog.enum_of(oid) else { return format_type(oid, typmod) };
+    let name = relation_name(source, &found.schema, &found.name);
+    if oid == found.oid { name } else { format!("{name}[]") }
+}
+
+/// The name of a built-in type as SQL writes it, with its modifier unless that is negative.
 pub fn format_type(oid: u32, typmod: i32) -> String {
     let Some(facts) = type_facts(oid) else {
         return if oid == 0 { "-".into() } else { "???".into() };

@@ -7,6 +7,7 @@
 //! 2. Equal rows in `evesql_catalog` give an equal [`Catalog::version`], on every node.
 
 pub mod definitions;
+pub mod enums;
 pub mod functions;
 pub mod privileges;
 pub mod relations;
@@ -18,6 +19,7 @@ pub mod system;
 pub use store::{BOOTSTRAP_SQL, CATALOG_SQL, Change, LoadError, NOTIFICATIONS_KEPT};
 
 use crate::page::Hash;
+use enums::EnumType;
 use privileges::Access;
 use roles::Roles;
 use serde::{Deserialize, Serialize};
@@ -295,7 +297,7 @@ pub struct Sequence {
     pub access: Access,
 }
 
-/// A schema: one that users made, or `public` once something was granted on it.
+/// A schema: one that users made, or `public` once something was granted on it or it was dropped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schema {
     /// OID.
@@ -305,6 +307,19 @@ pub struct Schema {
     /// Who owns it and what was granted.
     #[serde(default, skip_serializing_if = "Access::is_default")]
     pub access: Access,
+    /// `public` was dropped, which is there without having been made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_gone: bool,
+}
+
+impl Schema {
+    /// What dropping it does to the catalog.
+    pub fn dropped(&self) -> Change {
+        match self.oid {
+            PUBLIC_OID => Change::Put(Object::Schema(Arc::new(Schema { is_gone: true, ..self.clone() }))),
+            oid => Change::Remove(oid),
+        }
+    }
 }
 
 /// An object with a name.
@@ -318,6 +333,8 @@ pub enum Object {
     Sequence(Arc<Sequence>),
     /// A schema.
     Schema(Arc<Schema>),
+    /// An enum type.
+    Enum(Arc<EnumType>),
 }
 
 impl Object {
@@ -328,6 +345,7 @@ impl Object {
             Object::View(view) => view.oid,
             Object::Sequence(sequence) => sequence.oid,
             Object::Schema(schema) => schema.oid,
+            Object::Enum(found) => found.oid,
         }
     }
     /// Schema and name; a schema has itself.
@@ -337,7 +355,12 @@ impl Object {
             Object::View(view) => (&view.schema, &view.name),
             Object::Sequence(sequence) => (&sequence.schema, &sequence.name),
             Object::Schema(schema) => (&schema.name, &schema.name),
+            Object::Enum(found) => (&found.schema, &found.name),
         }
+    }
+    /// Whether it is a table, view or sequence: what shares one name space in a schema.
+    pub fn is_relation(&self) -> bool {
+        !matches!(self, Object::Schema(_) | Object::Enum(_))
     }
 }
 
@@ -419,14 +442,15 @@ impl Catalog {
     /// A schema of users: one of theirs, or `public`.
     pub fn schema(&self, name: &str) -> Option<Object> {
         let named = |object: &&Object| matches!(object, Object::Schema(schema) if schema.name == name);
-        let public = || Schema { oid: PUBLIC_OID, name: PUBLIC.into(), access: Access::default() };
+        let public = || Schema { oid: PUBLIC_OID, name: PUBLIC.into(), access: Access::default(), is_gone: false };
         let known = self.objects.values().find(named).cloned();
-        known.or_else(|| (name == PUBLIC).then(|| Object::Schema(Arc::new(public()))))
+        let found = known.or_else(|| (name == PUBLIC).then(|| Object::Schema(Arc::new(public()))));
+        found.filter(|object| !matches!(object, Object::Schema(schema) if schema.is_gone))
     }
     /// OID of a schema, those of the system included.
     pub fn schema_oid(&self, name: &str) -> Option<u32> {
         match name {
-            PUBLIC => Some(PUBLIC_OID),
+            PUBLIC => self.schema(PUBLIC).map(|_| PUBLIC_OID),
             "pg_catalog" => Some(11),
             "information_schema" => Some(13_000),
             _ => self.objects.values().find_map(|object| match object {

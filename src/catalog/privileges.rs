@@ -184,6 +184,7 @@ impl Object {
             Object::View(view) => &view.access,
             Object::Sequence(sequence) => &sequence.access,
             Object::Schema(schema) => &schema.access,
+            Object::Enum(found) => &found.access,
         }
     }
 
@@ -194,6 +195,7 @@ impl Object {
             Object::View(_) => "view",
             Object::Sequence(_) => "sequence",
             Object::Schema(_) => "schema",
+            Object::Enum(_) => "type",
         }
     }
 
@@ -203,6 +205,7 @@ impl Object {
             Object::Table(_) | Object::View(_) => Privileges::OF_TABLES,
             Object::Sequence(_) => Privileges::OF_SEQUENCES,
             Object::Schema(_) => Privileges::OF_SCHEMAS,
+            Object::Enum(_) => Privileges::USAGE,
         }
     }
 
@@ -219,7 +222,7 @@ impl Object {
                 (Privileges::SELECT, Privileges::INSERT | Privileges::UPDATE | Privileges::DELETE)
             }
             Object::Sequence(_) => (Privileges::SELECT, Privileges::UPDATE | Privileges::USAGE),
-            Object::Schema(_) => (Privileges::USAGE, Privileges::USAGE),
+            Object::Schema(_) | Object::Enum(_) => (Privileges::USAGE, Privileges::USAGE),
         };
         let of_group = |group: u32, privileges: Privileges| match actor.has(group) {
             true => privileges,
@@ -228,10 +231,11 @@ impl Object {
         granted | of_group(READ_ALL_DATA, read) | of_group(WRITE_ALL_DATA, write) | self.granted_to_everybody()
     }
 
-    /// What everybody may do unless it is said otherwise: name things in `public`.
+    /// What everybody may do unless it is said otherwise: name things in `public`, use types.
     fn granted_to_everybody(&self) -> Privileges {
         match self {
             Object::Schema(schema) if schema.name == PUBLIC => Privileges::USAGE,
+            Object::Enum(_) => Privileges::USAGE,
             _ => Privileges::NONE,
         }
     }

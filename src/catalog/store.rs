@@ -3,6 +3,7 @@
 //! DDL turns into [`Change`]s, which print as SQLite statements; loading reads the rows back. Nothing
 //! here does I/O: who has a connection runs [`CATALOG_SQL`] and hands the rows over.
 
+use super::enums::EnumType;
 use super::roles::{Role, SECRET_OID};
 use super::{Catalog, FIRST_OID, Object, Schema, Sequence, Table, View};
 use crate::page::Hash;
@@ -114,6 +115,7 @@ impl Catalog {
             "view" => Object::View(Arc::new(read::<View>(oid, definition)?)),
             "sequence" => Object::Sequence(Arc::new(read::<Sequence>(oid, definition)?)),
             "schema" => Object::Schema(Arc::new(read::<Schema>(oid, definition)?)),
+            "enum" => Object::Enum(Arc::new(read::<EnumType>(oid, definition)?)),
             other => return Err(LoadError::Kind { oid, kind: other.to_string() }),
         };
         self.insert(object);
@@ -128,7 +130,7 @@ impl Catalog {
                 self.names.insert((table.schema.clone(), index.name.clone()), oid);
             }
         }
-        if !matches!(object, Object::Schema(_)) {
+        if object.is_relation() {
             let (schema, name) = object.full_name();
             self.names.insert((schema.to_string(), name.to_string()), oid);
         }
@@ -209,6 +211,7 @@ impl Change {
             Change::Put(Object::View(view)) => Row::Put(view.oid, "view", json(view.as_ref())),
             Change::Put(Object::Sequence(sequence)) => Row::Put(sequence.oid, "sequence", json(sequence.as_ref())),
             Change::Put(Object::Schema(schema)) => Row::Put(schema.oid, "schema", json(schema.as_ref())),
+            Change::Put(Object::Enum(found)) => Row::Put(found.oid, "enum", json(found.as_ref())),
             Change::PutRole(role) => Row::Put(role.oid, "role", json(role.as_ref())),
             Change::PutSecret(secret) => Row::Put(SECRET_OID, "secret", json(secret)),
             Change::Remove(oid) => Row::Remove(*oid),

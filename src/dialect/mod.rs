@@ -59,17 +59,30 @@ pub fn prepare_grant(
     translate::prepare_grant(grant, catalog, settings, resolve)
 }
 
-/// Values of the arguments of EXECUTE, for parameters of these types.
+/// Values of the arguments of EXECUTE of a prepared statement, for parameters of these types.
 ///
 /// # Errors
 /// 42601 for a wrong number of arguments; what the expressions say; 0A000 if one is not constant.
 pub fn execute_arguments(
+    name: &str,
     arguments: &[String],
     types: &[PgType],
     catalog: &Catalog,
     settings: &Settings,
 ) -> Result<Vec<Value>, SqlError> {
-    translate::execute_arguments(arguments, types, catalog, settings)
+    translate::execute_arguments(name, arguments, types, catalog, settings)
+}
+
+/// The type that PREPARE names for a parameter.
+///
+/// # Errors
+/// 42704 if there is none of the name, 0A000 for one that is not supported.
+pub fn type_named(
+    data_type: &sqlparser::ast::DataType,
+    catalog: &Catalog,
+    settings: &Settings,
+) -> Result<PgType, SqlError> {
+    translate::type_named(data_type, catalog, settings)
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 
 use super::types::PgType;
 use super::utility::Utility;
+use crate::catalog::enums::EnumType;
 use crate::catalog::privileges::Need;
+use crate::transaction::{SqlError, Value};
 use std::sync::Arc;
 
 /// A step of DDL after which foreign keys are not kept until [`KEEP_FOREIGN_KEYS`], or to the end of the statement.
@@ -22,6 +24,8 @@ pub struct Prepared {
     pub sql: Vec<Arc<str>>,
     /// Types of `$1..$n`, in the form of `?1..?n` in `sql`.
     pub params: Vec<PgType>,
+    /// The enum types among them and their arrays: what [`Prepared::check_parameters`] goes by.
+    pub enums: Vec<Arc<EnumType>>,
     /// Result columns; empty where there is no result.
     pub columns: Vec<OutputColumn>,
     /// Changes nothing.
@@ -42,6 +46,23 @@ pub struct Prepared {
     pub needs: Vec<Need>,
     /// Another user's translation would be another one.
     pub depends_on_user: bool,
+}
+
+impl Prepared {
+    /// Refuses values of parameters that their types do not have, beyond what decoding them refuses: labels of enums.
+    ///
+    /// # Errors
+    /// 22P02.
+    pub fn check_parameters(&self, values: &[Value]) -> Result<(), SqlError> {
+        if self.enums.is_empty() {
+            return Ok(());
+        }
+        for (ty, value) in self.params.iter().zip(values).filter(|(ty, _)| ty.is_users()) {
+            let known = self.enums.iter().find(|found| found.oid == ty.0 & !1);
+            known.map_or(Ok(()), |found| found.check_value(value, !ty.is_enum()))?;
+        }
+        Ok(())
+    }
 }
 
 /// Kind of a statement.

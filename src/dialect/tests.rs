@@ -7,6 +7,7 @@
 
 use super::codec::{TextStyle, decode_text, to_text};
 use super::functions::{AGGREGATES, Aggregate, TABLE};
+use super::types::with_names;
 use super::{Kind, Prepared, Settings, Tag, errors, parse, prepare};
 use crate::catalog::{BOOTSTRAP_SQL, CATALOG_SQL, Catalog};
 use crate::transaction::{SqlError, Value, ValueRef};
@@ -177,7 +178,7 @@ impl Database {
                 break;
             }
         }
-        out
+        with_names(out, |oid| Some(self.catalog.enum_of(oid)?.name.clone()))
     }
 
     fn answer_one(
@@ -205,6 +206,7 @@ impl Database {
         for (text, ty) in params.iter().zip(&prepared.params) {
             values.push(if *text == "NULL" { Value::Null } else { decode_text(text.as_bytes(), *ty, &style)? });
         }
+        prepared.check_parameters(&values)?;
         if values.len() < prepared.params.len() || prepared.sql.is_empty() && !matches!(prepared.kind, Kind::Nothing) {
             writeln!(out, "= {:?}", prepared.kind).unwrap();
             return Ok(());

@@ -1,5 +1,6 @@
 //! Postgres types as clients know them (OID, names, array types), and how SQLite stores each of them.
 
+use crate::catalog::FIRST_OID;
 use std::fmt;
 
 /// A type by its OID. Copyable; what is known of it is in [`TypeInfo`].
@@ -123,31 +124,49 @@ impl PgType {
             PgType::INT2VECTOR => Some(PgType::INT2),
             PgType::OIDVECTOR => Some(PgType::OID),
             PgType::ANYARRAY => Some(PgType::TEXT),
+            _ if self.is_users() => (!self.0.is_multiple_of(2)).then(|| PgType(self.0 - 1)),
             _ => TYPES.iter().find(|info| info.array == self.0 && self.0 != 0).map(|info| PgType(info.oid)),
         }
     }
     /// The array type over this one.
     pub fn array(self) -> Option<PgType> {
+        if self.is_enum() {
+            return Some(PgType(self.0 + 1));
+        }
         self.info().map(|info| info.array).filter(|oid| *oid != 0).map(PgType)
     }
-    /// Whether anything is known about it.
-    pub fn is_known(self) -> bool {
-        self.info().is_some() || self.element().is_some()
+    /// Whether users made it: an enum type, whose OID is even, or the array over one. What is known of it is in the
+    /// catalog.
+    pub fn is_users(self) -> bool {
+        self.0 >= FIRST_OID
     }
-    /// Name in pg_type: `int4`, `_int4`.
+    /// Whether it is an enum type.
+    pub fn is_enum(self) -> bool {
+        self.is_users() && self.0.is_multiple_of(2)
+    }
+    /// Whether it is built in.
+    pub fn is_built_in(self) -> bool {
+        !self.is_users() && (self.info().is_some() || self.element().is_some())
+    }
+    /// Name in pg_type: `int4`, `_int4`; of a type that users made, see [`PgType::sql_name`].
     pub fn name(self) -> String {
         match (self.info(), self.element()) {
             (Some(info), _) => info.name.to_string(),
             (None, Some(element)) => format!("_{}", element.name()),
-            _ => format!("type {}", self.0),
+            _ => self.place_of_name(),
         }
     }
-    /// Name as error messages and format_type print it: `integer`, `integer[]`.
+    /// Where a message is to have the name of a type that only the catalog knows.
+    fn place_of_name(self) -> String {
+        format!("{NAME_PLACE}{}{NAME_PLACE}", self.0)
+    }
+    /// Name as error messages and format_type print it: `integer`, `integer[]`. Of a type that users made it is a place
+    /// that [`with_names`] fills.
     pub fn sql_name(self) -> String {
         match (self.info(), self.element()) {
             (Some(info), _) => info.sql_name.to_string(),
             (None, Some(element)) => format!("{}[]", element.sql_name()),
-            _ => format!("type {}", self.0),
+            _ => self.place_of_name(),
         }
     }
     /// format_type: the name with its modifier, `numeric(10,2)`.
@@ -172,13 +191,14 @@ impl PgType {
     }
     /// typlen.
     pub fn type_len(self) -> i16 {
-        self.info().map_or(-1, |info| info.len)
+        self.info().map_or(if self.is_enum() { 4 } else { -1 }, |info| info.len)
     }
     /// typcategory: `N` numbers, `S` strings, `D` dates, `B` booleans, `A` arrays, ...
     pub fn category(self) -> char {
         match self.info() {
             Some(info) => info.category,
             None if self.element().is_some() => 'A',
+            None if self.is_enum() => 'E',
             None => 'U',
         }
     }
@@ -247,6 +267,25 @@ impl fmt::Debug for PgType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name())
     }
+}
+
+/// Stands around the OID of a type in messages, until its name is put there. No client's text in a message has it: it is
+/// not among the characters that Unicode gives a meaning.
+const NAME_PLACE: char = '\u{ffffe}';
+
+/// A message with the names of types that users made.
+pub fn with_names(message: String, name: impl Fn(u32) -> Option<String>) -> String {
+    if !message.contains(NAME_PLACE) {
+        return message;
+    }
+    let mut pieces = message.split(NAME_PLACE);
+    let mut named = pieces.next().unwrap_or_default().to_owned();
+    while let Some(oid) = pieces.next() {
+        let known = oid.parse().ok().and_then(&name);
+        named.push_str(known.as_deref().unwrap_or(oid));
+        named.push_str(pieces.next().unwrap_or_default());
+    }
+    named
 }
 
 /// Precision and scale of a numeric type modifier.

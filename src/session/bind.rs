@@ -80,6 +80,7 @@ fn decode(
         let binary = if codes.len() == 1 { codes[0] } else { codes.get(at).copied().unwrap_or(false) };
         parameters.push(if binary { decode_binary(bytes, *ty)? } else { decode_text(bytes, *ty, style)? });
     }
+    statement.plan.as_ref().map_or(Ok(()), |plan| plan.prepared.check_parameters(&parameters))?;
     let columns = statement.plan.as_ref().map_or(0, |plan| plan.prepared.columns.len());
     let codes = format_codes(fields)?;
     let formats = match codes.as_slice() {

@@ -207,7 +207,9 @@ impl Block {
     /// get to the same place.
     pub(super) fn write_back_own_sequences(&mut self) -> Result<(), SqlError> {
         let Some(view) = &self.view else { return Ok(()) };
-        for (oid, last) in view.own_sequences() {
+        // One that the block dropped again has no row to write to.
+        let lasts = view.own_sequences().into_iter().filter(|(oid, _)| view.catalog.sequence(*oid as u32).is_some());
+        for (oid, last) in lasts {
             self.operations.push(Operation::Statement(Statement {
                 sql: vec!["SELECT evesql_setval(?1, ?2, 1)".into()],
                 parameters: vec![Value::Integer(oid), Value::Integer(last)],

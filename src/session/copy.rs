@@ -189,6 +189,7 @@ fn add_row(
             Some(field) => decode_text(&field, *ty, style)?,
         });
     }
+    plan.prepared.check_parameters(&row)?;
     *bytes += size_of_row(&row);
     if *bytes > COPY_BYTES_MAX {
         return Err(SqlError::new("54000", "COPY of more than 256 MiB in one statement is not supported")

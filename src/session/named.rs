@@ -4,9 +4,8 @@ use super::client::{ClientStatement, Done, Portal, PortalState, Session};
 use super::cursor::Cursor;
 use super::encode::{Formats, RowWriter};
 use super::utility::tagged;
-use crate::dialect::codec::decode_text;
 use crate::dialect::utility::{FetchCount, TransactionModes};
-use crate::dialect::{Parsed, PgType};
+use crate::dialect::{Parsed, execute_arguments, type_named};
 use crate::transaction::{Answer, SqlError, Value, ValueRef};
 use crate::wire::{Outbox, message};
 use std::rc::Rc;
@@ -22,19 +21,11 @@ impl Session {
         if self.statements.contains_key(name) {
             return Err(SqlError::new("42P05", format!("prepared statement \"{name}\" already exists")).into());
         }
-        let mut declared = Vec::with_capacity(types.len());
-        for ty in types {
-            let written = ty.to_string().to_ascii_lowercase();
-            let bare = written.split('(').next().unwrap_or("").trim();
-            let bare = bare.strip_prefix("pg_catalog.").unwrap_or(bare);
-            let found = match bare.strip_suffix("[]") {
-                Some(element) => PgType::by_name(element).and_then(PgType::array),
-                None => PgType::by_name(bare),
-            };
-            let found = found.ok_or_else(|| SqlError::new("42704", format!("type \"{bare}\" does not exist")))?;
-            declared.push(found.0);
-        }
-        let prepared = self.prepare_text(&statement.text, declared.into()).await?;
+        let catalog = self.catalog().await?;
+        let settings = &self.settings.active().dialect;
+        let declared =
+            types.iter().map(|ty| Ok(type_named(ty, &catalog, settings)?.0)).collect::<Result<_, SqlError>>()?;
+        let prepared = self.prepare_text(&statement.text, declared).await?;
         self.statements.insert(name.to_owned(), Rc::new(prepared));
         Ok(())
     }
@@ -58,35 +49,10 @@ impl Session {
                 }
             };
         };
-        let types = &plan.prepared.params;
-        if arguments.len() != types.len() {
-            let text = format!("wrong number of parameters for prepared statement \"{name}\"");
-            let detail = format!("Expected {} parameters but got {}.", types.len(), arguments.len());
-            return Err(SqlError::new("42601", text).with_detail(detail).into());
-        }
-        let mut parameters = Vec::with_capacity(arguments.len());
-        for (argument, ty) in arguments.iter().zip(types) {
-            parameters.push(self.argument(argument, *ty)?);
-        }
+        let catalog = self.catalog().await?;
+        let parameters =
+            execute_arguments(name, arguments, &plan.prepared.params, &catalog, &self.settings.active().dialect)?;
         self.run_planned(&statement, plan, parameters, formats, 0, describe, out).await.map(|_| ())
-    }
-
-    /// The value of EXECUTE's argument: a literal, perhaps with a cast.
-    pub(super) fn argument(&self, text: &str, ty: PgType) -> Result<Value, SqlError> {
-        let text = text.trim();
-        let bare = text.split("::").next().unwrap_or(text).trim();
-        let style = &self.settings.active().style;
-        if bare.eq_ignore_ascii_case("null") {
-            return Ok(Value::Null);
-        }
-        if let Some(inner) = bare.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
-            return decode_text(inner.replace("''", "'").as_bytes(), ty, style);
-        }
-        let number = bare.trim_start_matches(['+', '-']).starts_with(|c: char| c.is_ascii_digit() || c == '.');
-        if number || bare.eq_ignore_ascii_case("true") || bare.eq_ignore_ascii_case("false") {
-            return decode_text(bare.as_bytes(), ty, style);
-        }
-        Err(SqlError::new("0A000", format!("EXECUTE takes literals only, not {text}")))
     }
 
     pub(super) fn deallocate(&mut self, name: Option<&str>, out: &mut Outbox) -> Done {

@@ -232,3 +232,35 @@ fn numbers_begin_where_they_are_told_to() {
     assert_eq!(told("alter sequence public.numbered_s_seq restart"), "C:ALTER SEQUENCE Z:I");
     assert_eq!(told(insert), "T D:101,1 C:INSERT 0 1 Z:I");
 }
+
+#[tokio::test]
+async fn values_of_enum_types_are_looked_at_before_anything_runs() {
+    let (server, client) = filled().await;
+    client.batch_execute("create type mood as enum ('sad', 'ok'); create table p(m mood, all_m mood[])").await.unwrap();
+    let insert = client.prepare("insert into p values ($1, $2)").await.unwrap();
+    let names: Vec<&str> = insert.params().iter().map(Type::name).collect();
+    assert_eq!(names, ["mood", "_mood"], "drivers find them in pg_type and pg_enum");
+    let mut raw = Raw::connect(server.port);
+    for (values, says) in [
+        (["ok", "{ok,sad}"], "1 2 C:INSERT 0 1 Z:I"),
+        (["bad", "{}"], "1 E:22P02 Z:I"),
+        (["ok", "{ok,worse}"], "1 E:22P02 Z:I"),
+    ] {
+        let call = [parse("", "insert into p values ($1, $2)"), bind("", "", &values), execute("", 0), sync()];
+        assert_eq!(raw.talk(&call, 1), says, "{values:?}");
+    }
+    let mut sink = pin!(client.copy_in("copy p (m) from stdin").await.unwrap());
+    sink.send(Bytes::from_static(b"ok\nbad\n")).await.unwrap();
+    let error = sink.finish().await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::INVALID_TEXT_REPRESENTATION));
+    let rows = client.query("select m::text from p where m > 'sad'", &[]).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>(), ["ok"]);
+}
+
+#[tokio::test]
+async fn a_sequence_that_a_transaction_makes_uses_and_drops_leaves_nothing_to_write_back() {
+    let (_server, client) = filled().await;
+    client.batch_execute("begin; create table s(id serial, x int); insert into s(x) values (1), (2)").await.unwrap();
+    client.batch_execute("drop table s; commit").await.unwrap();
+    assert!(client.simple_query("select * from s").await.is_err());
+}

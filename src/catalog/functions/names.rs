@@ -9,9 +9,9 @@ use crate::transaction::{SqlError, Value, ValueRef};
 type Arguments<'a> = [ValueRef<'a>];
 type Answer = Result<Value, SqlError>;
 
-pub(super) fn format_type(_: &Source<'_>, arguments: &Arguments<'_>) -> Answer {
+pub(super) fn format_type(source: &Source<'_>, arguments: &Arguments<'_>) -> Answer {
     match oid_at(arguments, 0) {
-        Some(oid) => text(definitions::format_type(oid, number_at(arguments, 1).map_or(-1, |n| n as i32))),
+        Some(oid) => text(definitions::type_name(source, oid, number_at(arguments, 1).map_or(-1, |n| n as i32))),
         None => Ok(Value::Null),
     }
 }
@@ -77,7 +77,7 @@ pub(super) fn relation_of(source: &Source<'_>, oid: u32) -> Option<(String, Stri
     }
     if let Some(object) = source.catalog.object(oid) {
         let (schema, name) = object.full_name();
-        return (!matches!(object, Object::Schema(_))).then(|| (schema.to_string(), name.to_string()));
+        return object.is_relation().then(|| (schema.to_string(), name.to_string()));
     }
     let with_index = |table: &&std::sync::Arc<crate::catalog::Table>| table.indexes.iter().any(|i| i.oid == oid);
     let table = source.catalog.tables().find(with_index)?;
@@ -121,14 +121,31 @@ pub(super) fn regclass_out(source: &Source<'_>, arguments: &Arguments<'_>) -> An
     print(arguments, |oid| relation_of(source, oid).map(|(schema, name)| relation_name(source, &schema, &name)))
 }
 
+/// OID of a type by any of its names, also of one that users made.
+fn find_type(source: &Source<'_>, name: &str) -> Option<u32> {
+    find_built_in_type(name).or_else(|| {
+        let bare = name.trim().trim_end_matches("[]");
+        let is_array = bare.len() < name.trim().len();
+        let found = match name_parts(bare).as_slice() {
+            [name] => {
+                let mut schemas = source.environment.search_path.iter();
+                schemas.find_map(|schema| source.catalog.enum_named(schema, name))
+            }
+            [schema, name] => source.catalog.enum_named(schema, name),
+            _ => None,
+        };
+        found.map(|found| if is_array { found.array_oid() } else { found.oid })
+    })
+}
+
 /// OID of a type by any of its names: `int4`, `integer`, `varchar(20)[]`, `pg_catalog.int4`.
-fn find_type(name: &str) -> Option<u32> {
+fn find_built_in_type(name: &str) -> Option<u32> {
     if let Ok(oid) = name.trim().parse() {
         return Some(oid);
     }
     let name = name.trim();
     if let Some(element) = name.strip_suffix("[]") {
-        let element = super::super::relations::type_facts(find_type(element)?)?;
+        let element = super::super::relations::type_facts(find_built_in_type(element)?)?;
         return Some(element.array).filter(|oid| *oid != 0);
     }
     // A modifier may stand at the end or before `with time zone`.
@@ -160,17 +177,17 @@ fn find_type(name: &str) -> Option<u32> {
     type_named(alias).map(|facts| facts.oid)
 }
 
-pub(super) fn regtype_in(_: &Source<'_>, arguments: &Arguments<'_>) -> Answer {
+pub(super) fn regtype_in(source: &Source<'_>, arguments: &Arguments<'_>) -> Answer {
     let missing = |name: &str| Err(SqlError::new("42704", format!("type \"{name}\" does not exist")));
-    look_up(arguments, find_type, missing)
+    look_up(arguments, |name| find_type(source, name), missing)
 }
 
-pub(super) fn to_regtype(_: &Source<'_>, arguments: &Arguments<'_>) -> Answer {
-    look_up(arguments, find_type, null)
+pub(super) fn to_regtype(source: &Source<'_>, arguments: &Arguments<'_>) -> Answer {
+    look_up(arguments, |name| find_type(source, name), null)
 }
 
-pub(super) fn regtype_out(_: &Source<'_>, arguments: &Arguments<'_>) -> Answer {
-    print(arguments, |oid| Some(definitions::format_type(oid, -1)).filter(|name| name != "???"))
+pub(super) fn regtype_out(source: &Source<'_>, arguments: &Arguments<'_>) -> Answer {
+    print(arguments, |oid| Some(definitions::type_name(source, oid, -1)).filter(|name| name != "???"))
 }
 
 fn find_procedure(name: &str) -> Option<u32> {

@@ -31,7 +31,9 @@ pub(super) fn namespaces(source: &Source<'_>, rows: &mut Rows) {
     add(11, "pg_catalog");
     add(schema_oid(source.catalog, "information_schema"), "information_schema");
     add(99, "pg_toast");
-    add(PUBLIC_OID, PUBLIC);
+    if source.catalog.schema(PUBLIC).is_some() {
+        add(PUBLIC_OID, PUBLIC);
+    }
     for object in source.catalog.objects() {
         if let Object::Schema(schema) = object
             && schema.oid != PUBLIC_OID
@@ -118,7 +120,7 @@ pub(super) fn classes(source: &Source<'_>, rows: &mut Rows) {
             }
             Object::View(view) => ('v', view.columns.len()),
             Object::Sequence(_) => ('S', 3),
-            Object::Schema(_) => continue,
+            Object::Schema(_) | Object::Enum(_) => continue,
         };
         let (schema, name) = object.full_name();
         let (owner, acl) = (object.access().owner(), acl(source, object));
@@ -162,7 +164,7 @@ fn table_class(source: &Source<'_>, object: &Object, table: &Table, rows: &mut R
     }
 }
 
-pub(super) fn system_attributes(_: &Source<'_>, rows: &mut Rows) {
+pub(super) fn system_attributes(source: &Source<'_>, rows: &mut Rows) {
     for table in system_tables() {
         for (at, column) in table.columns.iter().enumerate() {
             let column = Column {
@@ -173,7 +175,7 @@ pub(super) fn system_attributes(_: &Source<'_>, rows: &mut Rows) {
                 not_null: column.not_null,
                 ..Column::default()
             };
-            attribute(table.oid, &column, rows);
+            attribute(source, table.oid, &column, rows);
         }
     }
 }
@@ -181,19 +183,19 @@ pub(super) fn system_attributes(_: &Source<'_>, rows: &mut Rows) {
 pub(super) fn attributes(source: &Source<'_>, rows: &mut Rows) {
     let catalog = source.catalog;
     for table in catalog.tables() {
-        table.columns.iter().for_each(|column| attribute(table.oid, column, rows));
+        table.columns.iter().for_each(|column| attribute(source, table.oid, column, rows));
         for index in &table.indexes {
-            index_columns(table, index).iter().for_each(|column| attribute(index.oid, column, rows));
+            index_columns(table, index).iter().for_each(|column| attribute(source, index.oid, column, rows));
         }
     }
     for view in catalog.views() {
-        view.columns.iter().for_each(|column| attribute(view.oid, column, rows));
+        view.columns.iter().for_each(|column| attribute(source, view.oid, column, rows));
     }
     for sequence in catalog.sequences() {
         for (number, name, type_oid) in [(1, "last_value", 20), (2, "log_cnt", 20), (3, "is_called", 16)] {
             let name = name.into();
             let column = Column { number, name, type_oid, typmod: -1, not_null: true, ..Column::default() };
-            attribute(sequence.oid, &column, rows);
+            attribute(source, sequence.oid, &column, rows);
         }
     }
 }
@@ -243,9 +245,12 @@ pub(super) fn called_function(expression: &str) -> Option<&str> {
     None
 }
 
-fn attribute(relation: u32, column: &Column, rows: &mut Rows) {
+fn attribute(source: &Source<'_>, relation: u32, column: &Column, rows: &mut Rows) {
     let facts = type_facts(column.type_oid);
-    let is_array = facts.is_some_and(|facts| facts.element != 0 && facts.length == -1);
+    let of_users = source.catalog.enum_of(column.type_oid);
+    let is_enum = of_users.is_some_and(|found| found.oid == column.type_oid);
+    let is_array =
+        facts.is_some_and(|facts| facts.element != 0 && facts.length == -1) || (of_users.is_some() && !is_enum);
     let identity = match column.identity {
         Some(Identity::Always) => "a",
         Some(Identity::ByDefault) => "d",
@@ -256,14 +261,14 @@ fn attribute(relation: u32, column: &Column, rows: &mut Rows) {
         ("attname", cell(&column.name)),
         ("atttypid", cell(column.type_oid)),
         ("attstattarget", cell(-1)),
-        ("attlen", cell(facts.map_or(-1, |facts| facts.length))),
+        ("attlen", cell(facts.map_or(if is_enum { 4 } else { -1 }, |facts| facts.length))),
         ("attnum", cell(column.number)),
         ("attndims", cell(i64::from(is_array))),
         ("attcacheoff", cell(-1)),
         ("atttypmod", cell(column.typmod)),
-        ("attbyval", cell(facts.is_some_and(|facts| facts.by_value))),
+        ("attbyval", cell(facts.map_or(is_enum, |facts| facts.by_value))),
         ("attalign", cell(facts.map_or('i', |facts| facts.align))),
-        ("attstorage", cell(facts.map_or('x', |facts| facts.storage))),
+        ("attstorage", cell(facts.map_or(if is_enum { 'p' } else { 'x' }, |facts| facts.storage))),
         ("attnotnull", cell(column.not_null)),
         ("atthasdef", cell(default_of(column).is_some() || has_sequence_default(column))),
         ("attidentity", cell(identity)),
@@ -284,7 +289,7 @@ fn has_sequence_default(column: &Column) -> bool {
 /// The default of a column as PostgreSQL prints it: a serial column's is `nextval('name'::regclass)`.
 pub(super) fn default_text(source: &Source<'_>, column: &Column) -> Option<String> {
     if let Some(text) = default_of(column) {
-        return Some(typed_constant(text, column.type_oid));
+        return Some(typed_constant(text, column.type_oid, |oid| definitions::type_name(source, oid, -1)));
     }
     let sequence = column.sequence.filter(|_| has_sequence_default(column))?;
     let sequence = source.catalog.sequence(sequence)?;
@@ -300,14 +305,14 @@ pub(super) fn with_defaults<'a>(source: &'a Source<'_>) -> impl Iterator<Item = 
 }
 
 /// A quoted constant as PostgreSQL prints it: with its type, where the constant alone would not tell it.
-fn typed_constant(text: &str, type_oid: u32) -> String {
+fn typed_constant(text: &str, type_oid: u32, name: impl Fn(u32) -> String) -> String {
     let inner = text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
     let Some(inner) = inner.filter(|inner| !inner.replace("\'\'", "").contains('\'')) else { return text.to_owned() };
     match type_oid {
         16 => matches!(inner.to_ascii_lowercase().as_str(), "t" | "true" | "y" | "yes" | "on" | "1").to_string(),
         23 if inner.bytes().all(|byte| byte.is_ascii_digit()) => inner.to_owned(),
         1042 => format!("{text}::bpchar"),
-        _ => format!("{text}::{}", definitions::format_type(type_oid, -1)),
+        _ => format!("{text}::{}", name(type_oid)),
     }
 }
 
@@ -387,7 +392,8 @@ mod tests {
     /// As PostgreSQL 15 shows these defaults.
     #[test]
     fn quoted_defaults_are_shown_with_their_type() {
-        let shown = |text, type_oid| typed_constant(text, type_oid);
+        let shown =
+            |text, type_oid| typed_constant(text, type_oid, |oid| crate::catalog::definitions::format_type(oid, -1));
         assert_eq!(shown("'x'", 25), "'x'::text");
         assert_eq!(shown("'it''s'", 1043), "'it''s'::character varying");
         assert_eq!(shown("'x'", 1042), "'x'::bpchar");

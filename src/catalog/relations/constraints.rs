@@ -8,6 +8,7 @@ use crate::catalog::{Action, Constraint, ConstraintKind, Table};
 
 /// OID of pg_class, which names the kind of thing in pg_depend and pg_description.
 const PG_CLASS: u32 = 1259;
+const PG_TYPE: u32 = 1247;
 /// OID of pg_attrdef.
 const PG_ATTRDEF: u32 = 2604;
 
@@ -119,16 +120,18 @@ pub(super) fn dependencies(source: &Source<'_>, rows: &mut Rows) {
 }
 
 pub(super) fn descriptions(source: &Source<'_>, rows: &mut Rows) {
-    let mut add = |oid: u32, column: i16, comment: &Option<String>| {
+    let mut add_to = |class: u32, oid: u32, column: i16, comment: &Option<String>| {
         if let Some(comment) = comment {
             rows.add([
                 ("objoid", cell(oid)),
-                ("classoid", cell(PG_CLASS)),
+                ("classoid", cell(class)),
                 ("objsubid", cell(column)),
                 ("description", cell(comment)),
             ]);
         }
     };
+    source.catalog.enums().for_each(|found| add_to(PG_TYPE, found.oid, 0, &found.comment));
+    let mut add = |oid: u32, column: i16, comment: &Option<String>| add_to(PG_CLASS, oid, column, comment);
     for table in source.catalog.tables() {
         add(table.oid, 0, &table.comment);
         table.columns.iter().for_each(|column| add(table.oid, column.number, &column.comment));

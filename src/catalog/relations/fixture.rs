@@ -161,7 +161,12 @@ pub(crate) fn catalog() -> Catalog {
         Object::Table(Arc::new(orders())),
         Object::View(Arc::new(view)),
         Object::Sequence(Arc::new(sequence(16465, "invoice", 20, None))),
-        Object::Schema(Arc::new(Schema { oid: 16466, name: "store".into(), access: Access::default() })),
+        Object::Schema(Arc::new(Schema {
+            oid: 16466,
+            name: "store".into(),
+            access: Access::default(),
+            is_gone: false,
+        })),
         Object::Table(Arc::new(stock())),
     ];
     objects.into_iter().fold(Catalog::empty(), |catalog, object| catalog.after(&Change::Put(object)))

@@ -19,7 +19,8 @@ pub(super) fn schemata(source: &Source<'_>, rows: &mut Rows) {
         Object::Schema(schema) if schema.name != PUBLIC => Some(schema.name.as_str()),
         _ => None,
     });
-    for name in ["pg_catalog", "information_schema", "pg_toast", PUBLIC].into_iter().chain(made) {
+    let public = source.catalog.schema(PUBLIC).map(|_| PUBLIC);
+    for name in ["pg_catalog", "information_schema", "pg_toast"].into_iter().chain(public).chain(made) {
         let access = source.catalog.schema(name).map(|schema| schema.access().clone()).unwrap_or_default();
         rows.add([
             ("catalog_name", cell(&source.environment.database)),
@@ -140,7 +141,17 @@ pub(super) fn columns(source: &Source<'_>, rows: &mut Rows) {
 fn column(source: &Source<'_>, names: [&String; 2], at: usize, column: &Column, in_table: bool, rows: &mut Rows) {
     let facts = type_facts(column.type_oid);
     let is_array = facts.is_some_and(|facts| facts.element != 0 && facts.length == -1);
-    let data_type = if is_array { "ARRAY".to_string() } else { format_type(column.type_oid, -1) };
+    let of_users = source.catalog.enum_of(column.type_oid);
+    let udt_name = match of_users {
+        Some(found) if found.oid == column.type_oid => found.name.clone(),
+        Some(found) => format!("_{}", found.name),
+        None => facts.map_or("text", |facts| facts.name).to_string(),
+    };
+    let data_type = match of_users {
+        _ if is_array => "ARRAY".to_string(),
+        Some(found) => if found.oid == column.type_oid { "USER-DEFINED" } else { "ARRAY" }.to_string(),
+        None => format_type(column.type_oid, -1),
+    };
     let (precision, radix, scale) = numeric_facts(column);
     let (characters, bytes) = text_facts(column);
     let sequence = column.identity.and(column.sequence).and_then(|oid| source.catalog.sequence(oid));
@@ -164,8 +175,8 @@ fn column(source: &Source<'_>, names: [&String; 2], at: usize, column: &Column, 
         ("numeric_scale", cell(scale)),
         ("datetime_precision", cell(datetime_precision(column))),
         ("udt_catalog", database()),
-        ("udt_schema", cell("pg_catalog")),
-        ("udt_name", cell(facts.map_or("text", |facts| facts.name))),
+        ("udt_schema", cell(of_users.map_or("pg_catalog", |found| &found.schema))),
+        ("udt_name", cell(udt_name)),
         ("dtd_identifier", cell(column.number.to_string())),
         ("is_self_referencing", yes_no(false)),
         ("is_identity", yes_no(column.identity.is_some())),

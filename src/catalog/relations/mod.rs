@@ -8,6 +8,7 @@
 
 mod classes;
 mod constraints;
+mod enums;
 mod environment;
 mod fixed;
 mod information_schema;
@@ -63,6 +64,8 @@ static PRODUCERS: &[Producer] = &[
     Producer(PG, "pg_proc", Never, fixed::procedures),
     Producer(PG, "pg_range", Never, fixed::ranges),
     Producer(PG, "pg_type", Never, fixed::types),
+    Producer(PG, "pg_type", Catalog, enums::types),
+    Producer(PG, "pg_enum", Catalog, enums::labels),
     Producer(PG, "pg_tablespace", Never, server::tablespaces),
     Producer(PG, "pg_class", Never, classes::system_classes),
     Producer(PG, "pg_class", Catalog, classes::classes),

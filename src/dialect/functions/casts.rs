@@ -1,6 +1,7 @@
 //! Conversions between types, lengths and precisions, and functions over values of any type.
 
-use super::{Arguments, Result, ScalarFunction, bytes, integer, pure, real, string, text};
+use super::{Arguments, Result, ScalarFunction, bytes, integer, mismatch, pure, real, string, text};
+use crate::catalog::enums::invalid_label;
 use crate::dialect::codec::{TextStyle, decode_text, to_text};
 use crate::dialect::datetime::{DATE_INFINITY, DATE_MINUS_INFINITY, DAY_US, Interval, TIMESTAMP_INFINITY};
 use crate::dialect::numeric::Numeric;
@@ -123,6 +124,18 @@ pub(in crate::dialect) fn cast(value: ValueRef<'_>, from: PgType, to: PgType, of
     }
 }
 
+/// `evesql_enum(text, name of the type, labels as JSON)`: the text, if it is one of the labels.
+fn enum_label(args: &Arguments<'_>) -> Result<Value> {
+    let [label, name, labels] = args else { return Err(mismatch("three arguments", ValueRef::Null)) };
+    if label.is_null() {
+        return Ok(Value::Null);
+    }
+    let label = string(*label)?;
+    let known: Vec<String> = serde_json::from_str(string(*labels)?)
+        .map_err(|_| SqlError::new("XX000", "the labels of an enum type are no JSON array of texts"))?;
+    if known.iter().any(|known| known == label) { Ok(text(label)) } else { Err(invalid_label(string(*name)?, label)) }
+}
+
 /// Rounds microseconds to so many digits after the second.
 pub(super) fn round_time(us: i64, digits: u32) -> i64 {
     if us == TIMESTAMP_INFINITY || us == i64::MIN {
@@ -216,6 +229,7 @@ fn extreme(args: &Arguments<'_>, greatest: bool) -> Result<Value> {
 
 pub(super) const TABLE: &[ScalarFunction] = &[
     pure("evesql_cast", 4, cast_function),
+    pure("evesql_enum", 3, enum_label),
     pure("evesql_greatest", -1, |args| extreme(args, true)),
     pure("evesql_least", -1, |args| extreme(args, false)),
 ];

@@ -62,6 +62,9 @@ impl Translator<'_> {
         if typed.sql.starts_with("sum(") || window {
             typed.sql = format!("({})", typed.sql);
         }
+        if matches!(name, "min" | "max") && typed.ty.is_enum() {
+            return self.enum_at_rank(&typed.sql, typed.ty);
+        }
         Ok(typed)
     }
 
@@ -122,7 +125,8 @@ impl Translator<'_> {
             ("min" | "max", _) if one => {
                 // varchar and name have no minimum of their own.
                 let ty = if matches!(first.ty, PgType::VARCHAR | PgType::NAME) { PgType::TEXT } else { first.ty };
-                let mut result = make(name, &first.sql, ty);
+                let key = self.enum_rank(&first).unwrap_or_else(|| first.sql.clone());
+                let mut result = make(name, &key, ty);
                 result.scale = first.scale;
                 // Shown padded, as the stored values are.
                 result.typmod = if first.ty == PgType::BPCHAR { first.typmod } else { -1 };

@@ -2,7 +2,7 @@
 
 use super::create_table::{Pending, pending_of, same_set};
 use super::ddl::sequence_of;
-use super::names::{data_type_of, fold, parts};
+use super::names::{fold, parts};
 use super::table_ddl::{Work, columns_named, sqlite_name};
 use super::{Need, Result, Translator, quote_name};
 use crate::catalog::{Constraint, ConstraintKind, Identity, Object, Table};
@@ -443,7 +443,7 @@ impl Translator<'_> {
             }
             AlterColumnOperation::SetDataType { data_type, using, .. } => {
                 self.no_view_reads(work, old, "changing a column's type")?;
-                let (ty, typmod) = data_type_of(data_type)?;
+                let (ty, typmod) = self.data_type(data_type)?;
                 let before = old.columns[at].clone();
                 new.columns[at].type_oid = ty.0;
                 new.columns[at].typmod = typmod;

@@ -278,6 +278,10 @@ impl Translator<'_> {
                 typed
             }
             ("greatest" | "least", [_, ..]) => self.extreme(name, exprs)?,
+            ("enum_first" | "enum_last", [_]) | ("enum_range", [_] | [_, _]) => {
+                let args = exprs.iter().map(|expr| self.expr(expr)).collect::<Result<Vec<_>>>()?;
+                self.enum_function(name, &args)?.ok_or_else(|| no_function(name, &args))?
+            }
             ("concat" | "concat_ws", _) => {
                 let mut list = Vec::new();
                 for expr in exprs {
@@ -430,9 +434,12 @@ impl Translator<'_> {
             return Ok(args[0].clone());
         }
         // SQLite's max(a, b) is NULL if one is; ours skip them.
-        let keys: Vec<String> = args.iter().map(|arg| arg.sql.clone()).collect();
-        let mut typed = Typed::new(format!("evesql_{name}({})", keys.join(", ")), ty)
-            .nullable_if(args.iter().all(|arg| arg.nullable));
+        let key = |arg: &Typed| self.enum_rank(arg).unwrap_or_else(|| arg.sql.clone());
+        let sql = format!("evesql_{name}({})", args.iter().map(key).collect::<Vec<_>>().join(", "));
+        if ty.is_enum() {
+            return self.enum_at_rank(&sql, ty);
+        }
+        let mut typed = Typed::new(sql, ty).nullable_if(args.iter().all(|arg| arg.nullable));
         typed.typmod = typmod;
         typed.scale = scales[0].filter(|scale| scales.iter().all(|s| *s == Some(*scale)));
         Ok(typed)

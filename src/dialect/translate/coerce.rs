@@ -107,6 +107,7 @@ impl Translator<'_> {
                 }
                 _ => decode_text(text.as_bytes(), ty, &style)?,
             };
+            self.check_enum_value(&value, ty)?;
             let typed = Typed::constant(value, ty);
             return self.fit(typed, ty, typmod, context == Context::Explicit);
         }
@@ -130,6 +131,7 @@ impl Translator<'_> {
         let offset = self.settings.time_zone.offset_s;
         if let Some(value) = typed.value() {
             let value = functions::cast(value.as_ref(), from, ty, offset)?;
+            self.check_enum_value(&value, ty)?;
             return Ok(Typed::constant(value, ty));
         }
         let mut result = Typed::new(String::new(), ty).nullable_if(typed.nullable);
@@ -170,6 +172,12 @@ impl Translator<'_> {
                 same_form(&mut result);
             }
             (PgType::JSONB, PgType::JSON) => same_form(&mut result),
+            _ if from.is_enum() && is_string(ty) => same_form(&mut result),
+            _ if ty.is_enum() => return self.enum_from_text(&typed, ty),
+            _ if ty.is_users() => {
+                let text = format!("converting {} to {} is not supported", from.sql_name(), ty.sql_name());
+                return Err(SqlError::new("0A000", text));
+            }
             _ if from.is_oid_like() && from != PgType::OID && is_string(ty) => {
                 result.sql = self.object_name_sql(sql, from);
             }
@@ -298,12 +306,13 @@ impl Translator<'_> {
         Ok((all?, ty, typmod))
     }
 
-    /// Text of a form in which equal values are equal bytes: for DISTINCT, GROUP BY, ORDER BY, UNION.
+    /// Text of a form in which equal values are equal bytes, which sort as the values do: for DISTINCT, GROUP BY, ORDER BY,
+    /// UNION.
     pub(super) fn sort_key(&self, typed: &Typed) -> String {
         match typed.ty {
             PgType::NUMERIC if typed.scale.is_none() => format!("evesql_numeric_align({}, 0)", typed.sql),
             PgType::INTERVAL => format!("evesql_interval_key({})", typed.sql),
-            _ => typed.sql.clone(),
+            _ => self.enum_rank(typed).unwrap_or_else(|| typed.sql.clone()),
         }
     }
 
@@ -333,7 +342,7 @@ fn preferred(ty: PgType) -> bool {
 fn same_elements(from: PgType, to: PgType) -> bool {
     let (Some(a), Some(b)) = (from.element(), to.element()) else { return false };
     a == b
-        || (a.is_text() && b.is_text())
+        || ((a.is_text() || a.is_enum()) && b.is_text())
         || (a.storage() == Storage::Integer
             && b.storage() == Storage::Integer
             && (a.is_integer() || a.is_oid_like())

@@ -1,7 +1,7 @@
 //! CREATE TABLE and CREATE INDEX: columns, keys, checks and foreign keys from their definitions.
 
 use super::ddl::sequence_of;
-use super::names::{data_type_of, fold, parts};
+use super::names::{fold, parts};
 use super::table_ddl::{Work, columns_named, sqlite_name};
 use super::{Need, Privileges, Result, Translator, quote_name};
 use crate::catalog::{Action, Column, Constraint, ConstraintKind, Identity, Index, IndexKey, Table};
@@ -172,7 +172,7 @@ impl Translator<'_> {
             return Err(SqlError::new("42701", format!("column \"{name}\" specified more than once")));
         }
         let (ty, typmod) =
-            data_type_of(&definition.data_type).map_err(|error| self.at_name(error, &definition.name))?;
+            self.data_type(&definition.data_type).map_err(|error| self.at_name(error, &definition.name))?;
         if matches!(ty, PgType::UNKNOWN | PgType::VOID | PgType::RECORD | PgType::ANYARRAY) {
             return Err(SqlError::new("42P16", format!("column \"{name}\" has pseudo-type {}", ty.sql_name())));
         }

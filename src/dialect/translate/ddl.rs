@@ -1,11 +1,11 @@
 //! CREATE, ALTER, DROP: SQLite DDL together with changes of the catalog's rows.
 
-use super::names::{data_type_of, fold, parts};
+use super::names::{fold, parts};
 use super::table_ddl::Work;
 use super::{Need, Result, Translator};
 use crate::catalog::definitions::quote_ident;
 use crate::catalog::privileges::Access;
-use crate::catalog::{Change, Column, Object, Schema, Sequence, Table, View};
+use crate::catalog::{Change, Column, Object, PUBLIC, PUBLIC_OID, Schema, Sequence, Table, View};
 use crate::dialect::prepared::{Kind, Notice, Prepared, Tag};
 use crate::dialect::types::PgType;
 use crate::transaction::SqlError;
@@ -77,7 +77,8 @@ impl Translator<'_> {
             Statement::CreateFunction(_) => unsupported("CREATE FUNCTION"),
             Statement::CreateTrigger(_) => unsupported("CREATE TRIGGER"),
             Statement::CreateProcedure { .. } => unsupported("CREATE PROCEDURE"),
-            Statement::CreateType { .. } => unsupported("CREATE TYPE"),
+            Statement::CreateType { name, representation } => self.create_type(name, representation.as_ref()),
+            Statement::AlterType(alter) => self.alter_type(alter),
             Statement::CreateDomain(_) => unsupported("CREATE DOMAIN"),
             Statement::CreatePolicy(_) => unsupported("CREATE POLICY"),
             other => {
@@ -230,7 +231,7 @@ impl Translator<'_> {
             return Err(SqlError::new("42P07", format!("relation \"{name}\" already exists")));
         }
         let ty = match data_type {
-            Some(data_type) => data_type_of(data_type)?.0,
+            Some(data_type) => self.data_type(data_type)?.0,
             None => PgType::INT8,
         };
         let mut work = Work::new(self.catalog);
@@ -256,9 +257,10 @@ impl Translator<'_> {
             return Err(SqlError::new("42P06", format!("schema \"{name}\" already exists")));
         }
         let mut work = Work::new(self.catalog);
-        let oid = work.oid();
+        let oid = if name == PUBLIC { PUBLIC_OID } else { work.oid() };
         self.need(Need::Superuser("must be superuser to create schemas", None));
-        work.change(Change::Put(Object::Schema(Arc::new(Schema { oid, name, access: Access::default() }))));
+        let schema = Schema { oid, name, access: Access::default(), is_gone: false };
+        work.change(Change::Put(Object::Schema(Arc::new(schema))));
         self.finish_ddl(work, "CREATE SCHEMA")
     }
 
@@ -286,6 +288,11 @@ impl Translator<'_> {
                     known.ok_or_else(|| SqlError::new("42703", format!("column \"{column}\" does not exist")))?;
                 found.comment = comment;
                 work.put_table(&table);
+            }
+            CommentObject::Type => {
+                let mut found = self.own_enum(&names)?;
+                found.comment = comment;
+                work.change(Change::Put(Object::Enum(Arc::new(found))));
             }
             _ => {}
         }

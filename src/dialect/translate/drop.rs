@@ -3,6 +3,7 @@
 use super::names::parts;
 use super::table_ddl::Work;
 use super::{Need, Result, Translator, quote_name};
+use crate::catalog::enums::EnumType;
 use crate::catalog::{Change, Constraint, Object, Table, View};
 use crate::dialect::prepared::{Kind, Prepared, Tag};
 use crate::transaction::SqlError;
@@ -42,9 +43,13 @@ impl Translator<'_> {
             }
             other => return unsupported(&format!("DROP {other}")),
         };
-        let mut tables = Vec::new();
+        let (mut tables, mut types) = (Vec::new(), Vec::new());
         for name in names {
             let (schema, plain) = self.qualified(&parts(name))?;
+            if *kind == ObjectType::Type && self.users_type(&parts(name)).is_some() {
+                types.push(self.own_enum(&parts(name))?);
+                continue;
+            }
             let missing = |what: &str, code: &'static str| (format!("{what} \"{plain}\" does not exist"), code);
             let found = match &schema {
                 Some(schema) => self.catalog.named(schema, &plain).cloned(),
@@ -85,23 +90,14 @@ impl Translator<'_> {
                     self.drop_index(&mut work, table.oid, &plain)?;
                     continue;
                 }
-                (ObjectType::Schema, _) => match self
-                    .catalog
-                    .objects()
-                    .find(|o| matches!(o, Object::Schema(s) if s.name == plain && plain != crate::catalog::PUBLIC))
-                {
-                    Some(schema) => {
-                        if self.catalog.objects().any(|o| !matches!(o, Object::Schema(_)) && o.full_name().0 == plain) {
-                            return Err(SqlError::new(
-                                "2BP01",
-                                format!("cannot drop schema {plain} because other objects depend on it"),
-                            ));
-                        }
-                        self.need(Need::Owner(schema.oid()));
-                        work.change(Change::Remove(schema.oid()));
+                (ObjectType::Schema, _) => match self.catalog.schema(&plain) {
+                    Some(Object::Schema(schema)) => {
+                        self.need(Need::Owner(schema.oid));
+                        self.empty_schema(&mut work, &plain, cascade, &mut tables, &mut types)?;
+                        work.change(schema.dropped());
                         continue;
                     }
-                    None => missing("schema", "3F000"),
+                    _ => missing("schema", "3F000"),
                 },
                 (ObjectType::Type, _) => missing("type", "42704"),
                 (_, Some(_)) => {
@@ -123,7 +119,43 @@ impl Translator<'_> {
             self.notice("00000", format!("{}, skipping", lost.0));
         }
         self.drop_tables(&mut work, tables, cascade)?;
+        types.iter().try_for_each(|found| self.drop_type(&mut work, found, cascade))?;
         self.finish_ddl(work, tag)
+    }
+
+    /// Drops what is in a schema: views and sequences at once, tables and types by way of the lists.
+    fn empty_schema(
+        &mut self,
+        work: &mut Work,
+        name: &str,
+        cascade: bool,
+        tables: &mut Vec<Arc<Table>>,
+        types: &mut Vec<EnumType>,
+    ) -> Result<()> {
+        let is_inside = |object: &&Object| !matches!(object, Object::Schema(_)) && object.full_name().0 == name;
+        let inside: Vec<Object> = self.catalog.objects().filter(is_inside).cloned().collect();
+        for object in inside {
+            let what = format!("{} {}", object.kind(), object.full_name().1);
+            if !cascade {
+                return Err(Self::depends(&format!("schema {name}"), format!("{what} depends on schema {name}")));
+            }
+            // What tables own goes with them.
+            let is_owned = matches!(&object, Object::Sequence(sequence) if sequence.owner.is_some());
+            if !is_owned {
+                self.notice("00000", format!("drop cascades to {what}"));
+            }
+            match object {
+                Object::Table(table) => tables.push(table),
+                Object::Enum(found) => types.push(EnumType::clone(&found)),
+                Object::View(view) => {
+                    self.drop_readers(work, view.oid, true, &what, &[])?;
+                    work.change(Change::Remove(view.oid));
+                }
+                Object::Sequence(sequence) if !is_owned => work.drop_sequence(sequence.oid),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn depends(what: &str, detail: String) -> SqlError {

@@ -2,6 +2,7 @@
 
 use super::table_ddl::Work;
 use super::{Need, Result, Translator};
+use crate::catalog::enums::EnumType;
 use crate::catalog::privileges::Access;
 use crate::catalog::{Change, Object, Schema, Sequence, Table, View};
 use crate::dialect::prepared::Prepared;
@@ -88,6 +89,7 @@ fn with_access(object: &Object, access: Access) -> Object {
         Object::View(view) => Object::View(Arc::new(View { access, ..View::clone(view) })),
         Object::Sequence(sequence) => Object::Sequence(Arc::new(Sequence { access, ..Sequence::clone(sequence) })),
         Object::Schema(schema) => Object::Schema(Arc::new(Schema { access, ..Schema::clone(schema) })),
+        Object::Enum(found) => Object::Enum(Arc::new(EnumType { access, ..EnumType::clone(found) })),
     }
 }
 

@@ -11,6 +11,7 @@ mod create_table;
 mod ddl;
 mod dml;
 mod drop;
+mod enums;
 mod expr;
 mod from;
 mod grant;
@@ -32,9 +33,10 @@ pub(super) use typed::quote_name;
 use super::parse::{Ast, Parsed, Places};
 use super::prepared::{Kind, Locking, Notice, OutputColumn, Prepared, Tag};
 use super::settings::Settings;
-use super::types::PgType;
+use super::types::{PgType, with_names};
 use super::utility::Utility;
 use crate::catalog::Catalog;
+use crate::catalog::definitions::quote_ident;
 use crate::catalog::privileges::{Need, Privileges};
 use crate::transaction::{SqlError, Value};
 use sqlparser::ast::{Ident, SetExpr, Spanned, Statement};
@@ -98,7 +100,7 @@ impl<'a> Translator<'a> {
         for oid in param_oids {
             params.push(match PgType(*oid) {
                 PgType(0) | PgType::UNKNOWN => None,
-                ty if ty.is_known() => Some(ty),
+                ty if ty.is_built_in() || catalog.enum_of(ty.0).is_some() => Some(ty),
                 PgType(oid) => return Err(SqlError::new("42704", format!("type with OID {oid} does not exist"))),
             });
         }
@@ -220,8 +222,11 @@ impl<'a> Translator<'a> {
             return Err(SqlError::new("0A000", "a statement that changes data cannot read the system catalogs")
                 .with_hint("Read them first, in a statement of their own."));
         }
+        let enums =
+            params.iter().filter(|ty| ty.is_users()).filter_map(|ty| self.catalog.enum_of(ty.0)).cloned().collect();
         Ok(Prepared {
             kind,
+            enums,
             sql: sql.into_iter().map(Into::into).collect(),
             params,
             columns,
@@ -251,6 +256,19 @@ impl<'a> Translator<'a> {
 }
 
 pub(super) fn prepare(parsed: &Parsed, catalog: &Catalog, param_oids: &[u32], settings: &Settings) -> Result<Prepared> {
+    prepare_unnamed(parsed, catalog, param_oids, settings).map_err(|error| with_type_names(error, catalog))
+}
+
+/// An error with the names of the types that users made, which a type alone does not know.
+fn with_type_names(mut error: SqlError, catalog: &Catalog) -> SqlError {
+    let name = |oid| catalog.enum_of(oid).map(|found| quote_ident(&found.name));
+    for text in [Some(&mut error.message), error.detail.as_mut(), error.hint.as_mut()].into_iter().flatten() {
+        *text = with_names(std::mem::take(text), name);
+    }
+    error
+}
+
+fn prepare_unnamed(parsed: &Parsed, catalog: &Catalog, param_oids: &[u32], settings: &Settings) -> Result<Prepared> {
     let mut translator = Translator::new(&parsed.whole, catalog, param_oids, settings)?;
     match &parsed.ast {
         Ast::Empty => translator.nothing(Kind::Empty, Tag::Fixed("")),
@@ -351,26 +369,35 @@ pub(super) fn prepare_grant(
     Translator::new(&grant.text, catalog, &[], settings)?.grant(grant, resolve)
 }
 
+/// The type that PREPARE names.
+pub(super) fn type_named(
+    data_type: &sqlparser::ast::DataType,
+    catalog: &Catalog,
+    settings: &Settings,
+) -> Result<PgType> {
+    Ok(Translator::new("", catalog, &[], settings)?.data_type(data_type)?.0)
+}
+
 /// Values of the arguments of EXECUTE for parameters of these types.
 pub(super) fn execute_arguments(
+    name: &str,
     arguments: &[String],
     types: &[PgType],
     catalog: &Catalog,
     settings: &Settings,
 ) -> Result<Vec<Value>> {
     if arguments.len() != types.len() {
-        return Err(SqlError::new("42601", "wrong number of parameters for prepared statement").with_detail(format!(
-            "Expected {} parameters but got {}.",
-            types.len(),
-            arguments.len()
-        )));
+        let text = format!("wrong number of parameters for prepared statement \"{name}\"");
+        let detail = format!("Expected {} parameters but got {}.", types.len(), arguments.len());
+        return Err(SqlError::new("42601", text).with_detail(detail));
     }
     arguments
         .iter()
         .zip(types)
         .map(|(text, ty)| {
             let expr = super::parse::parse_expression(text)?;
-            Translator::new(text, catalog, &[], settings)?.constant(&expr, *ty)
+            let value = Translator::new(text, catalog, &[], settings)?.constant(&expr, *ty);
+            value.map_err(|error| with_type_names(error, catalog))
         })
         .collect()
 }

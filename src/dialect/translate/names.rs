@@ -330,7 +330,7 @@ impl Translator<'_> {
 
     /// A type as SQL names it, with its modifier.
     pub(super) fn data_type(&self, data_type: &DataType) -> Result<(PgType, i32)> {
-        data_type_of(data_type)
+        data_type_of(data_type, &|names| self.users_type(names))
     }
 }
 
@@ -381,8 +381,8 @@ fn time_typmod(precision: &Option<u64>) -> i32 {
     precision.map_or(-1, |precision| precision.min(6) as i32)
 }
 
-/// A type as the parser read it.
-pub(super) fn data_type_of(data_type: &DataType) -> Result<(PgType, i32)> {
+/// A type as the parser read it; `users` finds those that users made.
+pub(super) fn data_type_of(data_type: &DataType, users: &dyn Fn(&[String]) -> Option<PgType>) -> Result<(PgType, i32)> {
     let zoned = |zone: &TimezoneInfo| matches!(zone, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz);
     let unsupported = || SqlError::new("0A000", format!("type {data_type} is not supported"));
     Ok(match data_type {
@@ -416,7 +416,7 @@ pub(super) fn data_type_of(data_type: &DataType) -> Result<(PgType, i32)> {
             | ArrayElemTypeDef::Parenthesis(element)
             | ArrayElemTypeDef::AngleBracket(element),
         ) => {
-            let (element, typmod) = data_type_of(element)?;
+            let (element, typmod) = data_type_of(element, users)?;
             // An array of arrays is an array of more dimensions: one type.
             let array = if element.element().is_some() { Some(element) } else { element.array() };
             (array.ok_or_else(unsupported)?, typmod)
@@ -436,6 +436,7 @@ pub(super) fn data_type_of(data_type: &DataType) -> Result<(PgType, i32)> {
                 "char" => PgType::BPCHAR,
                 "timetz" | "money" | "xml" => return Err(unsupported()),
                 name => PgType::by_name(name)
+                    .or_else(|| users(&parts))
                     .ok_or_else(|| SqlError::new("42704", format!("type \"{}\" does not exist", parts.join("."))))?,
             };
             let number = modifiers.first().and_then(|text| text.parse::<u64>().ok());

@@ -189,6 +189,7 @@ impl Translator<'_> {
             ty if ty.element().is_some() && !matches!(op, "=" | "<>" | "IS" | "IS NOT") => {
                 Err(SqlError::new("0A000", "ordering arrays is not supported"))
             }
+            _ if !matches!(op, "=" | "<>" | "IS" | "IS NOT") => Ok((self.sort_key(left), self.sort_key(right))),
             _ => Ok((left.sql.clone(), right.sql.clone())),
         }
     }

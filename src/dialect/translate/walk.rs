@@ -100,7 +100,13 @@ pub(super) fn column_name(expr: &Expr) -> String {
 /// A name from a type or a CASE, which a cast around it replaces.
 fn weakly_named(expr: &Expr) -> Option<String> {
     let of_type = |data_type| {
-        let (ty, _) = super::names::data_type_of(data_type).ok()?;
+        let Ok((ty, _)) = super::names::data_type_of(data_type, &|_| None) else {
+            // A type of users': its name as it was written.
+            return match data_type {
+                sqlparser::ast::DataType::Custom(name, _) => super::names::parts(name).pop(),
+                _ => None,
+            };
+        };
         Some(ty.element().filter(|_| ty.category() == 'A').unwrap_or(ty).name())
     };
     match expr {
