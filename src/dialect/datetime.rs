@@ -1,8 +1,9 @@
 //! Dates, times and intervals: calendar arithmetic, reading and printing in ISO style.
 //!
 //! Moments are counted from 2000-01-01: dates in days, timestamps in microseconds, as Postgres' binary
-//! format does. Time zones are fixed offsets; named zones other than UTC need tables and are refused.
+//! format does.
 
+use super::zone::Zone;
 use crate::transaction::SqlError;
 
 /// Microseconds of a day.
@@ -56,26 +57,27 @@ fn out_of_range(text: &str) -> SqlError {
     SqlError::new("22008", format!("date/time field value out of range: \"{text}\""))
 }
 
-/// A session's time zone: its name and its fixed distance from UTC.
+/// A session's time zone under its name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TimeZone {
     /// As SHOW TimeZone prints it.
     pub name: String,
-    /// Seconds to add to UTC.
-    pub offset_s: i32,
+    /// What it is.
+    pub zone: Zone,
 }
 
 impl Default for TimeZone {
     fn default() -> Self {
-        TimeZone { name: "UTC".into(), offset_s: 0 }
+        TimeZone { name: "UTC".into(), zone: Zone::UTC }
     }
 }
 
 impl TimeZone {
-    /// UTC under its names, or a fixed offset such as `+02` or `-03:30`.
+    /// UTC under its names, a fixed offset such as `+02` or `-03:30` (also as it is shown, `<+02>-02`), or a place of the
+    /// IANA database.
     ///
     /// # Errors
-    /// 22023 for what is no zone; 0A000 for a named zone.
+    /// 22023 for what is no zone.
     pub fn parse(text: &str) -> Result<TimeZone, SqlError> {
         let lower = text.trim().to_ascii_lowercase();
         if matches!(
@@ -99,18 +101,23 @@ impl TimeZone {
                 "gmt" => "GMT",
                 _ => "UTC",
             };
-            return Ok(TimeZone { name: name.into(), offset_s: 0 });
+            return Ok(TimeZone { name: name.into(), zone: Zone::UTC });
         }
-        if let Some(offset_s) = parse_offset(&lower) {
+        let shown = lower.strip_prefix('<').and_then(|rest| rest.split_once('>')).map(|(offset, _)| offset);
+        if let Some(offset_s) = parse_offset(shown.unwrap_or(&lower)) {
             let name = format!("<{0}>{1}", offset_text(offset_s), offset_text(-offset_s));
-            return Ok(TimeZone { name: if offset_s == 0 { "UTC".into() } else { name }, offset_s });
+            return Ok(TimeZone { name: if offset_s == 0 { "UTC".into() } else { name }, zone: Zone::Fixed(offset_s) });
         }
-        if lower.contains('/') || lower.chars().all(|c| c.is_ascii_alphabetic() || c == '_') && !lower.is_empty() {
-            return Err(SqlError::new("0A000", format!("time zone \"{text}\" is not supported"))
-                .with_hint("Use UTC or a fixed offset such as +02."));
+        if let Some(zone) = Zone::of_place(&lower) {
+            return Ok(TimeZone { name: zone.name().unwrap_or(text).into(), zone });
         }
         Err(SqlError::new("22023", format!("invalid value for parameter \"TimeZone\": \"{text}\"")))
     }
+}
+
+/// What is said of a zone that a text names and nobody knows.
+pub fn unknown_zone(name: &str) -> SqlError {
+    SqlError::new("22023", format!("time zone \"{name}\" not recognized"))
 }
 
 /// Seconds of `+hh`, `+hh:mm`, `+hhmm`, `+hh:mm:ss`.
@@ -157,7 +164,7 @@ const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "au
 struct Written {
     days: i64,
     time_us: i64,
-    offset_s: Option<i32>,
+    zone: Option<Zone>,
     infinite: i32,
     has_date: bool,
 }
@@ -166,11 +173,11 @@ struct Written {
 fn parse_moment(kind: &str, text: &str) -> Result<Written, SqlError> {
     let bad = || wrong(kind, text);
     let mut lower = text.trim().to_ascii_lowercase();
-    let mut written = Written { days: 0, time_us: 0, offset_s: None, infinite: 0, has_date: false };
+    let mut written = Written { days: 0, time_us: 0, zone: None, infinite: 0, has_date: false };
     match lower.as_str() {
         "infinity" | "+infinity" => return Ok(Written { infinite: 1, has_date: true, ..written }),
         "-infinity" => return Ok(Written { infinite: -1, has_date: true, ..written }),
-        "epoch" => return Ok(Written { days: -EPOCH_DAYS, offset_s: Some(0), has_date: true, ..written }),
+        "epoch" => return Ok(Written { days: -EPOCH_DAYS, zone: Some(Zone::UTC), has_date: true, ..written }),
         "now" | "today" | "tomorrow" | "yesterday" => {
             return Err(SqlError::new("0A000", format!("date/time input \"{text}\" is not supported"))
                 .with_hint("Use now() or CURRENT_DATE."));
@@ -212,19 +219,17 @@ fn parse_moment(kind: &str, text: &str) -> Result<Written, SqlError> {
             written.time_us = parse_clock(clock).ok_or_else(bad)?.ok_or_else(|| out_of_range(text))?;
             saw_time = true;
             if !zone.is_empty() {
-                written.offset_s = Some(if zone == "z" { 0 } else { parse_offset(zone).ok_or_else(bad)? });
+                let offset_s = if zone == "z" { 0 } else { parse_offset(zone).ok_or_else(bad)? };
+                written.zone = Some(Zone::Fixed(offset_s));
             }
         } else if matches!(word, "am" | "pm") {
             afternoon = Some(word == "pm");
-        } else if saw_time && (word.starts_with(['+', '-']) || word.bytes().all(|b| b.is_ascii_alphabetic())) {
-            written.offset_s = Some(match word.starts_with(['+', '-']) {
-                true => parse_offset(word).ok_or_else(bad)?,
-                false => {
-                    TimeZone::parse(word).map_err(|error| if error.code() == "0A000" { error } else { bad() })?.offset_s
-                }
-            });
+        } else if saw_time && word.starts_with(['+', '-']) {
+            written.zone = Some(Zone::Fixed(parse_offset(word).ok_or_else(bad)?));
+        } else if saw_time && word.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            written.zone = Some(TimeZone::parse(word).map_err(|_| unknown_zone(word))?.zone);
         } else if matches!(word, "z" | "utc" | "gmt") {
-            written.offset_s = Some(0);
+            written.zone = Some(Zone::UTC);
         } else if word.bytes().all(|b| b.is_ascii_digit()) && matches!(word.len(), 6 | 8) && month_name.is_none() {
             let split = word.len() - 4;
             let year: i64 = word[..split].parse().map_err(|_| bad())?;
@@ -323,23 +328,23 @@ pub fn parse_date(text: &str) -> Result<i64, SqlError> {
 /// Microseconds since 2000-01-01 without zone; a zone in the text is read and ignored.
 pub fn parse_timestamp(text: &str) -> Result<i64, SqlError> {
     let written = parse_moment("timestamp", text)?;
-    join(&written, text, 0)
+    join(&written, text, Zone::UTC)
 }
 
 /// Microseconds since 2000-01-01 UTC; without a zone in the text, `zone`'s clock is meant.
-pub fn parse_timestamptz(text: &str, zone_offset_s: i32) -> Result<i64, SqlError> {
+pub fn parse_timestamptz(text: &str, zone: Zone) -> Result<i64, SqlError> {
     let written = parse_moment("timestamp with time zone", text)?;
-    join(&written, text, written.offset_s.unwrap_or(zone_offset_s))
+    join(&written, text, written.zone.unwrap_or(zone))
 }
 
-fn join(written: &Written, text: &str, offset_s: i32) -> Result<i64, SqlError> {
+fn join(written: &Written, text: &str, zone: Zone) -> Result<i64, SqlError> {
     match written.infinite {
         1 => return Ok(TIMESTAMP_INFINITY),
         -1 => return Ok(i64::MIN),
         _ if !written.has_date => return Err(wrong("timestamp", text)),
         _ => {}
     }
-    Ok(written.days * DAY_US + written.time_us - i64::from(offset_s) * 1_000_000)
+    Ok(zone.utc_us(written.days * DAY_US + written.time_us))
 }
 
 /// Microseconds since midnight.
@@ -374,8 +379,8 @@ pub fn timestamp_text(us: i64) -> String {
 }
 
 /// `2020-01-31 10:20:30.5+00`
-pub fn timestamptz_text(us: i64, zone_offset_s: i32) -> String {
-    moment_text(us, Some(zone_offset_s))
+pub fn timestamptz_text(us: i64, zone: Zone) -> String {
+    moment_text(us, Some(zone.offset_s(us)))
 }
 
 fn moment_text(us: i64, zone_offset_s: Option<i32>) -> String {
@@ -650,9 +655,9 @@ mod tests {
         assert_eq!(date_text(parse_date("0044-03-15 BC").unwrap()), "0044-03-15 BC");
         assert_eq!(parse_date("2023-02-29").unwrap_err().code(), "22008");
         assert_eq!(parse_date("hello").unwrap_err().code(), "22007");
-        let us = parse_timestamptz("2026-11-22T14:20:59.051152+00:00", 0).unwrap();
-        assert_eq!(timestamptz_text(us, 0), "2026-11-22 14:20:59.051152+00");
-        assert_eq!(timestamptz_text(us, 5 * 3600 + 1800), "2026-11-22 19:50:59.051152+05:30");
+        let us = parse_timestamptz("2026-11-22T14:20:59.051152+00:00", Zone::UTC).unwrap();
+        assert_eq!(timestamptz_text(us, Zone::UTC), "2026-11-22 14:20:59.051152+00");
+        assert_eq!(timestamptz_text(us, Zone::Fixed(5 * 3600 + 1800)), "2026-11-22 19:50:59.051152+05:30");
         assert_eq!(timestamp_text(parse_timestamp("2020-01-01 1:02 PM").unwrap()), "2020-01-01 13:02:00");
         assert_eq!(timestamp_text(parse_timestamp("infinity").unwrap()), "infinity");
         for days in (-800_000..800_000).step_by(37) {

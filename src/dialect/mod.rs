@@ -19,6 +19,7 @@ mod settings;
 mod translate;
 pub mod types;
 pub mod utility;
+pub mod zone;
 
 pub use parse::{Parsed, parse};
 pub use prepared::{

@@ -2,6 +2,7 @@
 
 use super::datetime::{TIMESTAMP_INFINITY, parse_timestamptz};
 use super::utility::{Cursor, Read, Utility, set_value};
+use super::zone::Zone;
 use crate::catalog::privileges::Privileges;
 use crate::catalog::role_commands::{Password, RoleCommand, RoleName, RoleOptions};
 use crate::scram::Verifier;
@@ -201,7 +202,7 @@ fn role_options(cursor: &mut Cursor<'_>, options: &mut RoleOptions, creates: boo
             "password" => options.password = Some(password(cursor)?),
             "valid" => {
                 cursor.expect("until")?;
-                let until = parse_timestamptz(&cursor.string()?, 0)?;
+                let until = parse_timestamptz(&cursor.string()?, Zone::UTC)?;
                 options.valid_until_us = Some(Some(until).filter(|until| *until != TIMESTAMP_INFINITY));
             }
             "connection" => {

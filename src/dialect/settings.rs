@@ -43,6 +43,6 @@ impl Settings {
 
     /// How texts are read and printed.
     pub fn style(&self) -> TextStyle {
-        TextStyle { zone_offset_s: self.time_zone.offset_s, ..TextStyle::default() }
+        TextStyle { zone: self.time_zone.zone, ..TextStyle::default() }
     }
 }

@@ -264,3 +264,60 @@ async fn a_sequence_that_a_transaction_makes_uses_and_drops_leaves_nothing_to_wr
     client.batch_execute("drop table s; commit").await.unwrap();
     assert!(client.simple_query("select * from s").await.is_err());
 }
+
+/// Each answer is PostgreSQL 15's own.
+#[tokio::test]
+async fn a_time_zone_with_rules_shows_and_reads_what_its_clocks_do() {
+    let (_server, client) = filled().await;
+    let paris: &[(&str, &[&str])] = &[
+        ("show timezone", &["Europe/Paris"]),
+        (
+            "select '2024-07-01 12:00'::timestamptz, '2024-01-01 12:00'::timestamptz",
+            &["2024-07-01 12:00:00+02", "2024-01-01 12:00:00+01"],
+        ),
+        // Left out in spring, shown twice in autumn.
+        (
+            "select '2024-03-31 02:30'::timestamptz, '2024-10-27 02:30'::timestamptz",
+            &["2024-03-31 03:30:00+02", "2024-10-27 02:30:00+01"],
+        ),
+        ("select '2024-07-01 12:00 America/New_York'::timestamptz", &["2024-07-01 18:00:00+02"]),
+        (
+            "select '2024-07-01 12:00+00'::timestamptz at time zone 'America/New_York', '2024-07-01 12:00'::timestamp at time zone 'Asia/Kolkata', '2024-07-01 12:00'::timestamp at time zone '+03'",
+            &["2024-07-01 08:00:00", "2024-07-01 08:30:00+02", "2024-07-01 17:00:00+02"],
+        ),
+        // A day is what the calendar has, 24 hours are what passes.
+        (
+            "select '2024-03-30 12:00'::timestamptz + interval '1 day', '2024-03-30 12:00'::timestamptz + interval '24 hours'",
+            &["2024-03-31 12:00:00+02", "2024-03-31 13:00:00+02"],
+        ),
+        (
+            "select date_trunc('day', '2024-03-31 12:00'::timestamptz), date_trunc('hour', '2024-10-27 01:30+00'::timestamptz)",
+            &["2024-03-31 00:00:00+01", "2024-10-27 02:00:00+01"],
+        ),
+        (
+            "select '2024-07-01 23:30+00'::timestamptz::date, '2024-07-01'::date::timestamptz, extract(timezone from '2024-07-01'::timestamptz)",
+            &["2024-07-02", "2024-07-01 00:00:00+02", "7200"],
+        ),
+        ("select to_char('2024-07-01 10:00+00'::timestamptz, 'HH24:MI TZ tz OF')", &["12:00 CEST cest +02"]),
+        ("select to_jsonb('2024-07-01 10:00+00'::timestamptz)", &["\"2024-07-01T12:00:00+02:00\""]),
+        (
+            "select '1800-01-01'::timestamptz, '12000-07-01'::timestamptz",
+            &["1800-01-01 00:00:00+00:09:21", "12000-07-01 00:00:00+02"],
+        ),
+    ];
+    client.batch_execute("set time zone 'europe/PARIS'; create table moments (at timestamptz)").await.unwrap();
+    for (sql, expected) in paris {
+        let answers = client.simple_query(sql).await.unwrap();
+        let tokio_postgres::SimpleQueryMessage::Row(row) = &answers[1] else { panic!("{sql}: {answers:?}") };
+        let found: Vec<&str> = (0..row.len()).map(|at| row.get(at).unwrap()).collect();
+        assert_eq!(found, *expected, "{sql}");
+    }
+    // What replicas execute goes by the zone of the session that wrote it, whatever that of who reads.
+    client.batch_execute("insert into moments values ('2024-07-01 12:00'); set time zone '+02'").await.unwrap();
+    let row = client.query_one("select at::text, current_setting('timezone') from moments", &[]).await.unwrap();
+    assert_eq!((row.get::<_, &str>(0), row.get::<_, &str>(1)), ("2024-07-01 12:00:00+02", "<+02>-02"));
+    for sql in ["set time zone 'Europe/Nowhere'", "select now() at time zone 'Europe/Nowhere'"] {
+        let error = client.simple_query(sql).await.unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::INVALID_PARAMETER_VALUE), "{sql}");
+    }
+}

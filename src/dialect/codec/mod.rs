@@ -11,13 +11,14 @@ pub use array::{array_from_json, array_to_json, element_from_json};
 pub use binary::{decode_binary, encode_binary};
 pub use text::{decode_text, encode_text, float4_text, float8_text, to_text, uuid_text};
 
+use super::zone::Zone;
 use crate::transaction::{SqlError, Value, ValueRef};
 
 /// Session settings that show in text output and input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct TextStyle {
-    /// Seconds to add to UTC for timestamptz.
-    pub zone_offset_s: i32,
+    /// Whose clocks timestamptz shows.
+    pub zone: Zone,
     /// bytea_output = escape.
     pub bytea_escape: bool,
 }

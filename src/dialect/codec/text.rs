@@ -28,7 +28,7 @@ pub fn encode_text(
         (ValueRef::Integer(us), PgType::TIME) => out.extend_from_slice(datetime::time_text(us).as_bytes()),
         (ValueRef::Integer(us), PgType::TIMESTAMP) => out.extend_from_slice(datetime::timestamp_text(us).as_bytes()),
         (ValueRef::Integer(us), PgType::TIMESTAMPTZ) => {
-            out.extend_from_slice(datetime::timestamptz_text(us, style.zone_offset_s).as_bytes());
+            out.extend_from_slice(datetime::timestamptz_text(us, style.zone).as_bytes());
         }
         (ValueRef::Integer(number), PgType::FLOAT8) => out.extend_from_slice(float8_text(number as f64).as_bytes()),
         (ValueRef::Integer(number), PgType::FLOAT4) => out.extend_from_slice(float4_text(number as f32).as_bytes()),
@@ -181,7 +181,7 @@ pub fn decode_text(bytes: &[u8], ty: PgType, style: &TextStyle) -> Result<Value,
         PgType::DATE => Value::Integer(datetime::parse_date(text)?),
         PgType::TIME => Value::Integer(datetime::parse_time(text)?),
         PgType::TIMESTAMP => Value::Integer(datetime::parse_timestamp(text)?),
-        PgType::TIMESTAMPTZ => Value::Integer(datetime::parse_timestamptz(text, style.zone_offset_s)?),
+        PgType::TIMESTAMPTZ => Value::Integer(datetime::parse_timestamptz(text, style.zone)?),
         PgType::INTERVAL => Value::Blob(Interval::parse(text)?.encode().into()),
         PgType::UUID => Value::Blob(parse_uuid(trimmed).ok_or_else(invalid)?.into()),
         PgType::BYTEA => Value::Blob(parse_bytea(text)?.into()),

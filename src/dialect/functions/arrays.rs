@@ -6,6 +6,7 @@ use crate::dialect::codec::{TextStyle, array_from_json, array_to_json, to_text};
 use crate::dialect::datetime::{Interval, add_interval};
 use crate::dialect::json::print;
 use crate::dialect::types::PgType;
+use crate::dialect::zone::Zone;
 use crate::transaction::{SqlError, Value, ValueRef};
 use serde_json::Value as Json;
 
@@ -242,10 +243,10 @@ fn written(json: &Json, binary: bool, spaced: bool) -> String {
     out
 }
 
-/// Arguments are (binary, zone offset), then values each with its type.
+/// Arguments are (binary, zone), then values each with its type.
 fn pairs(args: &Arguments<'_>) -> Result<(bool, Vec<Json>)> {
     let binary = integer(args[0])? != 0;
-    let style = TextStyle { zone_offset_s: integer(args[1])? as i32, ..TextStyle::default() };
+    let style = TextStyle { zone: Zone::read(args[1])?, ..TextStyle::default() };
     let items: Result<Vec<Json>> = args[2..]
         .chunks(2)
         .map(|pair| match pair {

@@ -6,6 +6,7 @@ use crate::dialect::codec::{TextStyle, decode_text, to_text};
 use crate::dialect::datetime::{DATE_INFINITY, DATE_MINUS_INFINITY, DAY_US, Interval, TIMESTAMP_INFINITY};
 use crate::dialect::numeric::Numeric;
 use crate::dialect::types::{PgType, numeric_typmod};
+use crate::dialect::zone::Zone;
 use crate::transaction::{SqlError, Value, ValueRef};
 
 fn in_range(number: i64, ty: PgType) -> Result<Value> {
@@ -38,16 +39,12 @@ fn date_of_timestamp(us: i64) -> i64 {
     }
 }
 
-fn shifted(us: i64, offset_s: i32, direction: i64) -> i64 {
-    if us == TIMESTAMP_INFINITY || us == i64::MIN { us } else { us + i64::from(offset_s) * 1_000_000 * direction }
-}
-
-/// Converts a value of one type to another, in a session whose zone is so far from UTC.
-pub(in crate::dialect) fn cast(value: ValueRef<'_>, from: PgType, to: PgType, offset_s: i32) -> Result<Value> {
+/// Converts a value of one type to another, in a session of this zone.
+pub(in crate::dialect) fn cast(value: ValueRef<'_>, from: PgType, to: PgType, zone: Zone) -> Result<Value> {
     if value.is_null() || from == to {
         return Ok(value.to_value());
     }
-    let style = TextStyle { zone_offset_s: offset_s, ..TextStyle::default() };
+    let style = TextStyle { zone, ..TextStyle::default() };
     let us = |number: i64| Ok(Value::Integer(number));
     match (from, to) {
         _ if from.is_integer() && (to.is_integer() || to.is_oid_like()) => in_range(integer(value)?, to),
@@ -92,19 +89,19 @@ pub(in crate::dialect) fn cast(value: ValueRef<'_>, from: PgType, to: PgType, of
             if number.is_nan() {
                 return Err(SqlError::new("0A000", "NaN is not supported in floating-point values"));
             }
-            cast(ValueRef::Real(number), PgType::FLOAT8, to, offset_s)
+            cast(ValueRef::Real(number), PgType::FLOAT8, to, zone)
         }
         (PgType::BOOL, PgType::INT4) => Ok(value.to_value()),
         (PgType::INT4, PgType::BOOL) => Ok(Value::Integer(i64::from(integer(value)? != 0))),
         (PgType::BOOL, _) if to.is_text() => Ok(text(if integer(value)? != 0 { "true" } else { "false" })),
         (PgType::DATE, PgType::TIMESTAMP) => us(timestamp_of_date(integer(value)?)?),
-        (PgType::DATE, PgType::TIMESTAMPTZ) => us(shifted(timestamp_of_date(integer(value)?)?, offset_s, -1)),
-        (PgType::TIMESTAMP, PgType::TIMESTAMPTZ) => us(shifted(integer(value)?, offset_s, -1)),
-        (PgType::TIMESTAMPTZ, PgType::TIMESTAMP) => us(shifted(integer(value)?, offset_s, 1)),
+        (PgType::DATE, PgType::TIMESTAMPTZ) => us(zone.utc_us(timestamp_of_date(integer(value)?)?)),
+        (PgType::TIMESTAMP, PgType::TIMESTAMPTZ) => us(zone.utc_us(integer(value)?)),
+        (PgType::TIMESTAMPTZ, PgType::TIMESTAMP) => us(zone.local_us(integer(value)?)),
         (PgType::TIMESTAMP, PgType::DATE) => us(date_of_timestamp(integer(value)?)),
-        (PgType::TIMESTAMPTZ, PgType::DATE) => us(date_of_timestamp(shifted(integer(value)?, offset_s, 1))),
+        (PgType::TIMESTAMPTZ, PgType::DATE) => us(date_of_timestamp(zone.local_us(integer(value)?))),
         (PgType::TIMESTAMP, PgType::TIME) => us(integer(value)?.rem_euclid(DAY_US)),
-        (PgType::TIMESTAMPTZ, PgType::TIME) => us(shifted(integer(value)?, offset_s, 1).rem_euclid(DAY_US)),
+        (PgType::TIMESTAMPTZ, PgType::TIME) => us(zone.local_us(integer(value)?).rem_euclid(DAY_US)),
         (PgType::TIME, PgType::INTERVAL) => {
             let span = Interval { us: integer(value)?, ..Interval::default() };
             Ok(Value::Blob(span.encode().into()))
@@ -182,7 +179,7 @@ pub(in crate::dialect) fn fit(value: ValueRef<'_>, ty: PgType, typmod: i32, expl
 
 fn cast_function(args: &Arguments<'_>) -> Result<Value> {
     let (from, to) = (PgType(integer(args[1])? as u32), PgType(integer(args[2])? as u32));
-    cast(args[0], from, to, integer(args[3])? as i32)
+    cast(args[0], from, to, Zone::read(args[3])?)
 }
 
 /// greatest and least: stored forms of one type compare as the values do.

@@ -1,6 +1,6 @@
 //! Functions that translated SQL calls: registered with every SQLite connection from [`TABLE`] and
 //! [`AGGREGATES`]. Pure: equal arguments give equal results on every node; math comes from `libm`, letters
-//! from the tables in the standard library, time zones are fixed offsets.
+//! from the tables in the standard library, time zones from the database in the program.
 //!
 //! They may stand in CHECK constraints, indexes and generated columns, so they must be registered as
 //! innocuous.
@@ -18,6 +18,7 @@ mod to_char;
 pub use aggregates::AGGREGATES;
 pub(super) use casts::{cast, fit};
 pub(super) use numbers::numeric_operator;
+pub(super) use time::zone_named;
 
 use crate::transaction::{SqlError, Value, ValueRef};
 

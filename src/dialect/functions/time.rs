@@ -7,6 +7,7 @@ use crate::dialect::datetime::{
 };
 use crate::dialect::numeric::{Decimal, Numeric, division_by_zero};
 use crate::dialect::types::PgType;
+use crate::dialect::zone::Zone;
 use crate::transaction::{SqlError, Value, ValueRef};
 
 fn interval(value: ValueRef<'_>) -> Result<Interval> {
@@ -29,12 +30,17 @@ fn timestamp_add(args: &Arguments<'_>) -> Result<Value> {
     if integer(args[2])? < 0 {
         span = span.negate();
     }
-    let shift = integer(args[3])? * 1_000_000;
+    let zone = Zone::read(args[3])?;
     if infinite(us) {
         return Ok(Value::Integer(us));
     }
-    // Months and days are those of the session's clock.
-    Ok(Value::Integer(add_interval(us.saturating_add(shift), &span)? - shift))
+    // Months and days are those of the session's clock, hours those that pass.
+    let calendar = Interval { us: 0, ..span };
+    let moved = match calendar == Interval::default() {
+        true => us,
+        false => zone.utc_us(add_interval(zone.local_us(us), &calendar)?),
+    };
+    Ok(Value::Integer(add_interval(moved, &Interval { us: span.us, ..Interval::default() })?))
 }
 
 fn timestamp_diff(args: &Arguments<'_>) -> Result<Value> {
@@ -96,7 +102,7 @@ fn time_fit(args: &Arguments<'_>) -> Result<Value> {
 }
 
 /// Fields of a moment or a span, as (whole, scale) decimals.
-fn field(name: &str, value: ValueRef<'_>, ty: PgType, offset_s: i64) -> Result<Option<Decimal>> {
+fn field(name: &str, value: ValueRef<'_>, ty: PgType, zone: Zone) -> Result<Option<Decimal>> {
     let whole = |number: i64| Ok(Some(Decimal::new(i128::from(number), 0)));
     let micros = |number: i64, scale: u32| Ok(Some(Decimal::new(i128::from(number), scale)));
     let unknown = || SqlError::new("22023", format!("unit \"{name}\" not recognized for type {}", ty.sql_name()));
@@ -128,7 +134,7 @@ fn field(name: &str, value: ValueRef<'_>, ty: PgType, offset_s: i64) -> Result<O
     let number = integer(value)?;
     let us = match ty {
         PgType::DATE => number.saturating_mul(DAY_US),
-        PgType::TIMESTAMPTZ if !infinite(number) => number.saturating_add(offset_s * 1_000_000),
+        PgType::TIMESTAMPTZ => zone.local_us(number),
         _ => number,
     };
     let endless = infinite(number) || ty == PgType::DATE && matches!(number, DATE_INFINITY | DATE_MINUS_INFINITY);
@@ -173,9 +179,9 @@ fn field(name: &str, value: ValueRef<'_>, ty: PgType, offset_s: i64) -> Result<O
             let total = i128::from(utc) + i128::from(EPOCH_DAYS) * i128::from(DAY_US);
             if ty == PgType::DATE { whole((total / 1_000_000) as i64) } else { Ok(Some(Decimal::new(total, 6))) }
         }
-        "timezone" if ty == PgType::TIMESTAMPTZ => whole(offset_s),
-        "timezone_hour" if ty == PgType::TIMESTAMPTZ => whole(offset_s / 3600),
-        "timezone_minute" if ty == PgType::TIMESTAMPTZ => whole(offset_s / 60 % 60),
+        "timezone" if ty == PgType::TIMESTAMPTZ => whole(i64::from(zone.offset_s(number))),
+        "timezone_hour" if ty == PgType::TIMESTAMPTZ => whole(i64::from(zone.offset_s(number) / 3600)),
+        "timezone_minute" if ty == PgType::TIMESTAMPTZ => whole(i64::from(zone.offset_s(number) / 60 % 60)),
         _ => Err(unknown()),
     }
 }
@@ -194,7 +200,7 @@ fn extract(args: &Arguments<'_>) -> Result<Value> {
         return Ok(Value::Null);
     }
     let ty = PgType(integer(args[2])? as u32);
-    let found = field(string(args[0])?, args[1], ty, integer(args[3])?)?;
+    let found = field(string(args[0])?, args[1], ty, Zone::read(args[3])?)?;
     Ok(found.map_or(Value::Null, |decimal| Value::Blob(Numeric::Finite(decimal).encode().into())))
 }
 
@@ -203,7 +209,7 @@ fn date_part(args: &Arguments<'_>) -> Result<Value> {
         return Ok(Value::Null);
     }
     let ty = PgType(integer(args[2])? as u32);
-    let found = field(string(args[0])?, args[1], ty, integer(args[3])?)?;
+    let found = field(string(args[0])?, args[1], ty, Zone::read(args[3])?)?;
     Ok(found.map_or(Value::Null, |decimal| Value::Real(Numeric::Finite(decimal).to_f64())))
 }
 
@@ -243,17 +249,17 @@ fn date_trunc(args: &Arguments<'_>) -> Result<Value> {
         }
         return Ok(stored(span));
     }
-    let shift = integer(args[3])? * 1_000_000;
-    let us = integer(args[1])?;
+    let (us, zone) = (integer(args[1])?, Zone::read(args[3])?);
     if infinite(us) {
         return Ok(Value::Integer(us));
     }
-    let local = us.saturating_add(shift);
+    let local = zone.local_us(us);
     let days = local.div_euclid(DAY_US);
     let (year, month, _) = civil_from_days(days);
     let start = |year: i64, month: i64| days_from_civil(year, month, 1) * DAY_US;
     let cut = match (name.as_str(), clock_unit) {
-        (_, Some(unit)) => local - local.rem_euclid(unit),
+        // Within an hour that the clocks show twice it stays the one that it is in.
+        (_, Some(unit)) => return Ok(Value::Integer(us - local.rem_euclid(unit))),
         ("day" | "days", _) => days * DAY_US,
         ("week" | "weeks", _) => (days - (days + 5).rem_euclid(7)) * DAY_US,
         ("month" | "months", _) => start(year, month),
@@ -264,7 +270,7 @@ fn date_trunc(args: &Arguments<'_>) -> Result<Value> {
         ("millennium", _) => start((year - 1).div_euclid(1000) * 1000 + 1, 1),
         _ => return Err(unknown()),
     };
-    Ok(Value::Integer(cut - shift))
+    Ok(Value::Integer(zone.utc_us(cut)))
 }
 
 /// The difference in years, months and days, as people count ages.
@@ -333,14 +339,22 @@ fn to_timestamp(args: &Arguments<'_>) -> Result<Value> {
     Ok(Value::Integer(us as i64 - EPOCH_DAYS * DAY_US))
 }
 
+/// The zone that AT TIME ZONE names. `+03` is west of Greenwich there, in the POSIX sense; names are not.
+pub(in crate::dialect) fn zone_named(name: &str) -> Result<Zone> {
+    let zone = TimeZone::parse(name).map_err(|_| datetime::unknown_zone(name))?.zone;
+    Ok(match zone {
+        Zone::Fixed(offset_s) if name.trim_start().starts_with(['+', '-']) => Zone::Fixed(-offset_s),
+        zone => zone,
+    })
+}
+
+/// `evesql_at_time_zone(moment, zone, 1)`: what the zone's clocks show; with -1, when they show it.
 fn at_time_zone(args: &Arguments<'_>) -> Result<Value> {
     if strict(args) {
         return Ok(Value::Null);
     }
-    let (us, name) = (integer(args[0])?, string(args[1])?);
-    let zone = TimeZone::parse(name)?;
-    let posix = if name.starts_with(['+', '-']) { -1 } else { 1 };
-    Ok(Value::Integer(us + i64::from(zone.offset_s) * 1_000_000 * integer(args[2])? * posix))
+    let (us, zone) = (integer(args[0])?, zone_named(string(args[1])?)?);
+    Ok(Value::Integer(if integer(args[2])? < 0 { zone.utc_us(us) } else { zone.local_us(us) }))
 }
 
 pub(super) const TABLE: &[ScalarFunction] = &[

@@ -5,6 +5,7 @@ use super::{Arguments, Result, ScalarFunction, bytes, integer, pure, real, stric
 use crate::dialect::datetime::{DAY_US, Interval, civil_from_days, days_from_civil, days_in_month};
 use crate::dialect::numeric::Numeric;
 use crate::dialect::types::PgType;
+use crate::dialect::zone::Zone;
 use crate::transaction::{SqlError, Value, ValueRef};
 
 const MONTHS: [&str; 12] = [
@@ -26,8 +27,8 @@ const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday",
 /// Longest first, so that `MM` is not read as two `M`.
 const FIELDS: &[&str] = &[
     "YYYY", "HH24", "HH12", "Month", "MONTH", "month", "SSSS", "IYYY", "DDD", "Day", "DAY", "day", "Mon", "MON", "mon",
-    "YYY", "Dy", "DY", "dy", "MI", "MM", "MS", "US", "SS", "DD", "HH", "YY", "AM", "PM", "am", "pm", "TZ", "OF", "IW",
-    "WW", "CC", "ID", "Q", "D", "Y", "J",
+    "YYY", "Dy", "DY", "dy", "MI", "MM", "MS", "US", "SS", "DD", "HH", "YY", "AM", "PM", "am", "pm", "TZ", "tz", "OF",
+    "IW", "WW", "CC", "ID", "Q", "D", "Y", "J",
 ];
 
 fn unsupported(picture: &str) -> SqlError {
@@ -52,7 +53,10 @@ fn cut(picture: &str) -> Vec<(String, bool, bool)> {
                 || rest.get(..field.len()).is_some_and(|head| {
                     // Numeric fields may be in any case; names show in the case in which they are written.
                     head.eq_ignore_ascii_case(field)
-                        && !matches!(field.to_ascii_lowercase().as_str(), "month" | "mon" | "day" | "dy" | "am" | "pm")
+                        && !matches!(
+                            field.to_ascii_lowercase().as_str(),
+                            "month" | "mon" | "day" | "dy" | "am" | "pm" | "tz"
+                        )
                 })
         }) {
             pieces.push(((*field).to_string(), true, plain));
@@ -67,7 +71,9 @@ fn cut(picture: &str) -> Vec<(String, bool, bool)> {
     pieces
 }
 
-fn moment(picture: &str, us: i64, offset_s: Option<i64>) -> Result<String> {
+/// `zone` is whose clocks show a moment in UTC; without one it is shown as it is.
+fn moment(picture: &str, moment_us: i64, zone: Option<Zone>) -> Result<String> {
+    let us = zone.map_or(moment_us, |zone| zone.local_us(moment_us));
     let (days, time) = (us.div_euclid(DAY_US), us.rem_euclid(DAY_US));
     let (year, month, day) = civil_from_days(days);
     let (hour, minute, second) = (time / 3_600_000_000, time / 60_000_000 % 60, time / 1_000_000 % 60);
@@ -122,8 +128,10 @@ fn moment(picture: &str, us: i64, offset_s: Option<i64>) -> Result<String> {
             "Dy" => DAYS[weekday as usize][..3].to_string(),
             "DY" => DAYS[weekday as usize][..3].to_uppercase(),
             "dy" => DAYS[weekday as usize][..3].to_lowercase(),
-            "TZ" if offset_s == Some(0) => "UTC".into(),
-            "OF" => offset_s.map_or(String::new(), |offset| {
+            "TZ" => zone.map_or(String::new(), |zone| zone.abbreviation(moment_us)),
+            "tz" => zone.map_or(String::new(), |zone| zone.abbreviation(moment_us).to_lowercase()),
+            "OF" => zone.map_or(String::new(), |zone| {
+                let offset = zone.offset_s(moment_us);
                 let minutes = offset.abs() / 60 % 60;
                 let sign = if offset < 0 { '-' } else { '+' };
                 let tail = if minutes == 0 { String::new() } else { format!(":{minutes:02}") };
@@ -209,13 +217,11 @@ fn to_char(args: &Arguments<'_>) -> Result<Value> {
     if strict(args) {
         return Ok(Value::Null);
     }
-    let (picture, ty, offset_s) = (string(args[1])?, PgType(integer(args[2])? as u32), integer(args[3])?);
+    let (picture, ty, zone) = (string(args[1])?, PgType(integer(args[2])? as u32), Zone::read(args[3])?);
     Ok(text(match (ty, args[0]) {
         (PgType::DATE, days) => moment(picture, integer(days)?.saturating_mul(DAY_US), None)?,
         (PgType::TIMESTAMP, us) => moment(picture, integer(us)?, None)?,
-        (PgType::TIMESTAMPTZ, us) => {
-            moment(picture, integer(us)?.saturating_add(offset_s * 1_000_000), Some(offset_s))?
-        }
+        (PgType::TIMESTAMPTZ, us) => moment(picture, integer(us)?, Some(zone))?,
         (PgType::INTERVAL, span) => {
             let span = Interval::decode(bytes(span)?)?;
             let supported = cut(picture)
@@ -315,7 +321,7 @@ pub(super) const TABLE: &[ScalarFunction] = &[
         if strict(args) {
             return Ok(Value::Null);
         }
-        Ok(Value::Integer(read(string(args[0])?, string(args[1])?)? - integer(args[2])? * 1_000_000))
+        Ok(Value::Integer(Zone::read(args[2])?.utc_us(read(string(args[0])?, string(args[1])?)?)))
     }),
     pure("evesql_to_number", 2, |args| {
         if strict(args) {

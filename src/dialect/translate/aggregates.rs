@@ -153,8 +153,8 @@ impl Translator<'_> {
             ("json_agg" | "jsonb_agg", _) if one => {
                 let ty = if name == "json_agg" { PgType::JSON } else { PgType::JSONB };
                 let binary = i32::from(ty == PgType::JSONB);
-                let offset = self.settings.time_zone.offset_s;
-                let item = format!("evesql_json_build_value({binary}, {offset}, {}, {})", first.sql, first.ty.0);
+                let zone = self.settings.time_zone.zone.sql();
+                let item = format!("evesql_json_build_value({binary}, {zone}, {}, {})", first.sql, first.ty.0);
                 make("evesql_json_agg", &format!("{item}, {binary}"), ty)
             }
             ("stddev" | "stddev_samp" | "stddev_pop" | "variance" | "var_samp" | "var_pop", ty)

@@ -8,7 +8,9 @@ use super::signatures::{SIGNATURES, Signature};
 use super::typed::{Typed, literal_sql};
 use super::{Need, Result, Translator};
 use crate::catalog::functions::{SystemFunction, system_function};
+use crate::dialect::functions::zone_named;
 use crate::dialect::types::PgType;
+use crate::dialect::zone::Zone;
 use crate::transaction::{SqlError, Value};
 use sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
@@ -196,9 +198,12 @@ impl Translator<'_> {
 
     /// Functions with rules of their own.
     fn special(&mut self, name: &str, exprs: &[Expr]) -> Result<Option<Typed>> {
-        let offset = self.settings.time_zone.offset_s;
-        let shift = |sql: &str| {
-            if offset == 0 { sql.to_string() } else { format!("({sql} + {})", i64::from(offset) * 1_000_000) }
+        let zone = self.settings.time_zone.zone;
+        let zone_sql = zone.sql();
+        let shift = |sql: &str| match zone {
+            Zone::Fixed(0) => sql.to_string(),
+            Zone::Fixed(offset_s) => format!("({sql} + {})", i64::from(offset_s) * 1_000_000),
+            Zone::Place(_) => format!("evesql_at_time_zone({sql}, {zone_sql}, 1)"),
         };
         let text = |value: &str| Typed::constant(Value::Text(value.into()), PgType::TEXT);
         let typed = match (name, exprs) {
@@ -331,7 +336,7 @@ impl Translator<'_> {
                     return Err(no_function(name, &[value, picture]));
                 }
                 Typed::new(
-                    format!("evesql_to_char({}, {}, {}, {offset})", value.sql, picture.sql, value.ty.0),
+                    format!("evesql_to_char({}, {}, {}, {zone_sql})", value.sql, picture.sql, value.ty.0),
                     PgType::TEXT,
                 )
             }
@@ -340,7 +345,7 @@ impl Translator<'_> {
                 let picture = self.coerce(args.remove(1), PgType::TEXT, -1, Context::Implicit)?;
                 let value = self.coerce(args.remove(0), PgType::TEXT, -1, Context::Implicit)?;
                 let ty = if name == "to_date" { PgType::DATE } else { PgType::TIMESTAMPTZ };
-                Typed::new(format!("evesql_{name}({}, {}, {offset})", value.sql, picture.sql), ty)
+                Typed::new(format!("evesql_{name}({}, {}, {zone_sql})", value.sql, picture.sql), ty)
             }
             ("age", [_, _]) => {
                 let mut args = self.strict_args(exprs, 2, name)?;
@@ -454,14 +459,14 @@ impl Translator<'_> {
             list.push(arg.sql.clone());
             list.push(arg.ty.0.to_string());
         }
-        let offset = self.settings.time_zone.offset_s;
+        let zone_sql = self.settings.time_zone.zone.sql();
         let kind = match name {
             "json_build_object" | "jsonb_build_object" => "object",
             "json_build_array" | "jsonb_build_array" => "array",
             "row_to_json" => return Err(SqlError::new("0A000", "row_to_json() is not supported")),
             _ => "value",
         };
-        list.insert(0, offset.to_string());
+        list.insert(0, zone_sql);
         list.insert(0, i32::from(ty == PgType::JSONB).to_string());
         Ok(Typed::new(format!("evesql_json_build_{kind}({})", list.join(", ")), ty))
     }
@@ -480,10 +485,10 @@ impl Translator<'_> {
                 format!("function pg_catalog.extract(unknown, {}) does not exist", value.ty.sql_name()),
             ));
         }
-        let offset = self.settings.time_zone.offset_s;
+        let zone_sql = self.settings.time_zone.zone.sql();
         let (name, ty) = if exact { ("evesql_extract", PgType::NUMERIC) } else { ("evesql_date_part", PgType::FLOAT8) };
         let field = super::typed::quote_text(field);
-        Ok(Typed::new(format!("{name}({field}, {}, {}, {offset})", value.sql, value.ty.0), ty)
+        Ok(Typed::new(format!("{name}({field}, {}, {}, {zone_sql})", value.sql, value.ty.0), ty)
             .nullable_if(value.nullable))
     }
 
@@ -501,9 +506,10 @@ impl Translator<'_> {
             }
         };
         let value = self.coerce(value, ty, -1, Context::Implicit)?;
-        let offset = if ty == PgType::TIMESTAMPTZ { self.settings.time_zone.offset_s } else { 0 };
+        let zone = if ty == PgType::TIMESTAMPTZ { self.settings.time_zone.zone } else { Zone::UTC };
+        let zone_sql = zone.sql();
         let nullable = value.nullable || field.nullable;
-        Ok(Typed::new(format!("evesql_date_trunc({}, {}, {}, {offset})", field.sql, value.sql, ty.0), ty)
+        Ok(Typed::new(format!("evesql_date_trunc({}, {}, {}, {zone_sql})", field.sql, value.sql, ty.0), ty)
             .nullable_if(nullable))
     }
 
@@ -524,12 +530,14 @@ impl Translator<'_> {
         let (direction, result) =
             if ty == PgType::TIMESTAMP { (-1, PgType::TIMESTAMPTZ) } else { (1, PgType::TIMESTAMP) };
         if let Some(Value::Text(name)) = zone.value() {
-            // `+03` in Postgres' POSIX sense is west of Greenwich; names are not.
-            let parsed = crate::dialect::datetime::TimeZone::parse(name)?;
-            let posix = name.starts_with(['+', '-']);
-            let us = i64::from(parsed.offset_s) * 1_000_000 * direction * if posix { -1 } else { 1 };
-            let sql =
-                if us == 0 { moment.sql } else { format!("({} + {})", moment.sql, literal_sql(&Value::Integer(us))) };
+            let sql = match zone_named(name)? {
+                Zone::Fixed(0) => moment.sql,
+                Zone::Fixed(offset_s) => {
+                    let us = i64::from(offset_s) * 1_000_000 * direction;
+                    format!("({} + {})", moment.sql, literal_sql(&Value::Integer(us)))
+                }
+                place => format!("evesql_at_time_zone({}, {}, {direction})", moment.sql, place.sql()),
+            };
             return Ok(Typed::new(sql, result).nullable_if(moment.nullable));
         }
         Ok(Typed::new(format!("evesql_at_time_zone({}, {}, {direction})", moment.sql, zone.sql), result))

@@ -128,9 +128,9 @@ impl Translator<'_> {
     /// Converts between two different types; whether that is allowed has been settled.
     fn convert(&mut self, typed: Typed, ty: PgType) -> Result<Typed> {
         let from = typed.ty;
-        let offset = self.settings.time_zone.offset_s;
+        let zone = self.settings.time_zone.zone;
         if let Some(value) = typed.value() {
-            let value = functions::cast(value.as_ref(), from, ty, offset)?;
+            let value = functions::cast(value.as_ref(), from, ty, zone)?;
             self.check_enum_value(&value, ty)?;
             return Ok(Typed::constant(value, ty));
         }
@@ -184,7 +184,7 @@ impl Translator<'_> {
             _ if is_string(from) && ty.is_oid_like() && ty != PgType::OID => {
                 result.sql = self.object_oid_sql(sql, ty)?;
             }
-            _ => result.sql = format!("evesql_cast({sql}, {}, {}, {offset})", from.0, ty.0),
+            _ => result.sql = format!("evesql_cast({sql}, {}, {}, {})", from.0, ty.0, zone.sql()),
         }
         Ok(result)
     }

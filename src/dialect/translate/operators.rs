@@ -4,6 +4,7 @@ use super::coerce::{Context, castable, number_rank};
 use super::typed::{Typed, type_range};
 use super::{Result, Translator};
 use crate::dialect::types::PgType;
+use crate::dialect::zone::Zone;
 use crate::transaction::{SqlError, Value};
 use sqlparser::ast::BinaryOperator;
 
@@ -351,7 +352,7 @@ impl Translator<'_> {
         }
         let nullable = left.nullable || right.nullable;
         let (a, b) = (left.sql.clone(), right.sql.clone());
-        let offset = self.settings.time_zone.offset_s;
+        let own_zone = self.settings.time_zone.zone;
         let make = |sql: String, ty: T| Ok(Typed::new(sql, ty).nullable_if(nullable));
         match (left.ty, sign, right.ty) {
             (T::DATE, "+" | "-", ty) if ty.is_integer() => make(format!("({a} {sign} {b})"), T::DATE),
@@ -366,7 +367,7 @@ impl Translator<'_> {
                 self.date_arithmetic(sign, date, right)
             }
             (T::TIMESTAMP | T::TIMESTAMPTZ, "+" | "-", T::INTERVAL) => {
-                let zone = if left.ty == T::TIMESTAMPTZ { offset } else { 0 };
+                let zone = if left.ty == T::TIMESTAMPTZ { own_zone } else { Zone::UTC }.sql();
                 let direction = if sign == "+" { 1 } else { -1 };
                 make(format!("evesql_timestamp_add({a}, {b}, {direction}, {zone})"), left.ty)
             }
