@@ -10,6 +10,7 @@ pub mod datetime;
 pub mod errors;
 pub mod functions;
 pub mod json;
+pub mod network;
 pub mod numeric;
 mod parse;
 mod prepared;

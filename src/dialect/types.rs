@@ -16,7 +16,7 @@ pub enum Storage {
     Real,
     /// UTF-8; arrays as JSON text.
     Text,
-    /// Bytes: bytea, uuid (16), numeric and interval (bytes that sort as the values do).
+    /// Bytes: bytea, uuid (16), numeric, interval, inet and cidr (bytes that sort as the values do).
     Blob,
 }
 
@@ -71,9 +71,11 @@ types! {
     JSON 114 "json" "json" -1 'U' 199 Text;
     XML 142 "xml" "xml" -1 'U' 143 Text;
     PG_NODE_TREE 194 "pg_node_tree" "pg_node_tree" -1 'Z' 0 Text;
+    CIDR 650 "cidr" "cidr" -1 'I' 651 Blob;
     FLOAT4 700 "float4" "real" 4 'N' 1021 Real;
     FLOAT8 701 "float8" "double precision" 8 'N' 1022 Real;
     UNKNOWN 705 "unknown" "unknown" -2 'X' 0 Text;
+    INET 869 "inet" "inet" -1 'I' 1041 Blob;
     ACLITEM 1033 "aclitem" "aclitem" 12 'U' 1034 Text;
     BPCHAR 1042 "bpchar" "character" -1 'S' 1014 Text;
     VARCHAR 1043 "varchar" "character varying" -1 'S' 1015 Text;

@@ -4,6 +4,7 @@ use super::array::{array_from_binary, array_to_binary};
 use super::text::{integer_range, pad};
 use super::{TextStyle, damaged, decode_text, malformed, text_value};
 use crate::dialect::datetime::Interval;
+use crate::dialect::network::Network;
 use crate::dialect::numeric::{Decimal, Numeric};
 use crate::dialect::types::PgType;
 use crate::transaction::{SqlError, Value, ValueRef};
@@ -49,6 +50,9 @@ pub fn encode_binary(value: ValueRef<'_>, ty: PgType, typmod: i32, out: &mut Byt
             out.put_i64(interval.us);
             out.put_i32(interval.days);
             out.put_i32(interval.months);
+        }
+        (ValueRef::Blob(bytes), PgType::INET | PgType::CIDR) => {
+            out.extend_from_slice(&Network::decode(bytes)?.to_binary(ty == PgType::CIDR));
         }
         (ValueRef::Blob(bytes), PgType::BYTEA | PgType::UUID) => out.extend_from_slice(bytes),
         _ => return Err(damaged(&ty.sql_name(), value)),
@@ -165,6 +169,11 @@ pub fn decode_binary(bytes: &[u8], ty: PgType) -> Result<Value, SqlError> {
             Value::Blob(interval.encode().into())
         }
         PgType::UUID => Value::Blob(fixed::<16>(bytes, ty)?.to_vec().into()),
+        PgType::INET => Value::Blob(Network::from_binary(bytes).ok_or_else(bad)?.encode().into()),
+        PgType::CIDR => {
+            let found = Network::from_binary(bytes).filter(|found| found.network() == *found);
+            Value::Blob(found.ok_or_else(bad)?.encode().into())
+        }
         PgType::BYTEA => Value::Blob(bytes.into()),
         PgType::JSONB => match bytes.split_first() {
             Some((1, json)) => decode_text(json, ty, &TextStyle::default())?,

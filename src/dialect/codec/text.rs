@@ -3,6 +3,7 @@
 use super::array::{array_from_text, array_text};
 use super::{TextStyle, damaged, text_value};
 use crate::dialect::datetime::{self, Interval};
+use crate::dialect::network::Network;
 use crate::dialect::numeric::Numeric;
 use crate::dialect::types::PgType;
 use crate::transaction::{SqlError, Value, ValueRef};
@@ -56,6 +57,10 @@ pub fn encode_text(
         (ValueRef::Blob(bytes), PgType::INTERVAL) => {
             let _ = write!(out, "{}", Interval::decode(bytes)?);
         }
+        (ValueRef::Blob(bytes), PgType::INET) => {
+            let _ = write!(out, "{}", Network::decode(bytes)?);
+        }
+        (ValueRef::Blob(bytes), PgType::CIDR) => out.extend_from_slice(Network::decode(bytes)?.whole_text().as_bytes()),
         (ValueRef::Blob(bytes), PgType::UUID) => out.extend_from_slice(uuid_text(bytes).as_bytes()),
         (ValueRef::Blob(bytes), PgType::BYTEA) if style.bytea_escape => escape_bytea(bytes, out),
         (ValueRef::Blob(bytes), PgType::BYTEA) => {
@@ -183,6 +188,8 @@ pub fn decode_text(bytes: &[u8], ty: PgType, style: &TextStyle) -> Result<Value,
         PgType::TIMESTAMP => Value::Integer(datetime::parse_timestamp(text)?),
         PgType::TIMESTAMPTZ => Value::Integer(datetime::parse_timestamptz(text, style.zone)?),
         PgType::INTERVAL => Value::Blob(Interval::parse(text)?.encode().into()),
+        PgType::INET => Value::Blob(Network::parse(text, "inet")?.encode().into()),
+        PgType::CIDR => Value::Blob(Network::parse_cidr(text)?.encode().into()),
         PgType::UUID => Value::Blob(parse_uuid(trimmed).ok_or_else(invalid)?.into()),
         PgType::BYTEA => Value::Blob(parse_bytea(text)?.into()),
         PgType::BPCHAR => text_value(text.trim_end_matches(' ')),

@@ -4,6 +4,7 @@ use super::{Arguments, Result, ScalarFunction, bytes, integer, mismatch, pure, r
 use crate::catalog::enums::invalid_label;
 use crate::dialect::codec::{TextStyle, decode_text, to_text};
 use crate::dialect::datetime::{DATE_INFINITY, DATE_MINUS_INFINITY, DAY_US, Interval, TIMESTAMP_INFINITY};
+use crate::dialect::network::Network;
 use crate::dialect::numeric::Numeric;
 use crate::dialect::types::{PgType, numeric_typmod};
 use crate::dialect::zone::Zone;
@@ -106,6 +107,9 @@ pub(in crate::dialect) fn cast(value: ValueRef<'_>, from: PgType, to: PgType, zo
             let span = Interval { us: integer(value)?, ..Interval::default() };
             Ok(Value::Blob(span.encode().into()))
         }
+        (PgType::CIDR, PgType::INET) => Ok(value.to_value()),
+        (PgType::INET, PgType::CIDR) => Ok(Value::Blob(Network::decode(bytes(value)?)?.network().encode().into())),
+        (PgType::INET, _) if to.is_text() => Ok(text(Network::decode(bytes(value)?)?.whole_text())),
         (PgType::INTERVAL, PgType::TIME) => us(Interval::decode(bytes(value)?)?.us.rem_euclid(DAY_US)),
         (PgType::JSONB, _) if to.is_number() || to == PgType::BOOL => {
             let json = string(value)?;

@@ -9,6 +9,7 @@ mod aggregates;
 mod arrays;
 mod casts;
 mod jsonb;
+mod network;
 mod numbers;
 mod patterns;
 mod text;
@@ -63,7 +64,8 @@ const fn pure(name: &'static str, args: i32, f: fn(&Arguments<'_>) -> Result<Val
     ScalarFunction { name, args, deterministic: true, f }
 }
 
-const PARTS: [&[ScalarFunction]; 8] = [
+const PARTS: [&[ScalarFunction]; 9] = [
+    network::TABLE,
     numbers::TABLE,
     text::TABLE,
     patterns::TABLE,

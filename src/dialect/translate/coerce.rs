@@ -72,6 +72,8 @@ pub(super) fn castable(from: PgType, to: PgType) -> Option<Context> {
         (PgType::TIMESTAMPTZ, PgType::TIMESTAMP) => Some(Assignment),
         (PgType::INTERVAL, PgType::TIME) => Some(Assignment),
         (PgType::JSON, PgType::JSONB) | (PgType::JSONB, PgType::JSON) => Some(Assignment),
+        (PgType::CIDR, PgType::INET) => Some(Implicit),
+        (PgType::INET, PgType::CIDR) => Some(Assignment),
         (PgType::BOOL, PgType::INT4) | (PgType::INT4, PgType::BOOL) => Some(Explicit),
         (PgType::INT2VECTOR, PgType::INT2_ARRAY) | (PgType::OIDVECTOR, PgType::OID_ARRAY) => Some(Implicit),
         _ if array_of_text(from) && array_of_text(to) => Some(Implicit),
@@ -171,7 +173,7 @@ impl Translator<'_> {
             _ if from.element().is_some() && ty.element().is_some() && same_elements(from, ty) => {
                 same_form(&mut result);
             }
-            (PgType::JSONB, PgType::JSON) => same_form(&mut result),
+            (PgType::JSONB, PgType::JSON) | (PgType::CIDR, PgType::INET) => same_form(&mut result),
             _ if from.is_enum() && is_string(ty) => same_form(&mut result),
             _ if ty.is_enum() => return self.enum_from_text(&typed, ty),
             _ if ty.is_users() => {

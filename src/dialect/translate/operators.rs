@@ -26,6 +26,10 @@ pub(super) fn no_operator(op: &str, left: PgType, right: PgType) -> SqlError {
         .with_hint("No operator matches the given name and argument types. You might need to add explicit type casts.")
 }
 
+fn is_network(typed: &Typed) -> bool {
+    matches!(typed.ty, PgType::INET | PgType::CIDR)
+}
+
 pub(super) fn boolean(sql: String, nullable: bool) -> Typed {
     Typed::new(sql, PgType::BOOL).nullable_if(nullable)
 }
@@ -47,6 +51,10 @@ impl Translator<'_> {
                 self.arithmetic(op, left, right)
             }
             StringConcat => self.concatenate(left, right),
+            PGBitwiseShiftLeft | PGBitwiseShiftRight | PGOverlap if is_network(&left) || is_network(&right) => {
+                self.networks(&op.to_string(), left, right)
+            }
+            Custom(sign) if matches!(sign.as_str(), "<<=" | ">>=") => self.networks(sign, left, right),
             BitwiseAnd | BitwiseOr | PGBitwiseXor | PGBitwiseShiftLeft | PGBitwiseShiftRight => {
                 self.bits(op, left, right)
             }
@@ -78,6 +86,23 @@ impl Translator<'_> {
             }
             other => Err(SqlError::new("0A000", format!("operator {other} is not supported"))),
         }
+    }
+
+    /// `<<`, `<<=`, `>>`, `>>=` and `&&` of network addresses.
+    fn networks(&mut self, sign: &str, left: Typed, right: Typed) -> Result<Typed> {
+        let (left, right) = (self.parameter_type(left), self.parameter_type(right));
+        let fits = |side: &Typed| is_network(side) || side.ty == PgType::UNKNOWN;
+        if !fits(&left) || !fits(&right) {
+            return Err(no_operator(sign, left.ty, right.ty));
+        }
+        let left = self.coerce(left, PgType::INET, -1, Context::Implicit)?;
+        let right = self.coerce(right, PgType::INET, -1, Context::Implicit)?;
+        let (a, b) = if sign.starts_with('>') { (&right, &left) } else { (&left, &right) };
+        let sql = match sign {
+            "&&" => format!("evesql_inet_overlaps({}, {})", a.sql, b.sql),
+            _ => format!("evesql_inet_within({}, {}, {})", a.sql, b.sql, i32::from(!sign.ends_with('='))),
+        };
+        Ok(boolean(sql, left.nullable || right.nullable))
     }
 
     /// A boolean where one is needed.

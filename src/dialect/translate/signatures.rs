@@ -157,4 +157,16 @@ signatures! {
     "evesql_drill" (TEXT) TEXT "evesql_crash(evesql_system('drill:' || {0}))";
     "evesql_drill" (TEXT, INT4) TEXT "evesql_system('drill:' || {0} || ':' || {1})";
     "evesql_drill" (TEXT, INT4, INT4) TEXT "evesql_system('drill:' || {0} || ':' || {1} || ':' || {2})";
+    // Network addresses.
+    "host" (INET) TEXT "evesql_inet_host({0})";
+    "text" (INET) TEXT "evesql_inet_text({0})";
+    "family" (INET) INT4 "evesql_inet_family({0})";
+    "masklen" (INET) INT4 "evesql_inet_masklen({0})";
+    "network" (INET) CIDR "evesql_inet_network({0})";
+    "broadcast" (INET) INET "evesql_inet_broadcast({0})";
+    "netmask" (INET) INET "evesql_inet_netmask({0}, 0)";
+    "hostmask" (INET) INET "evesql_inet_netmask({0}, 1)";
+    "set_masklen" (INET, INT4) INET "evesql_inet_set_masklen({0}, {1})";
+    "set_masklen" (CIDR, INT4) CIDR "evesql_inet_network(evesql_inet_set_masklen({0}, {1}))";
+    "inet_same_family" (INET, INET) BOOL "(evesql_inet_family({0}) = evesql_inet_family({1}))";
 }
