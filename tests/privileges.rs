@@ -160,6 +160,17 @@ fn definitions_are_their_owners_affair() {
         // A foreign key to another's table is a right of its own; making tables does not bring it.
         owner.batch_execute("REVOKE REFERENCES ON book FROM ann").await.unwrap();
         assert_eq!(outcome(&ann, "CREATE TABLE lent (book int REFERENCES book)").await, "42501");
+        // Types have owners, and everybody may use them.
+        owner
+            .batch_execute("CREATE TYPE form AS ENUM ('bound', 'paper'); GRANT USAGE ON TYPE form TO bob")
+            .await
+            .unwrap();
+        assert_eq!(outcome(&ann, "ALTER TYPE form ADD VALUE 'spoken'").await, "42501");
+        assert_eq!(message(&ann, "DROP TYPE form").await, "must be owner of type form");
+        owner.batch_execute("ALTER TYPE form OWNER TO ann").await.unwrap();
+        ann.batch_execute("ALTER TYPE form ADD VALUE 'spoken'; CREATE TABLE kept (f form)").await.unwrap();
+        ann.batch_execute("DROP TYPE form CASCADE").await.unwrap_err();
+        ann.batch_execute("DROP TABLE kept; DROP TYPE form").await.unwrap();
         // Who owns something is not dropped, and nothing is lost when it was handed on.
         owner.batch_execute("ALTER TABLE mine OWNER TO bob").await.unwrap();
         assert_eq!(outcome(&owner, "DROP ROLE bob").await, "2BP01");

@@ -23,6 +23,8 @@ pub enum GrantObjects {
     SequencesIn(Vec<String>),
     /// Schemas.
     Schemas(Vec<String>),
+    /// Types by name, of OWNER TO alone: everybody may use them.
+    Types(Vec<Vec<String>>),
 }
 
 /// A role that gets or loses privileges.
@@ -68,6 +70,7 @@ impl Grant {
             (GrantAction::Revoke, _) => "REVOKE",
             (GrantAction::OwnerTo, GrantObjects::Schemas(_)) => "ALTER SCHEMA",
             (GrantAction::OwnerTo, GrantObjects::Sequences(_)) => "ALTER SEQUENCE",
+            (GrantAction::OwnerTo, GrantObjects::Types(_)) => "ALTER TYPE",
             (GrantAction::OwnerTo, _) => "ALTER TABLE",
         }
     }
@@ -89,7 +92,7 @@ pub(super) fn is_about_roles(cursor: &Cursor<'_>, first: &str) -> bool {
 /// Whether the lexemes end with OWNER TO somebody.
 fn is_owner_to(cursor: &Cursor<'_>) -> bool {
     let at = cursor.tokens.len().wrapping_sub(3);
-    let kinds = ["table", "view", "sequence", "schema"];
+    let kinds = ["table", "view", "sequence", "schema", "type"];
     cursor.word(1).is_some_and(|kind| kinds.contains(&kind.as_str()))
         && cursor.word(at).as_deref() == Some("owner")
         && cursor.word(at + 1).as_deref() == Some("to")
@@ -295,6 +298,7 @@ fn owner_to(mut cursor: Cursor<'_>, kind: &str) -> Read<Option<Utility>> {
     let objects = match kind {
         "schema" => GrantObjects::Schemas(vec![cursor.name()?]),
         "sequence" => GrantObjects::Sequences(vec![cursor.dotted()?]),
+        "type" => GrantObjects::Types(vec![cursor.dotted()?]),
         _ => GrantObjects::Tables(vec![cursor.dotted()?]),
     };
     cursor.expect("owner")?;

@@ -58,6 +58,10 @@ impl Translator<'_> {
             GrantObjects::TablesIn(schemas) => self.objects_in(schemas, is_relation),
             GrantObjects::SequencesIn(schemas) => self.objects_in(schemas, is_sequence),
             GrantObjects::Schemas(names) => names.iter().map(|name| self.granted_schema(name)).collect(),
+            GrantObjects::Types(names) => {
+                let own = |name: &Vec<String>| Ok(Object::Enum(Arc::new(self.own_enum(name)?)));
+                names.iter().map(own).collect()
+            }
         }
     }
 

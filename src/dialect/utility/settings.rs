@@ -67,7 +67,12 @@ pub(super) fn setting(mut cursor: Cursor<'_>, first: &str) -> Read<Option<Utilit
                     }
                     Utility::SetTransaction { modes: modes(&mut cursor)?, session: false }
                 } else if cursor.take(&["time", "zone"]) {
+                    // INTERVAL '-08:00' HOUR TO MINUTE says the same as '-08:00'.
+                    let is_interval = cursor.take(&["interval"]);
                     let value = if cursor.take(&["local"]) { None } else { set_value(&mut cursor)? };
+                    if is_interval {
+                        cursor.take(&["hour", "to", "minute"]);
+                    }
                     Utility::Set { name: "timezone".into(), value, local }
                 } else if cursor.take(&["names"]) {
                     Utility::Set { name: "client_encoding".into(), value: set_value(&mut cursor)?, local }

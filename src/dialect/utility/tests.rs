@@ -26,6 +26,7 @@ fn settings_keep_their_values_as_text() {
         ("set session statement_timeout = 100", "statement_timeout", Some("100")),
         ("set local evesql.read_level to local", "evesql.read_level", Some("local")),
         ("SET TIME ZONE 'UTC'", "timezone", Some("UTC")),
+        ("set time zone interval '-08:00' hour to minute", "timezone", Some("-08:00")),
         ("set search_path = a, \"B\"", "search_path", Some("a, B")),
         ("set extra_float_digits = -3", "extra_float_digits", Some("-3")),
         ("set datestyle to default", "datestyle", None),
