@@ -28,6 +28,9 @@ pub struct Prepared {
     pub enums: Vec<Arc<EnumType>>,
     /// Result columns; empty where there is no result.
     pub columns: Vec<OutputColumn>,
+    /// Sequences that number the rows of an INSERT: their numbers come in columns of the answer behind `columns`, for
+    /// currval and lastval.
+    pub draws: Vec<u32>,
     /// Changes nothing.
     pub read_only: bool,
     /// FOR UPDATE and its relatives.

@@ -242,7 +242,10 @@ impl Session {
                     .collect(),
             };
             match self.outcome_of(transaction).await.map_err(|error| (0, error))? {
-                Outcome::Committed(answers) => return Ok(answers),
+                Outcome::Committed(answers) => {
+                    plans.iter().zip(&answers).for_each(|(plan, answer)| self.note_drawn(plan, answer));
+                    return Ok(answers);
+                }
                 Outcome::Failed { operation, error } => {
                     let catalog = self.catalog().await.unwrap_or_else(|_| Arc::new(Catalog::empty()));
                     let error = refine(error, &catalog);
@@ -272,6 +275,19 @@ impl Session {
             }
         }
         Err((0, SqlError::new("40001", "the schema keeps changing")))
+    }
+
+    /// Remembers the numbers that an INSERT's last row was given, for currval and lastval.
+    fn note_drawn(&self, plan: &Plan, answer: &Answer) {
+        let draws = &plan.prepared.draws;
+        let values = (answer.rows.count * u64::from(answer.rows.columns)) as usize;
+        let Some(before) = values.checked_sub(draws.len()).filter(|_| !draws.is_empty()) else { return };
+        for (sequence, value) in draws.iter().zip(answer.rows.values().skip(before)) {
+            if let ValueRef::Integer(number) = value {
+                self.facts.current.borrow_mut().insert(i64::from(*sequence), number);
+                self.facts.last.set(Some(number));
+            }
+        }
     }
 
     /// Runs one update now: the simple protocol, and where an answer is wanted before Sync.

@@ -321,3 +321,20 @@ async fn a_time_zone_with_rules_shows_and_reads_what_its_clocks_do() {
         assert_eq!(error.code(), Some(&SqlState::INVALID_PARAMETER_VALUE), "{sql}");
     }
 }
+
+#[tokio::test]
+async fn currval_and_lastval_tell_of_an_insert_outside_of_a_transaction() {
+    let (_server, client) = filled().await;
+    client.batch_execute("create table s(id serial, x int, n int generated always as identity)").await.unwrap();
+    let told = async || {
+        let row = client.query_one("select currval('s_id_seq'), currval('s_n_seq'), lastval()", &[]).await.unwrap();
+        [row.get::<_, i64>(0), row.get(1), row.get(2)]
+    };
+    client.execute("insert into s(x) values ($1)", &[&7]).await.unwrap();
+    assert_eq!(told().await, [1, 1, 1]);
+    let rows = client.query("insert into s(x) values (1), (2) returning x", &[]).await.unwrap();
+    assert_eq!((rows.len(), rows[0].len()), (2, 1), "the numbers themselves were not asked for");
+    assert_eq!(told().await, [3, 3, 3]);
+    client.batch_execute("insert into s default values; insert into s(id) values (100)").await.unwrap();
+    assert_eq!(told().await, [4, 5, 5]);
+}

@@ -23,6 +23,9 @@ fn is_default(expr: &Expr) -> bool {
     matches!(expr, Expr::Identifier(ident) if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))
 }
 
+/// Rows of an INSERT of which the session learns the numbers that they were given.
+const ROWS_DRAWN_MAX: usize = 100;
+
 /// The name by which SQLite addresses a table's rows.
 pub(super) fn rowid_name(table: &Table) -> &'static str {
     ["rowid", "_rowid_", "oid"]
@@ -102,6 +105,7 @@ impl Translator<'_> {
             columns.push(column.clone());
         }
         let explicit = !columns.is_empty();
+        let drawn = self.drawn_columns(insert, &table, &columns);
         if !explicit {
             columns = table.columns.clone();
         }
@@ -114,10 +118,30 @@ impl Translator<'_> {
         if let Some(on) = &insert.on {
             sql += &self.on_conflict(on, &table, alias.clone())?;
         }
-        let (returning, outputs) = self.returning(insert.returning.as_deref(), &table, alias)?;
+        let (mut returning, outputs) = self.returning(insert.returning.as_deref(), &table, alias)?;
+        for (_, name) in &drawn {
+            returning += if returning.is_empty() { " RETURNING " } else { ", " };
+            returning += &quote_name(name);
+        }
         self.ctes.truncate(ctes);
         let columns = self.output_columns(outputs)?;
-        self.finish(Kind::Insert, vec![sql + &returning], columns, Tag::Insert, false)
+        let prepared = self.finish(Kind::Insert, vec![sql + &returning], columns, Tag::Insert, false)?;
+        Ok(Prepared { draws: drawn.into_iter().map(|(oid, _)| oid).collect(), ..prepared })
+    }
+
+    /// Columns that sequences number in each row of an INSERT, with the sequences. None where it is not known that each
+    /// row is inserted, or where so many are that nobody asks for the last one's number.
+    fn drawn_columns(&self, insert: &Insert, table: &Table, columns: &[Column]) -> Vec<(u32, String)> {
+        let rows = match insert.source.as_deref().map(|source| source.body.as_ref()) {
+            None => 1,
+            Some(SetExpr::Values(values)) if !columns.is_empty() => values.rows.len(),
+            Some(_) => return Vec::new(),
+        };
+        if insert.on.is_some() || rows > ROWS_DRAWN_MAX {
+            return Vec::new();
+        }
+        let numbered = table.columns.iter().filter(|column| !columns.iter().any(|named| named.number == column.number));
+        numbered.filter_map(|column| Some((column.sequence?, column.name.clone()))).collect()
     }
 
     /// `(columns) VALUES (..)`, with the defaults of the columns that were not named.

@@ -230,6 +230,7 @@ impl<'a> Translator<'a> {
             sql: sql.into_iter().map(Into::into).collect(),
             params,
             columns,
+            draws: Vec::new(),
             read_only,
             locking: std::mem::take(&mut self.locking),
             uses_system_values: self.uses_system_values,
