@@ -309,6 +309,11 @@ impl Consensus {
         }
     }
 
+    /// Whether a quorum confirms, asked after this call, that this node leads.
+    pub async fn is_confirmed_as_leader(&self) -> bool {
+        self.read_index_as_leader().await.is_some()
+    }
+
     /// Nothing if this node does not lead, or no quorum confirms it.
     async fn read_index_as_leader(&self) -> Option<u64> {
         let raft = self.0.raft.clone();

@@ -32,6 +32,9 @@ pub use types::PgType;
 use crate::catalog::Catalog;
 use crate::transaction::{SqlError, Value};
 
+/// The name of a system value that stands for something that the session is to do begins so.
+pub const ERRAND: &str = "errand:";
+
 /// Types and translates one statement.
 ///
 /// `param_oids` are the types that the client named for `$1..`; 0 or none means: find out.

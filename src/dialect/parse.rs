@@ -37,6 +37,29 @@ pub(super) enum Ast {
 }
 
 impl Parsed {
+    /// Whose plan an EXPLAIN EXECUTE asks for: the name of a prepared statement.
+    pub fn explained_name(&self) -> Option<&str> {
+        match self.utility()? {
+            Utility::Explain { statement, .. } => match statement.utility()? {
+                Utility::Execute { name, .. } => Some(name),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The EXPLAIN that this is, of what was prepared instead: whatever its parameters.
+    pub fn explaining(&self, prepared: &Parsed) -> Parsed {
+        let with = |utility| Parsed { ast: Ast::Utility(utility), ..prepared.clone() };
+        let (analyze, json) = match self.utility() {
+            Some(Utility::Explain { analyze, json, .. }) => (*analyze, *json),
+            _ => (false, false),
+        };
+        let statement = Box::new(prepared.clone());
+        let statement = with(Utility::Prepare { name: String::new(), types: Vec::new(), statement });
+        with(Utility::Explain { analyze, json, statement: Box::new(statement) })
+    }
+
     /// The command, if it is one that needs no catalog: BEGIN, COMMIT, SET, FETCH, ...
     pub fn utility(&self) -> Option<&Utility> {
         match &self.ast {

@@ -37,6 +37,8 @@ pub struct Prepared {
     pub locking: Vec<Locking>,
     /// Calls functions whose value is an input that is recorded, not compared (rule 26).
     pub uses_system_values: bool,
+    /// Calls functions that have the session do something: it runs for its answer after that.
+    pub does_errands: bool,
     /// Reads pg_catalog or information_schema.
     pub uses_catalog: bool,
     /// Command tag of the answer.
@@ -85,8 +87,11 @@ pub enum Kind {
     Ddl,
     /// ANALYZE: renews the planner's statistics.
     Analyze,
-    /// EXPLAIN: `sql` is an `EXPLAIN QUERY PLAN`, whose fourth column is the text to show.
-    Explain,
+    /// EXPLAIN: `sql` is an `EXPLAIN QUERY PLAN`, whose rows are not yet what is to be shown.
+    Explain {
+        /// FORMAT JSON.
+        json: bool,
+    },
     /// COPY .. FROM STDIN: `sql` inserts one row with `params` as its columns.
     CopyIn(CopyFormat),
     /// COPY .. TO STDOUT: `sql` selects the rows.

@@ -107,6 +107,17 @@ impl Database {
                 Ok(*counter)
             })
             .unwrap();
+        // What the session would do shows as its answer.
+        connection
+            .create_scalar_function("evesql_system", 1, pure, |context| {
+                let name: Option<String> = context.get(0)?;
+                Ok(name.map(|name| match name.as_str() {
+                    flag if flag.starts_with("errand:try") || flag.starts_with("errand:unlock ") => Stored::Integer(1),
+                    "errand:channels" => Stored::Text("[\"a\", \"b\"]".into()),
+                    _ => Stored::Text(name),
+                }))
+            })
+            .unwrap();
         for sql in BOOTSTRAP_SQL {
             connection.execute_batch(sql).unwrap();
         }
@@ -225,7 +236,7 @@ impl Database {
             writeln!(out, ": {}", columns.join(", ")).unwrap();
         }
         for row in &rows {
-            let shown = if matches!(prepared.kind, Kind::Explain) { &row[3..] } else { row };
+            let shown = if matches!(prepared.kind, Kind::Explain { .. }) { &row[3..] } else { row };
             let texts: Vec<String> = shown
                 .iter()
                 .zip(&prepared.columns)

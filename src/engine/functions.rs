@@ -109,6 +109,7 @@ fn register_context(
     })?;
     register("evesql_system", 1, |context, arguments| match arguments[0] {
         ValueRef::Text(name) => context.borrow_mut().system_value(name, None),
+        ValueRef::Null => Ok(Value::Null),
         _ => Err(SqlError::new("42804", "a system value has a name")),
     })
 }

@@ -590,7 +590,8 @@ impl NodeCore {
             NodeMessage::Submit(_)
             | NodeMessage::NotTaken(_)
             | NodeMessage::TicketsReleased { .. }
-            | NodeMessage::TicketsHeld => None,
+            | NodeMessage::TicketsHeld
+            | NodeMessage::WhoHolds => None,
         }
     }
 

@@ -11,11 +11,12 @@ use crate::catalog::roles::{ROLES_DATABASE, Roles};
 use crate::engine::CRASH_DRILL;
 use crate::replica::{Audit, Difference, Kind, Recent};
 use crate::session::tickets::{Holder, Key, Mode};
-use crate::session::{Gateway, GatewayError, Pinned, ReadLevel, Soon, TicketError, Waiting};
+use crate::session::{Gateway, GatewayError, LockError, Pinned, ReadLevel, Soon, TicketError, Waiting};
 use crate::transaction::{Outcome, SqlError, Transaction, Value};
 use crate::verifier::Divergence;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// A strict read waits at most so long for this node to accept what is decided.
 const ACCEPT_WAIT: Duration = Duration::from_secs(10);
@@ -170,6 +171,24 @@ impl Gateway for ClusterGateway {
 
     fn release_tickets(&self, holder: Holder) {
         self.cluster.surroundings().tickets.release(holder);
+    }
+
+    fn request_lock(
+        &self,
+        holder: Holder,
+        key: Key,
+        mode: Mode,
+        timeout: Option<Duration>,
+    ) -> Soon<Result<(), LockError>> {
+        self.cluster.surroundings().tickets.request_lock(holder, key, mode, timeout)
+    }
+
+    fn release_locks(&self, holder: Holder, which: Option<(Key, Mode)>) {
+        self.cluster.surroundings().tickets.release_locks(holder, which);
+    }
+
+    fn locks_lost(&self) -> watch::Receiver<u64> {
+        self.cluster.surroundings().tickets.locks_lost()
     }
 
     fn roles(&self) -> Arc<Roles> {

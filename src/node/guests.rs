@@ -5,7 +5,8 @@
 //!
 //! Invariants
 //! 1. A node has guests of one start: its newest.
-//! 2. A guest stays for [`LEASE`] after its node was heard last, and for [`DOUBT`] if the node cannot be reached.
+//! 2. A guest stays for [`LEASE`] after its node was heard last, and for [`DOUBT`] if the node cannot be reached and none
+//!    of its sessions has an advisory lock, in which it may go on to believe for longer (`vouching`).
 
 use crate::session::tickets::Holder;
 use crate::token::NodeId;
@@ -54,6 +55,13 @@ impl Guests {
         gone
     }
 
+    /// Those of these sessions that are no guests.
+    pub fn strangers(&self, node: NodeId, sessions: &[u64]) -> Vec<u64> {
+        let guest = self.nodes.get(&node);
+        let is_guest = |session: &u64| guest.is_some_and(|guest| guest.sessions.contains(session));
+        sessions.iter().copied().filter(|session| !is_guest(session)).collect()
+    }
+
     /// A session has given all back.
     pub fn leave(&mut self, node: NodeId, holder: Holder) {
         if let Some(guest) = self.nodes.get_mut(&node).filter(|guest| guest.incarnation == holder.incarnation) {
@@ -62,10 +70,17 @@ impl Guests {
     }
 
     /// Those whose nodes are silent.
-    pub fn overdue(&mut self, now: Instant, is_reachable: impl Fn(NodeId) -> bool) -> Vec<Holder> {
+    pub fn overdue(
+        &mut self,
+        now: Instant,
+        is_reachable: impl Fn(NodeId) -> bool,
+        has_lock: impl Fn(Holder) -> bool,
+    ) -> Vec<Holder> {
         let is_silent = |(node, guest): &(&NodeId, &Guest)| {
             let silence = now.saturating_duration_since(guest.heard);
-            silence >= LEASE || silence >= DOUBT && !is_reachable(**node)
+            let of = |session: &u64| Holder { incarnation: guest.incarnation, session: *session };
+            let leaves_early = || !is_reachable(**node) && !guest.sessions.iter().any(|session| has_lock(of(session)));
+            silence >= LEASE || silence >= DOUBT && leaves_early()
         };
         let silent: Vec<NodeId> = self.nodes.iter().filter(is_silent).map(|(node, _)| *node).collect();
         silent.into_iter().filter_map(|node| self.nodes.remove(&node)).flat_map(Guest::leave).collect()
@@ -95,12 +110,16 @@ mod tests {
         assert!(guests.come(2, of(20, 1), began).is_empty());
         assert!(guests.come(3, of(30, 1), began).is_empty());
         let at = |seconds: f32| began + Duration::from_secs_f32(seconds);
-        assert!(guests.overdue(at(1.9), |_| false).is_empty());
-        assert_eq!(guests.overdue(at(2.0), |node| node == 2), [of(30, 1)]);
+        let no_lock = |_: Holder| false;
+        assert!(guests.overdue(at(1.9), |_| false, no_lock).is_empty());
+        assert!(guests.overdue(at(2.0), |node| node == 2, |holder| holder == of(30, 1)).is_empty());
+        assert_eq!(guests.overdue(at(2.0), |node| node == 2, no_lock), [of(30, 1)]);
         assert!(guests.stay(2, 20, &[1], at(3.0)).is_empty());
-        assert!(guests.overdue(at(7.9), |_| true).is_empty());
-        assert_eq!(guests.overdue(at(8.0), |_| true), [of(20, 1)]);
-        assert!(guests.overdue(at(99.0), |_| false).is_empty());
+        assert_eq!(guests.strangers(2, &[1, 7]), [7]);
+        assert!(guests.overdue(at(7.9), |_| true, no_lock).is_empty());
+        assert_eq!(guests.overdue(at(8.0), |_| true, |_| true), [of(20, 1)]);
+        assert!(guests.overdue(at(99.0), |_| false, no_lock).is_empty());
+        assert_eq!(guests.strangers(2, &[1]), [1]);
     }
 
     #[test]

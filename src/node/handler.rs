@@ -115,8 +115,9 @@ impl Handler for NodeHandler {
         match NodeMessage::decode(&bytes) {
             // Not behind what is being executed: these wait for the next batch.
             Ok(NodeMessage::Submit(transactions)) => self.submitted(from, transactions),
-            Ok(NodeMessage::TicketsReleased { holder, is_all }) => self.tickets.released(from, holder, is_all),
+            Ok(NodeMessage::TicketsReleased { holder, what }) => self.tickets.released(from, holder, what),
             Ok(NodeMessage::TicketsHeld) => self.tickets.heard(from),
+            Ok(NodeMessage::WhoHolds) => self.tickets.called(from),
             Ok(NodeMessage::NotTaken(ids)) => ids.into_iter().for_each(|id| self.shared.waiters.not_taken(id)),
             Ok(message) => {
                 if let (NodeMessage::Ballots(ballots), Some(door)) = (&message, &self.door) {
@@ -170,9 +171,9 @@ impl NodeHandler {
                     Soon::Later(waits) => async move { PeerReply::Bytes(encode(&waits.await)) }.boxed(),
                 }
             }
-            Ok(Question::KeepTickets { incarnation, sessions }) => {
-                let leads = self.tickets.kept(from, incarnation, &sessions);
-                futures::future::ready(PeerReply::Bytes(encode(&leads))).boxed()
+            Ok(Question::KeepTickets { incarnation, term, sessions }) => {
+                let kept = self.tickets.kept(from, incarnation, term, &sessions);
+                futures::future::ready(PeerReply::Bytes(encode(&kept))).boxed()
             }
             Err(error) => {
                 tracing::error!(from, %error, "a peer's question does not decode");

@@ -2,8 +2,8 @@
 
 use super::membership::Change;
 use crate::peer::{PeerMessage, PeerReply, Transport};
-use crate::session::TicketError;
 use crate::session::tickets::{Holder, Key, Mode};
+use crate::session::{LockError, TicketError};
 use crate::state_transfer::{Reply, Request};
 use crate::token::{Ballot, LogId, NodeId};
 use crate::transaction::{Outcome, Transaction, TransactionId};
@@ -63,11 +63,26 @@ pub enum NodeMessage {
     TicketsReleased {
         /// The session.
         holder: Holder,
-        /// What it holds too, not only what it waits for.
-        is_all: bool,
+        /// What of it.
+        what: Released,
     },
     /// The sender leads, and somebody keeps others out of something: plain writes should ask. Said again each second.
     TicketsHeld,
+    /// The sender leads, and was asked for an advisory lock: say at once what your sessions hold.
+    WhoHolds,
+}
+
+/// What a session gives back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Released {
+    /// Its place in a queue.
+    Wait,
+    /// All of its tickets.
+    Tickets,
+    /// An advisory lock.
+    Lock(Key, Mode),
+    /// All of them.
+    Locks,
 }
 
 /// Entries in one answer.
@@ -95,7 +110,7 @@ pub enum Question {
         /// The last one.
         last: LogId,
     },
-    /// May this session have a ticket, if you lead? Answered with a [`TicketReply`], as late as somebody else holds it.
+    /// May this session have a ticket, or an advisory lock, if you lead? Answered with a [`TicketReply`], as late as somebody else holds it.
     Ticket {
         /// The session.
         holder: Holder,
@@ -106,13 +121,25 @@ pub enum Question {
         /// It waits for so long at most.
         timeout: Option<Duration>,
     },
-    /// Only these sessions of the sender hold tickets or wait for them. Answered with whether the receiver leads.
+    /// Only these sessions of the sender hold tickets or locks, or wait for them. Answered with a [`Kept`], if the
+    /// receiver leads.
     KeepTickets {
         /// The sender's start.
         incarnation: u64,
+        /// The term in which the sender follows the receiver.
+        term: u64,
         /// Their numbers.
         sessions: Vec<u64>,
     },
+}
+
+/// The answer to [`Question::KeepTickets`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// For how long the leader believes that it leads, in milliseconds.
+    pub vouched_ms: u64,
+    /// Those of the sessions that have nothing here.
+    pub strangers: Vec<u64>,
 }
 
 /// The answer to [`Question::Ticket`].
@@ -126,6 +153,10 @@ pub enum TicketReply {
     Deadlock,
     /// It is held by somebody else for longer than the session waits.
     Timeout,
+    /// The advisory lock is held; for how long that is believed, in milliseconds.
+    Locked(u64),
+    /// It is not.
+    NotLocked(LockError),
 }
 
 impl From<Result<(), TicketError>> for TicketReply {
@@ -198,9 +229,11 @@ mod tests {
                 assert_eq!(postcard::from_bytes::<Question>(&asked.encode()), Ok(asked));
             }
         }
-        let kept = Question::KeepTickets { incarnation: 3, sessions: vec![0, u64::MAX] };
+        let kept = Question::KeepTickets { incarnation: 3, term: 4, sessions: vec![0, u64::MAX] };
         assert_eq!(postcard::from_bytes::<Question>(&kept.encode()), Ok(kept));
-        for said in [NodeMessage::TicketsReleased { holder, is_all: true }, NodeMessage::TicketsHeld] {
+        let given = [Released::Wait, Released::Tickets, Released::Lock(key(Some("1")), Mode::Shared), Released::Locks];
+        let given = given.map(|what| NodeMessage::TicketsReleased { holder, what });
+        for said in given.into_iter().chain([NodeMessage::TicketsHeld, NodeMessage::WhoHolds]) {
             assert_eq!(NodeMessage::decode(&said.encode()), Ok(said));
         }
     }

@@ -6,7 +6,8 @@
 //! - `auditor`: accepted batches that it runs again; `saved_audit`: those for which that found something;
 //! - `members`, `membership`: who belongs to the cluster, and changes of it; `join`: how a node comes in; `door`: whom it
 //!   lets in; `neighbours`: how nodes of other processes are;
-//! - `ticket_office`: tickets of this process's sessions from whoever leads; `guests`: other nodes' sessions that hold some;
+//! - `ticket_office`: tickets and advisory locks of this process's sessions from whoever leads; `guests`: other nodes' sessions
+//!   that hold some; `vouching`: how long a lock is believed in;
 //! - `proposer`: the leader's way to consensus; `gateway`: what sessions see; `cluster`: nodes of one process,
 //!   and `mending`: those of them whose disk is full or failed;
 //! - `serve`, `check`, `rules`, `replay`: the programs.
@@ -44,6 +45,7 @@ mod shared;
 mod storage;
 mod succession;
 mod ticket_office;
+mod vouching;
 mod waiters;
 mod watermark;
 mod wiring;

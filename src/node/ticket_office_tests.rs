@@ -5,6 +5,7 @@ use crate::node::message::encode;
 use crate::peer::{Handler, InProcess};
 use futures::FutureExt;
 use futures::future::ready;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinHandle;
 
 const NODES: [NodeId; 3] = [1, 2, 3];
@@ -18,8 +19,9 @@ impl Handler for Counter {
     fn handle(&self, from: NodeId, message: PeerMessage) -> BoxFuture<'static, PeerReply> {
         match message {
             PeerMessage::Other(bytes) => match NodeMessage::decode(&bytes).unwrap() {
-                NodeMessage::TicketsReleased { holder, is_all } => self.0.released(from, holder, is_all),
+                NodeMessage::TicketsReleased { holder, what } => self.0.released(from, holder, what),
                 NodeMessage::TicketsHeld => self.0.heard(from),
+                NodeMessage::WhoHolds => self.0.called(from),
                 other => panic!("{other:?}"),
             },
             PeerMessage::Question(bytes) => match postcard::from_bytes(&bytes).unwrap() {
@@ -29,9 +31,9 @@ impl Handler for Counter {
                         Soon::Later(waits) => async move { PeerReply::Bytes(encode(&waits.await)) }.boxed(),
                     };
                 }
-                Question::KeepTickets { incarnation, sessions } => {
-                    let leads = self.0.kept(from, incarnation, &sessions);
-                    return ready(PeerReply::Bytes(encode(&leads))).boxed();
+                Question::KeepTickets { incarnation, term, sessions } => {
+                    let kept = self.0.kept(from, incarnation, term, &sessions);
+                    return ready(PeerReply::Bytes(encode(&kept))).boxed();
                 }
                 other => panic!("{other:?}"),
             },
@@ -43,6 +45,8 @@ impl Handler for Counter {
 
 struct Offices {
     network: InProcess,
+    /// Whether a quorum confirms whoever leads.
+    confirms: Arc<AtomicBool>,
     offices: Vec<Arc<TicketOffice>>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -51,7 +55,8 @@ impl Offices {
     /// Node 1 leads.
     fn open() -> Offices {
         let network = InProcess::new(1);
-        let mut all = Offices { network, offices: Vec::new(), tasks: Vec::new() };
+        let confirms = Arc::new(AtomicBool::new(true));
+        let mut all = Offices { network, confirms, offices: Vec::new(), tasks: Vec::new() };
         for node in NODES {
             all.offices.push(Arc::new(TicketOffice::among_others(node * 1_000)));
             all.start(node);
@@ -65,7 +70,9 @@ impl Offices {
         let members = Arc::new(MembersView::new(NODES.map(|node| (node, String::new()))));
         office.open(node, self.network.transport(node), members);
         self.tasks.push(self.network.attach(node, Arc::new(Counter(office.clone()))));
-        self.tasks.push(tokio::spawn(office.keep(|_| true)));
+        let confirms = self.confirms.clone();
+        let leads = move || ready(confirms.load(Ordering::Relaxed));
+        self.tasks.push(tokio::spawn(office.keep(|_| true, leads)));
     }
 
     fn of(&self, node: NodeId) -> &Arc<TicketOffice> {
@@ -91,11 +98,34 @@ impl Offices {
         self.ask(node, session, row, Mode::Exclusive, None)
     }
 
+    /// A session of a node wants an advisory lock, and asks again while nobody grants any.
+    fn advisory(&self, node: NodeId, session: u64, number: i32, timeout: Option<Duration>) -> Advisory {
+        let (office, holder) = (self.of(node).clone(), self.holder(node, session));
+        Box::pin(async move {
+            let key = Key::advisory("d".into(), 0, number, 1);
+            loop {
+                let soon = office.request_lock(holder, key.clone(), Mode::Exclusive, timeout);
+                match time::timeout(PATIENCE, soon.get()).await.expect("somebody waits in vain") {
+                    Err(LockError::NotNow) => {
+                        office.release_locks(holder, Some((key.clone(), Mode::Exclusive)));
+                        time::sleep(Duration::from_millis(50)).await;
+                    }
+                    told => return told,
+                }
+            }
+        })
+    }
+
+    fn unlock(&self, node: NodeId, session: u64) {
+        self.of(node).release_locks(self.holder(node, session), None);
+    }
+
     fn release(&self, node: NodeId, session: u64) {
         self.of(node).release(self.holder(node, session));
     }
 }
 
+type Advisory = BoxFuture<'static, Result<(), LockError>>;
 type Asking = BoxFuture<'static, Result<(), TicketError>>;
 
 fn key(row: &str) -> Key {
@@ -300,4 +330,106 @@ async fn an_office_for_all_clients_asks_nobody() {
     office.release(Holder { incarnation: 1, session: 1 });
     assert_eq!(waiting.get().await, Ok(()));
     assert!(!office.desk.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_of_all_nodes_exclude_each_other_by_advisory_locks_and_tickets_do_not_end_them() {
+    let all = Offices::open();
+    let (lost, began) = (NODES.map(|node| all.of(node).locks_lost()), Instant::now());
+    assert_eq!(all.advisory(2, 1, 7, None).await, Ok(()));
+    assert!(began.elapsed() < Duration::from_secs(1), "all others have said that they hold nothing");
+    assert_eq!(all.lock(2, 1, "a").await, Ok(()));
+    assert_eq!(all.advisory(3, 1, 7, Some(Duration::ZERO)).await, Err(LockError::Timeout));
+    assert_eq!(all.advisory(1, 1, 7, Some(Duration::from_millis(20))).await, Err(LockError::Timeout));
+    all.release(2, 1);
+    let (mut second, mut third) = (all.advisory(3, 1, 7, None), all.advisory(1, 1, 7, None));
+    assert!((&mut second).now_or_never().is_none());
+    settle().await;
+    assert!((&mut third).now_or_never().is_none());
+    time::sleep(Duration::from_secs(60)).await;
+    assert!((&mut second).now_or_never().is_none() && (&mut third).now_or_never().is_none());
+    all.unlock(2, 1);
+    assert_eq!(second.await, Ok(()));
+    all.unlock(3, 1);
+    assert_eq!(third.await, Ok(()));
+    all.unlock(1, 1);
+    settle().await;
+    assert!(all.of(1).desk.is_empty());
+    assert!(lost.iter().all(|lost| !lost.has_changed().unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_circle_of_advisory_locks_is_refused_at_once() {
+    let all = Offices::open();
+    assert_eq!(all.advisory(2, 1, 1, None).await, Ok(()));
+    assert_eq!(all.advisory(3, 1, 2, None).await, Ok(()));
+    let mut waiting = all.advisory(2, 1, 2, None);
+    assert!((&mut waiting).now_or_never().is_none());
+    settle().await;
+    assert_eq!(all.advisory(3, 1, 1, None).await, Err(LockError::Deadlock));
+    all.unlock(3, 1);
+    assert_eq!(waiting.await, Ok(()));
+}
+
+/// Sessions of a node that hold locks must end.
+fn lose(office: &TicketOffice) -> impl Future<Output = Instant> {
+    let mut lost = office.locks_lost();
+    async move {
+        time::timeout(PATIENCE, lost.changed()).await.expect("its sessions live on").unwrap();
+        Instant::now()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_cut_off_ends_its_holders_before_another_is_granted_their_locks() {
+    let all = Offices::open();
+    assert_eq!(all.advisory(3, 1, 7, None).await, Ok(()));
+    let waits = all.advisory(2, 1, 7, None);
+    let lost = lose(all.of(3));
+    let waits = async { (waits.await, Instant::now()) };
+    let cut = Instant::now();
+    all.network.set_isolated(3, true);
+    let (lost, (granted, at)) = tokio::join!(lost, waits);
+    assert_eq!(granted, Ok(()));
+    assert!(lost < at && at < cut + Duration::from_secs(10), "{:?} {:?}", lost - cut, at - cut);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_no_quorum_confirms_ends_all_holders_before_the_next_one_grants() {
+    let all = Offices::open();
+    assert_eq!(all.advisory(1, 1, 7, None).await, Ok(()));
+    assert_eq!(all.advisory(3, 1, 8, None).await, Ok(()));
+    let (at_leader, at_follower) = (lose(all.of(1)), lose(all.of(3)));
+    let deposed = Instant::now();
+    all.confirms.store(false, Ordering::Relaxed);
+    all.network.set_isolated(2, true);
+    let (at_leader, at_follower) = tokio::join!(at_leader, at_follower);
+    assert!(at_leader.max(at_follower) < deposed + super::super::vouching::GRACE);
+    // What it believes again later does not bring them back.
+    all.confirms.store(true, Ordering::Relaxed);
+    assert_eq!(all.advisory(3, 2, 7, Some(Duration::ZERO)).await, Ok(()));
+    assert_eq!(all.advisory(1, 2, 8, Some(Duration::ZERO)).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_leader_grants_nothing_while_an_earlier_one_may_be_believed_in() {
+    let all = Offices::open();
+    assert_eq!(all.advisory(3, 1, 7, None).await, Ok(()));
+    let waits = all.advisory(3, 2, 7, None);
+    let lost = lose(all.of(3));
+    // Node 1 has not heard of it, and node 3 has.
+    let changed = Instant::now();
+    all.network.set_isolated(1, true);
+    [2, 3].iter().for_each(|node| all.of(*node).follow(Some(Leadership { term: 2, node: 2 })));
+    assert_eq!(lost.await, changed);
+    let early = time::timeout(Duration::from_secs(4), all.advisory(2, 2, 9, Some(Duration::ZERO)));
+    assert!(early.await.is_err(), "node 1 may have granted that one");
+    assert_eq!(waits.await, Ok(()));
+    assert!(changed.elapsed() < Duration::from_secs(6), "{:?}", changed.elapsed());
+    all.unlock(3, 2);
+    all.network.set_isolated(1, false);
+    all.lead(3, 3);
+    let changed = Instant::now();
+    assert_eq!(all.advisory(2, 3, 7, None).await, Ok(()));
+    assert!(changed.elapsed() < Duration::from_secs(1), "all have said that they follow");
 }

@@ -299,7 +299,12 @@ impl ConsensusParts {
             tasks.push(tokio::spawn(succession.watch()));
             tasks.push(tokio::spawn(self.around.neighbours.clone().watch(transport.clone(), others)));
             let network = self.around.network.clone();
-            tasks.push(tokio::spawn(tickets.keep(move |node| network.reaches(node))));
+            let asked = consensus.clone();
+            let leads = move || {
+                let asked = asked.clone();
+                async move { asked.is_confirmed_as_leader().await }
+            };
+            tasks.push(tokio::spawn(tickets.keep(move |node| network.reaches(node), leads)));
         }
         Ok(Begun { consensus, transport, registry, tasks })
     }

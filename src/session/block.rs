@@ -62,6 +62,8 @@ pub struct Savepoint {
     pub settings: Mark,
     /// How much the block listened to.
     pub listening: usize,
+    /// How many advisory locks it had taken.
+    pub locks: usize,
 }
 
 impl Block {

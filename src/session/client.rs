@@ -12,6 +12,7 @@ use super::cache::{Plan, Text};
 use super::copy::CopyIn;
 use super::cursor::Cursor;
 use super::encode::Formats;
+use super::errands::Locks;
 use super::front::{Front, gateway_error};
 use super::gateway::Pinned;
 use super::identity::Login;
@@ -121,6 +122,7 @@ pub struct Session {
     pub(super) conflicts: u32,
     pub(super) skip_to_sync: bool,
     pub(super) listener: Option<Rc<Listener>>,
+    pub(super) locks: Locks,
     pub(super) login: Login,
     holder: Holder,
     submissions: u64,
@@ -158,6 +160,7 @@ impl Session {
             conflicts: 0,
             skip_to_sync: false,
             listener: None,
+            locks: Locks::default(),
             login: role.map_or(Login::Trusted, |role| Login::Role(role.oid)),
             holder,
             submissions: 0,
@@ -326,6 +329,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         // A client that left inside a transaction must not keep others waiting.
         self.abandon();
+        self.leave_locks();
         self.registration.set_interrupt(None);
         self.front.holds.release(self.holder());
     }

@@ -14,11 +14,11 @@ impl Session {
     /// SAVEPOINT.
     pub(super) async fn savepoint(&mut self, name: &str, out: &mut Outbox) -> Done {
         self.ensure_pinned(false, out).await?;
-        let settings = self.settings.mark();
+        let (settings, locks) = (self.settings.mark(), self.locks.mark());
         let block = self.block()?;
         block.control_recorded("SAVEPOINT", name)?;
         let listening = block.listening.len();
-        block.savepoints.push(Savepoint { name: name.to_owned(), settings, listening });
+        block.savepoints.push(Savepoint { name: name.to_owned(), settings, listening, locks });
         Ok(())
     }
 
@@ -47,7 +47,9 @@ impl Session {
             view.connection.renew_schema().map_err(client_error)?;
             view.reload_catalog()?;
         }
+        let locks = block.savepoints.last().map_or(0, |savepoint| savepoint.locks);
         self.settings.go_back(&settings);
+        self.unlock_to(locks);
         Ok(())
     }
 
@@ -147,6 +149,7 @@ impl Session {
         if has_tickets {
             self.front.gateway.release_tickets(self.holder());
         }
+        self.unlock_to(0);
     }
 
     fn end_block(&mut self, mut block: Block) {
@@ -156,6 +159,7 @@ impl Session {
         if block.has_tickets {
             self.front.gateway.release_tickets(self.holder());
         }
+        self.unlock_to(0);
         self.settings.end_transaction();
         self.drop_portals();
     }

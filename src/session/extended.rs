@@ -5,6 +5,7 @@ use super::cache::Text;
 use super::client::{ClientStatement, Done, Failure, Portal, PortalState, Session};
 use super::cursor::Cursor;
 use super::encode::{CopyOut, RowWriter, describe};
+use super::explained::explained;
 use super::one_shot::{Update, command_complete, write_answer};
 use super::read::Read;
 use super::status::Status;
@@ -12,7 +13,7 @@ use super::system::asks;
 use super::utility::{aborted, is_exit};
 use crate::dialect::utility::{FetchCount, Utility};
 use crate::dialect::{Kind, OutputColumn};
-use crate::transaction::{Rows, SqlError, Value, ValueRef};
+use crate::transaction::{SqlError, Value, ValueRef};
 use crate::wire::{Fields, Outbox, message};
 use std::rc::Rc;
 
@@ -58,12 +59,23 @@ impl Session {
             let declared = std::mem::take(&mut statement.declared);
             statement.cursor = Some(Rc::new(Box::pin(self.prepare_text(&query.text, declared)).await?));
         }
+        if let Some(explain) = self.explain_of_prepared(&statement)? {
+            statement = explain;
+        }
         let needs_no_catalog = text.parsed.is_empty()
             || text.parsed.utility().is_some_and(|utility| !super::utility::is_translated(utility));
         if !needs_no_catalog {
             statement.plan = Some(self.plan(&statement).await?);
         }
         Ok(statement)
+    }
+
+    /// EXPLAIN EXECUTE is EXPLAIN of what was prepared, whatever its parameters.
+    pub(super) fn explain_of_prepared(&self, statement: &ClientStatement) -> Result<Option<ClientStatement>, SqlError> {
+        let Some(name) = statement.text.parsed.explained_name() else { return Ok(None) };
+        let named = self.statement_named(name)?;
+        let text = Rc::new(Text::new(statement.text.parsed.explaining(&named.text.parsed)));
+        Ok(Some(ClientStatement { text, declared: named.declared.clone(), plan: None, cursor: None }))
     }
 
     /// Translates for the catalog of the block, or the one that the session would read now.
@@ -343,8 +355,8 @@ impl Session {
     ) -> Done<Option<Cursor>> {
         let mut answer =
             self.run_in_block(&statement.text, &mut plan, &statement.declared, parameters, None, out).await?;
-        if let Kind::Explain = plan.prepared.kind {
-            answer.rows = explained(&answer.rows);
+        if let Kind::Explain { json } = plan.prepared.kind {
+            answer.rows = explained(&answer.rows, json);
         }
         let style = self.settings.active().style;
         let prepared = &plan.prepared;
@@ -374,16 +386,6 @@ impl Session {
         }
         Ok(None)
     }
-}
-
-/// EXPLAIN's text is the fourth column of what SQLite answers.
-fn explained(rows: &Rows) -> Rows {
-    let mut texts = Rows { columns: 1, ..Default::default() };
-    for value in rows.values().skip(3).step_by(4) {
-        texts.push(value);
-        texts.count += 1;
-    }
-    texts
 }
 
 /// Sends the next rows; answers how many.

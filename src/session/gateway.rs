@@ -7,10 +7,12 @@ use crate::catalog::roles::Roles;
 use crate::page::Hash;
 use crate::page_store::Snapshot;
 use crate::transaction::{Outcome, SqlError, Transaction, Value};
+use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// A result that takes its time.
 pub type Waiting<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -90,6 +92,24 @@ pub enum TicketError {
     Timeout,
 }
 
+/// Why an advisory lock was not granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum LockError {
+    /// Waiting would never end (40P01).
+    #[error("deadlock detected")]
+    Deadlock,
+    /// `lock_timeout`, or no waiting was wanted (55P03).
+    #[error("canceling statement due to lock timeout")]
+    Timeout,
+    /// Too many are held (53200).
+    #[error("out of shared memory")]
+    Full,
+    /// Nobody grants locks just now: a leader is being elected, or cannot be sure yet that nobody holds one that an
+    /// earlier leader granted. Ask again.
+    #[error("advisory locks are not available now")]
+    NotNow,
+}
+
 /// A node as its sessions see it.
 pub trait Gateway: Send + Sync + 'static {
     /// Whether this node has accepted a database of this name.
@@ -131,6 +151,22 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// Gives back all tickets of a holder, and what it waits for.
     fn release_tickets(&self, holder: Holder);
+
+    /// Asks for an advisory lock; `timeout` as for tickets. After an error, and where nobody waited for the answer, it may
+    /// be held all the same, and is given back by [`Gateway::release_locks`].
+    fn request_lock(
+        &self,
+        holder: Holder,
+        key: Key,
+        mode: Mode,
+        timeout: Option<Duration>,
+    ) -> Soon<Result<(), LockError>>;
+
+    /// Gives back an advisory lock of a holder, or all of them.
+    fn release_locks(&self, holder: Holder, which: Option<(Key, Mode)>);
+
+    /// Changes when all advisory locks of this node's sessions are lost: whoever holds one must end.
+    fn locks_lost(&self) -> watch::Receiver<u64>;
 
     /// All roles, as this node has accepted them.
     fn roles(&self) -> Arc<Roles> {

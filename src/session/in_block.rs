@@ -107,15 +107,20 @@ impl Session {
             // What only looks at server, session and catalog is an input, not an answer (rule 26); the
             // catalog is certified by its version.
             let plain = !plan.writes && plan.prepared.locking.is_empty();
-            !plain || !(block.read_committed && !quorum || asks(&plan.prepared))
+            let is_input = asks(&plan.prepared) && !plan.prepared.does_errands;
+            !plain || !(block.read_committed && !quorum || is_input)
         };
         if let Some(system) = self.system(&plan.prepared) {
             system.bring(self.block()?.view_mut()?, &plan.prepared.sql)?;
+        }
+        if plan.prepared.does_errands {
+            self.run_errands_in_block(plan, parameters, out).await?;
         }
         let mut numbers = NUMBERS_RESERVED;
         loop {
             let block = self.block()?;
             let view = block.view_mut()?;
+            view.rewind_errands();
             registration.set_interrupt(Some(view.interrupt()));
             let result = match registration.interrupted() {
                 Some(_) => Err(SqlError::new("57014", "canceling statement due to user request")),

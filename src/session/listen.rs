@@ -224,6 +224,14 @@ impl Session {
         Ok(())
     }
 
+    /// What the session listens to.
+    pub(super) fn channels(&self) -> Vec<Arc<str>> {
+        self.listener
+            .iter()
+            .flat_map(|listener| listener.channels.borrow().iter().cloned().collect::<Vec<_>>())
+            .collect()
+    }
+
     /// NOTIFY.
     pub(super) async fn notify(&mut self, channel: &str, payload: &str, out: &mut Outbox) -> Done {
         self.settle(out).await?;

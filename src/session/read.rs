@@ -5,11 +5,12 @@ use super::cache::{Plan, Text};
 use super::client::{Done, Session};
 use super::cursor::Cursor;
 use super::encode::{CopyOut, Formats, RowWriter};
-use super::one_shot::command_complete;
+use super::explained::explained;
+use super::one_shot::{command_complete, write_rows};
 use super::system::asks;
 use super::view::{SessionView, client_error};
 use crate::dialect::Kind;
-use crate::transaction::{Rows, SqlError, Value};
+use crate::transaction::{Answer, Rows, SqlError, Value};
 use crate::wire::Outbox;
 use std::rc::Rc;
 
@@ -36,6 +37,32 @@ impl Session {
     /// Runs a read; answers what is left of its rows.
     pub(super) async fn read(&mut self, plan: &Rc<Plan>, read: Read<'_>, out: &mut Outbox) -> Done<Option<Cursor>> {
         self.front.open_blocks.let_pass().await;
+        let (mut view, mut plan) = self.open_read(plan, &read).await?;
+        if plan.prepared.does_errands {
+            match self.run_errands(view, plan, &read, out).await {
+                Ok(ready) => (view, plan) = ready,
+                Err(error) => {
+                    self.unlock_to(0);
+                    return Err(error);
+                }
+            }
+        }
+        self.registration.set_interrupt(Some(view.interrupt()));
+        let result = self.stream(&mut view, &plan, &read, out).await;
+        self.registration.set_interrupt(None);
+        if plan.prepared.does_errands {
+            self.unlock_to(0);
+        }
+        let changes = if asks(&plan.prepared) { view.take_setting_changes() } else { Vec::new() };
+        self.front.give_back(&self.database, view);
+        if result.is_ok() {
+            self.take_setting_changes(changes, out)?;
+        }
+        result
+    }
+
+    /// A connection for a read, and the translation for what it sees.
+    pub(super) async fn open_read(&mut self, plan: &Rc<Plan>, read: &Read<'_>) -> Done<(SessionView, Rc<Plan>)> {
         let pinned = self.pin().await?;
         let mut plan = plan.clone();
         if !Text::fits(&plan, &pinned.catalog, &self.settings.active().dialect) {
@@ -44,22 +71,13 @@ impl Session {
         self.permit(&plan, &pinned.catalog).await?;
         let mut view = self.front.take_view(&self.database, &pinned)?;
         view.begin(&self.facts, self.front.gateway.now_us(), self.front.seed());
-        self.registration.set_interrupt(Some(view.interrupt()));
-        let brought = match self.system(&plan.prepared) {
-            Some(system) => system.bring(&mut view, &plan.prepared.sql),
-            None => Ok(()),
-        };
-        let result = match brought {
-            Ok(()) => self.stream(&mut view, &plan, &read, out).await,
-            Err(error) => Err(error.into()),
-        };
-        self.registration.set_interrupt(None);
-        let changes = if asks(&plan.prepared) { view.take_setting_changes() } else { Vec::new() };
-        self.front.give_back(&self.database, view);
-        if result.is_ok() {
-            self.take_setting_changes(changes, out)?;
+        if let Some(system) = self.system(&plan.prepared)
+            && let Err(error) = system.bring(&mut view, &plan.prepared.sql)
+        {
+            self.front.give_back(&self.database, view);
+            return Err(error.into());
         }
-        result
+        Ok((view, plan))
     }
 
     async fn stream(
@@ -87,9 +105,15 @@ impl Session {
             return Ok(None);
         };
         view.connection.begin_statement(0, &[], &[]);
+        view.rewind_errands();
+        if let Kind::Explain { json } = prepared.kind {
+            let answer = view.connection.answer(&prepared.sql, read.parameters, None).map_err(client_error)?;
+            let rows = explained(&answer.rows, json);
+            write_rows(&writer, &Answer { rows, ..answer }, &mut out.buffer)?;
+            command_complete(prepared.tag, 0, &mut out.buffer);
+            return Ok(None);
+        }
         let mut statement = view.connection.open_rows(sql, read.parameters).map_err(client_error)?;
-        // EXPLAIN's text is the fourth column of what SQLite answers.
-        let shift = if matches!(prepared.kind, Kind::Explain) { 3 } else { 0 };
         let mut count = 0u64;
         let (mut left, mut kept) = (None, false);
         let result = loop {
@@ -103,7 +127,7 @@ impl Session {
                 break collect(&mut statement.statement, &mut left);
             }
             let row = &statement.statement;
-            if let Err(error) = writer.row(&mut out.buffer, |column| row.column(column + shift)) {
+            if let Err(error) = writer.row(&mut out.buffer, |column| row.column(column)) {
                 break Err(error.into());
             }
             count += 1;

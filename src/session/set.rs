@@ -137,6 +137,7 @@ impl Session {
             self.portals.clear();
             self.cursors.clear();
             self.listener = None;
+            self.unlock_all();
             self.facts.current.borrow_mut().clear();
             self.facts.last.set(None);
             self.reset_all(out);

@@ -97,6 +97,9 @@ impl Session {
                     self.utility(utility, &Formats::Text, true, out).await?;
                 }
                 _ => {
+                    if let Some(explain) = self.explain_of_prepared(&statement)? {
+                        statement = explain;
+                    }
                     let plan = self.plan(&statement).await?;
                     statement.plan = Some(plan.clone());
                     if !statement.params().is_empty() {

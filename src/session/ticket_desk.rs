@@ -1,6 +1,6 @@
 //! A table of tickets that can be waited on: the table behind a lock, and those who wait for a grant.
 
-use super::gateway::{Soon, TicketError};
+use super::gateway::{LockError, Soon, TicketError};
 use super::tickets::{Holder, Key, Mode, Reply, Tickets};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -56,6 +56,21 @@ impl TicketDesk {
         self.state.lock().tickets.has_exclusive()
     }
 
+    /// Whether anybody has an advisory lock, or waits for one.
+    pub fn has_locks(&self) -> bool {
+        self.state.lock().tickets.has_locks()
+    }
+
+    /// Whether this holder has an advisory lock, or waits for one.
+    pub fn locks(&self, holder: Holder) -> bool {
+        self.state.lock().tickets.locks(holder)
+    }
+
+    /// Whether this holder has anything, or waits for it.
+    pub fn knows(&self, holder: Holder) -> bool {
+        self.state.lock().tickets.knows(holder)
+    }
+
     /// See [`super::gateway::Gateway::request_ticket`].
     pub fn request(
         &self,
@@ -64,23 +79,55 @@ impl TicketDesk {
         mode: Mode,
         timeout: Option<Duration>,
     ) -> Soon<Result<(), TicketError>> {
-        let mut state = self.state.lock();
-        match state.tickets.request(holder, key, mode) {
-            Reply::Granted | Reply::Full => Soon::Now(Ok(())),
-            Reply::Deadlock => Soon::Now(Err(TicketError::Deadlock)),
-            Reply::Waiting if timeout == Some(Duration::ZERO) => {
-                state.give_up(holder);
-                Soon::Now(Err(TicketError::Timeout))
-            }
-            Reply::Waiting => {
-                let (waker, woken) = oneshot::channel();
-                state.waits += 1;
-                let number = state.waits;
-                state.waiting.insert(holder, Waiter { number, waker });
-                let guard = GiveUp { state: self.state.clone(), holder, number };
-                Soon::Later(Box::pin(wait(guard, woken, timeout)))
+        match self.ask(holder, key, mode, timeout) {
+            Asked::Now(Reply::Granted | Reply::Full) => Soon::Now(Ok(())),
+            Asked::Now(Reply::Deadlock) => Soon::Now(Err(TicketError::Deadlock)),
+            Asked::Now(Reply::Waiting) => Soon::Now(Err(TicketError::Timeout)),
+            // Forgotten, it goes on without.
+            Asked::Later(wait) => {
+                Soon::Later(Box::pin(async { wait.end().await.map(drop).ok_or(TicketError::Timeout) }))
             }
         }
+    }
+
+    /// See [`super::gateway::Gateway::request_lock`].
+    pub fn request_lock(
+        &self,
+        holder: Holder,
+        key: Key,
+        mode: Mode,
+        timeout: Option<Duration>,
+    ) -> Soon<Result<(), LockError>> {
+        match self.ask(holder, key, mode, timeout) {
+            Asked::Now(Reply::Granted) => Soon::Now(Ok(())),
+            Asked::Now(Reply::Full) => Soon::Now(Err(LockError::Full)),
+            Asked::Now(Reply::Deadlock) => Soon::Now(Err(LockError::Deadlock)),
+            Asked::Now(Reply::Waiting) => Soon::Now(Err(LockError::Timeout)),
+            Asked::Later(wait) => Soon::Later(Box::pin(async {
+                match wait.end().await {
+                    Some(true) => Ok(()),
+                    Some(false) => Err(LockError::NotNow),
+                    None => Err(LockError::Timeout),
+                }
+            })),
+        }
+    }
+
+    fn ask(&self, holder: Holder, key: Key, mode: Mode, timeout: Option<Duration>) -> Asked {
+        let mut state = self.state.lock();
+        let reply = state.tickets.request(holder, key, mode);
+        if reply != Reply::Waiting {
+            return Asked::Now(reply);
+        }
+        if timeout == Some(Duration::ZERO) {
+            state.give_up(holder);
+            return Asked::Now(reply);
+        }
+        let (waker, woken) = oneshot::channel();
+        state.waits += 1;
+        let number = state.waits;
+        state.waiting.insert(holder, Waiter { number, waker });
+        Asked::Later(Wait { guard: GiveUp { state: self.state.clone(), holder, number }, woken, timeout })
     }
 
     /// Takes a request that waits back; whoever waits for the grant goes on without.
@@ -96,6 +143,34 @@ impl TicketDesk {
         state.wake(granted);
     }
 
+    /// See [`super::gateway::Gateway::release_locks`].
+    pub fn release_locks(&self, holder: Holder, which: Option<(&Key, Mode)>) {
+        let mut state = self.state.lock();
+        let granted = state.tickets.release_locks(holder, which);
+        state.wake(granted);
+    }
+
+    /// Nobody stands for a holder any more.
+    pub fn release_all(&self, holder: Holder) {
+        let mut state = self.state.lock();
+        state.waiting.remove(&holder);
+        let granted = state.tickets.release_all(holder);
+        state.wake(granted);
+    }
+
+    /// Nobody has an advisory lock any more; whoever waits for one is told.
+    pub fn forget_locks(&self) {
+        let mut state = self.state.lock();
+        let waiting: Vec<Holder> = state.waiting.keys().copied().collect();
+        for holder in waiting {
+            if state.tickets.waits_for_lock(holder) {
+                state.waiting.remove(&holder);
+            }
+        }
+        let granted = state.tickets.forget_locks();
+        state.wake(granted);
+    }
+
     /// Nobody holds anything any more; whoever waits goes on without.
     pub fn forget(&self) {
         let mut state = self.state.lock();
@@ -104,14 +179,31 @@ impl TicketDesk {
     }
 }
 
-/// Without a word the request is over otherwise: the tickets are forgotten, or its node has left.
-async fn wait(guard: GiveUp, woken: oneshot::Receiver<()>, timeout: Option<Duration>) -> Result<(), TicketError> {
-    let woken = match timeout {
-        None => Ok(woken.await),
-        Some(limit) => tokio::time::timeout(limit, woken).await,
-    };
-    drop(guard);
-    woken.map(drop).map_err(|_| TicketError::Timeout)
+/// What comes of a request.
+enum Asked {
+    /// This; [`Reply::Waiting`] where the holder does not want to.
+    Now(Reply),
+    /// It must wait.
+    Later(Wait),
+}
+
+struct Wait {
+    guard: GiveUp,
+    woken: oneshot::Receiver<()>,
+    timeout: Option<Duration>,
+}
+
+impl Wait {
+    /// Whether it was granted, or is over otherwise: all is forgotten, or the holder's node has left. None if it took
+    /// too long.
+    async fn end(self) -> Option<bool> {
+        let woken = match self.timeout {
+            None => Some(self.woken.await),
+            Some(limit) => tokio::time::timeout(limit, self.woken).await.ok(),
+        };
+        drop(self.guard);
+        woken.map(|granted| granted.is_ok())
+    }
 }
 
 /// Takes the request back when the waiting future is dropped (cancel, time-out, a client that left).

@@ -1,7 +1,9 @@
-//! First-come first-served tickets for keys: a courtesy to interactive transactions (rule 29).
+//! First-come first-served tickets for keys: a courtesy to interactive transactions (rule 29), and advisory locks, which
+//! are a promise (rule 27).
 //!
-//! Correctness never needs them, since every answer is certified at COMMIT; they only keep transactions
-//! that read, think and then write one row from making each other fail. Pure: requests in, grants out.
+//! Correctness never needs tickets, since every answer is certified at COMMIT; they only keep transactions
+//! that read, think and then write one row from making each other fail. Advisory locks stand in the same table, as rows
+//! of a table without a name, so that a circle of waits for both is seen. Pure: requests in, grants out.
 //!
 //! Invariants
 //! 1. Of two granted tickets that conflict at most one is exclusive-or-both-shared: an exclusive one
@@ -21,6 +23,9 @@ use std::sync::Arc;
 pub const HOLDER_MAX: usize = 1_000;
 /// Tickets of all holders, at most.
 pub const ALL_MAX: usize = 10_000;
+
+/// The name of no table: its rows are advisory locks.
+const ADVISORY: &str = "";
 
 /// Who asks: a session, unique in the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -43,6 +48,16 @@ pub struct Key {
 }
 
 impl Key {
+    /// An advisory lock, by the numbers of `classid`, `objid` and `objsubid` in pg_locks.
+    pub fn advisory(database: Arc<str>, class: i32, object: i32, form: u8) -> Key {
+        Key { database, table: ADVISORY.into(), row: Some(format!("{class} {object} {form}").into()) }
+    }
+
+    /// Whether it is an advisory lock's.
+    pub fn is_advisory(&self) -> bool {
+        &*self.table == ADVISORY
+    }
+
     /// Bytes of its texts.
     pub fn bytes(&self) -> usize {
         self.database.len() + self.table.len() + self.row.as_ref().map_or(0, |row| row.len())
@@ -138,14 +153,39 @@ impl Tickets {
 
     /// Whether anybody keeps others out of something, or waits to.
     pub fn has_exclusive(&self) -> bool {
-        self.tables.values().flat_map(Queue::all).any(|ticket| ticket.mode == Mode::Exclusive)
+        let tickets = self.tables.values().flat_map(Queue::all).filter(|ticket| !ticket.key.is_advisory());
+        tickets.map(|ticket| ticket.mode).any(|mode| mode == Mode::Exclusive)
+    }
+
+    /// Whether anybody has an advisory lock, or waits for one.
+    pub fn has_locks(&self) -> bool {
+        self.tables.keys().any(|(_, table)| &**table == ADVISORY)
+    }
+
+    /// Whether this holder has an advisory lock, or waits for one.
+    pub fn locks(&self, holder: Holder) -> bool {
+        self.held_tables.get(&holder).into_iter().flatten().any(|(_, table)| &**table == ADVISORY)
+    }
+
+    /// Whether an advisory lock is what this holder waits for.
+    pub fn waits_for_lock(&self, holder: Holder) -> bool {
+        let places = self.held_tables.get(&holder).into_iter().flatten().filter(|(_, table)| &**table == ADVISORY);
+        let waiting = places.filter_map(|place| self.tables.get(place)).flat_map(|queue| &queue.waiting);
+        waiting.map(|ticket| ticket.holder).any(|waits| waits == holder)
+    }
+
+    /// Whether this holder has anything, or waits for it.
+    pub fn knows(&self, holder: Holder) -> bool {
+        self.held_tables.contains_key(&holder)
     }
 
     /// Asks for a key. A holder waits for at most one request at a time.
     pub fn request(&mut self, holder: Holder, key: Key, mode: Mode) -> Reply {
         let place = (key.database.clone(), key.table.clone());
         let ticket = Ticket { holder, key, mode };
-        let includes = |t: &Ticket| t.holder == holder && t.mode >= mode && t.key.covers(&ticket.key);
+        // An advisory lock that is shared is held beside the exclusive one, and outlives it.
+        let suffices = |held: Mode| if ticket.key.is_advisory() { held == mode } else { held >= mode };
+        let includes = |t: &Ticket| t.holder == holder && suffices(t.mode) && t.key.covers(&ticket.key);
         if self.tables.get(&place).is_some_and(|queue| queue.granted.iter().any(includes)) {
             return Reply::Granted;
         }
@@ -177,35 +217,50 @@ impl Tickets {
     /// Takes a waiting request back (time-out, cancel); what the holder already holds stays. Returns
     /// the holders whose requests are granted by that.
     pub fn give_up(&mut self, holder: Holder) -> Vec<Holder> {
+        self.drop_those(holder, |_, is_granted| !is_granted)
+    }
+
+    /// Gives all tickets of a holder back: its COMMIT was accepted, or it rolled back. Advisory locks stay. Returns the
+    /// holders whose requests are granted by that.
+    pub fn release(&mut self, holder: Holder) -> Vec<Holder> {
+        self.drop_those(holder, |ticket, _| !ticket.key.is_advisory())
+    }
+
+    /// Gives an advisory lock of a holder back, or all of them.
+    pub fn release_locks(&mut self, holder: Holder, which: Option<(&Key, Mode)>) -> Vec<Holder> {
+        self.drop_those(holder, |ticket, _| {
+            ticket.key.is_advisory() && which.is_none_or(|(key, mode)| ticket.key == *key && ticket.mode == mode)
+        })
+    }
+
+    /// Gives everything of a holder back: nobody stands for it any more.
+    pub fn release_all(&mut self, holder: Holder) -> Vec<Holder> {
+        self.drop_those(holder, |_, _| true)
+    }
+
+    /// Nobody has an advisory lock any more. Returns the holders whose requests are granted by that.
+    pub fn forget_locks(&mut self) -> Vec<Holder> {
+        let holders: Vec<Holder> = self.held_tables.keys().copied().collect();
+        holders.into_iter().flat_map(|holder| self.release_locks(holder, None)).collect()
+    }
+
+    /// Drops tickets of one holder, granted ones (true) and those that wait.
+    fn drop_those(&mut self, holder: Holder, is_dropped: impl Fn(&Ticket, bool) -> bool) -> Vec<Holder> {
         let places: Vec<_> = self.held_tables.get(&holder).into_iter().flatten().cloned().collect();
         let mut granted = Vec::new();
         for place in places {
-            if let Some(queue) = self.tables.get_mut(&place) {
-                queue.waiting.retain(|t| t.holder != holder);
-                if !queue.granted.iter().any(|t| t.holder == holder)
-                    && let Some(held) = self.held_tables.get_mut(&holder)
-                {
-                    held.remove(&place);
-                }
-                granted.extend(self.grant_at(&place));
+            let Some(queue) = self.tables.get_mut(&place) else { continue };
+            queue.granted.retain(|t| t.holder != holder || !is_dropped(t, true));
+            queue.waiting.retain(|t| t.holder != holder || !is_dropped(t, false));
+            if !queue.all().any(|t| t.holder == holder)
+                && let Some(held) = self.held_tables.get_mut(&holder)
+            {
+                held.remove(&place);
             }
+            granted.extend(self.grant_at(&place));
         }
         if self.held_tables.get(&holder).is_some_and(HashSet::is_empty) {
             self.held_tables.remove(&holder);
-        }
-        granted
-    }
-
-    /// Gives everything of a holder back: its COMMIT was accepted, or it rolled back. Returns the
-    /// holders whose requests are granted by that.
-    pub fn release(&mut self, holder: Holder) -> Vec<Holder> {
-        let mut granted = Vec::new();
-        for place in self.held_tables.remove(&holder).unwrap_or_default() {
-            if let Some(queue) = self.tables.get_mut(&place) {
-                queue.granted.retain(|t| t.holder != holder);
-                queue.waiting.retain(|t| t.holder != holder);
-                granted.extend(self.grant_at(&place));
-            }
         }
         granted
     }
@@ -271,106 +326,5 @@ impl Tickets {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Sessions of several nodes.
-    fn of(number: u64) -> Holder {
-        Holder { incarnation: number % 3, session: number / 3 }
-    }
-    fn row(row: &str) -> Key {
-        Key { database: "d".into(), table: "t".into(), row: Some(row.into()) }
-    }
-    fn table(name: &str) -> Key {
-        Key { database: "d".into(), table: name.into(), row: None }
-    }
-
-    #[test]
-    fn sixteen_clients_on_one_row_are_served_in_the_order_they_came() {
-        let mut tickets = Tickets::new();
-        assert_eq!(tickets.request(of(0), row("1"), Mode::Exclusive), Reply::Granted);
-        for client in 1..16 {
-            assert_eq!(tickets.request(of(client), row("1"), Mode::Exclusive), Reply::Waiting);
-        }
-        for client in 0..15 {
-            assert_eq!(tickets.release(of(client)), vec![of(client + 1)]);
-        }
-        assert!(tickets.release(of(15)).is_empty());
-        assert!(tickets.is_empty());
-    }
-
-    #[test]
-    fn writers_share_a_row_and_wait_for_its_exclusive_holder() {
-        let mut tickets = Tickets::new();
-        assert_eq!(tickets.request(of(1), row("1"), Mode::Shared), Reply::Granted);
-        assert_eq!(tickets.request(of(2), row("1"), Mode::Shared), Reply::Granted);
-        assert_eq!(tickets.request(of(3), row("1"), Mode::Exclusive), Reply::Waiting);
-        assert_eq!(tickets.request(of(4), row("1"), Mode::Shared), Reply::Waiting, "nobody overtakes");
-        assert_eq!(tickets.request(of(4), row("2"), Mode::Shared), Reply::Granted, "other rows are free");
-        assert!(tickets.release(of(1)).is_empty());
-        assert_eq!(tickets.release(of(2)), vec![of(3)]);
-        assert_eq!(tickets.release(of(3)), vec![of(4)]);
-    }
-
-    #[test]
-    fn a_table_key_excludes_all_its_rows() {
-        let mut tickets = Tickets::new();
-        assert_eq!(tickets.request(of(1), row("1"), Mode::Shared), Reply::Granted);
-        assert_eq!(tickets.request(of(2), table("t"), Mode::Exclusive), Reply::Waiting);
-        assert_eq!(tickets.request(of(3), table("u"), Mode::Exclusive), Reply::Granted);
-        assert_eq!(tickets.release(of(1)), vec![of(2)]);
-        assert_eq!(tickets.request(of(2), row("7"), Mode::Exclusive), Reply::Granted, "it has the whole table");
-    }
-
-    #[test]
-    fn the_request_that_closes_a_circle_is_refused_and_leaves_no_trace() {
-        let mut tickets = Tickets::new();
-        assert_eq!(tickets.request(of(1), row("a"), Mode::Exclusive), Reply::Granted);
-        assert_eq!(tickets.request(of(2), row("b"), Mode::Exclusive), Reply::Granted);
-        assert_eq!(tickets.request(of(1), row("b"), Mode::Exclusive), Reply::Waiting);
-        assert_eq!(tickets.request(of(2), row("a"), Mode::Exclusive), Reply::Deadlock);
-        assert_eq!(tickets.release(of(2)), vec![of(1)], "the refused one still held b until now");
-        tickets.release(of(1));
-        assert!(tickets.is_empty());
-    }
-
-    #[test]
-    fn two_shared_holders_that_both_want_more_are_a_deadlock() {
-        let mut tickets = Tickets::new();
-        tickets.request(of(1), row("a"), Mode::Shared);
-        tickets.request(of(2), row("a"), Mode::Shared);
-        assert_eq!(tickets.request(of(1), row("a"), Mode::Exclusive), Reply::Waiting);
-        assert_eq!(tickets.request(of(2), row("a"), Mode::Exclusive), Reply::Deadlock);
-        assert_eq!(tickets.release(of(2)), vec![of(1)]);
-    }
-
-    #[test]
-    fn giving_up_lets_those_behind_pass() {
-        let mut tickets = Tickets::new();
-        tickets.request(of(1), row("a"), Mode::Shared);
-        assert_eq!(tickets.request(of(2), row("a"), Mode::Exclusive), Reply::Waiting);
-        assert_eq!(tickets.request(of(3), row("a"), Mode::Shared), Reply::Waiting);
-        assert_eq!(tickets.give_up(of(2)), vec![of(3)]);
-    }
-
-    #[test]
-    fn whoever_holds_too_many_gets_no_more_and_keeps_nobody_out_with_them() {
-        let mut tickets = Tickets::new();
-        for number in 0..HOLDER_MAX {
-            assert_eq!(tickets.request(of(1), row(&number.to_string()), Mode::Shared), Reply::Granted);
-        }
-        assert_eq!(tickets.request(of(1), row("more"), Mode::Exclusive), Reply::Full);
-        assert_eq!(tickets.request(of(1), row("7"), Mode::Shared), Reply::Granted, "it has that one");
-        assert_eq!(tickets.request(of(2), row("more"), Mode::Exclusive), Reply::Granted);
-        assert!(tickets.has_exclusive());
-        tickets.release(of(2));
-        assert!(!tickets.has_exclusive());
-        tickets.release(of(1));
-        for number in 0..ALL_MAX as u64 {
-            assert_eq!(tickets.request(of(number), row(&number.to_string()), Mode::Shared), Reply::Granted);
-        }
-        assert_eq!(tickets.request(of(ALL_MAX as u64), table("u"), Mode::Exclusive), Reply::Full);
-        tickets.release(of(3));
-        assert_eq!(tickets.request(of(ALL_MAX as u64), table("u"), Mode::Exclusive), Reply::Granted);
-    }
-}
+#[path = "tickets_tests.rs"]
+mod tests;

@@ -8,6 +8,7 @@ use super::gateway::{Gateway, Pinned};
 use crate::catalog::functions::SettingChange;
 use crate::catalog::relations::{Environment, Live};
 use crate::catalog::{CATALOG_SQL, Catalog};
+use crate::dialect::ERRAND;
 use crate::engine::{Connection, Context, Draws, Failure, Options, Source, SystemCatalog};
 use crate::page_store::sqlite::Environmental;
 use crate::page_store::{PageStore, Snapshot};
@@ -79,6 +80,27 @@ pub struct SessionView {
     interrupt: Interrupt,
 }
 
+/// Errands of the statement under way: what was done with its value, and what is to be done next.
+#[derive(Default)]
+struct Errands {
+    done: Vec<(String, Value)>,
+    /// Of these so many were met in this run.
+    met: usize,
+    next: Option<String>,
+}
+
+impl Errands {
+    fn meet(&mut self, name: &str) -> Result<Value, SqlError> {
+        let met = self.done.get(self.met).filter(|(done, _)| done == name);
+        if let Some((_, value)) = met {
+            self.met += 1;
+            return Ok(value.clone());
+        }
+        self.next = Some(name.to_owned());
+        Err(SqlError::new("0A000", "functions that lock or sleep are not supported here"))
+    }
+}
+
 impl SessionView {
     /// Opens a connection on a version.
     pub fn open(
@@ -102,6 +124,7 @@ impl SessionView {
             drawn: RefCell::default(),
             snapshot: RefCell::new(pinned.snapshot.clone()),
             own: RefCell::default(),
+            errands: RefCell::default(),
         });
         Ok(SessionView {
             connection,
@@ -179,6 +202,7 @@ impl SessionView {
     pub fn begin(&mut self, facts: &Rc<Facts>, timestamp_us: i64, seed: u64) {
         self.source.facts.replace(Some(facts.clone()));
         self.source.own.borrow_mut().clear();
+        self.source.errands.take();
         self.source.drawn.borrow_mut().clear();
         self.connection.begin_context(Context::new(timestamp_us, seed, self.recording()));
     }
@@ -223,6 +247,36 @@ impl SessionView {
         let mut numbers: Vec<_> = own.iter().filter_map(|(oid, own)| Some((*oid, own.last?))).collect();
         numbers.sort_unstable();
         numbers
+    }
+
+    /// A statement begins that has these errands done.
+    pub fn begin_errands(&self, done: Vec<(String, Value)>) {
+        self.source.errands.replace(Errands { done, ..Errands::default() });
+    }
+
+    /// It begins to run, once more.
+    pub fn rewind_errands(&self) {
+        self.source.errands.borrow_mut().met = 0;
+    }
+
+    /// The errand that a run stopped at.
+    pub fn take_errand(&self) -> Option<String> {
+        self.source.errands.borrow_mut().next.take()
+    }
+
+    /// It is done, and has this value. What the run did not meet before it belongs to rows that are gone.
+    pub fn errand_done(&self, name: String, value: Value) {
+        let mut errands = self.source.errands.borrow_mut();
+        let met = errands.met;
+        errands.done.truncate(met);
+        errands.done.push((name, value));
+    }
+
+    /// What is done of those that the run met, for another view.
+    pub fn take_errands(&self) -> Vec<(String, Value)> {
+        let Errands { mut done, met, .. } = self.source.errands.take();
+        done.truncate(met);
+        done
     }
 
     /// Reads the catalog from the pages: after DDL, and after DDL was undone.
@@ -271,6 +325,7 @@ struct SourceState {
     drawn: RefCell<Vec<(i64, i64)>>,
     snapshot: RefCell<Snapshot>,
     own: RefCell<HashMap<i64, OwnSequence>>,
+    errands: RefCell<Errands>,
 }
 
 struct SourceHandle(Rc<SourceState>);
@@ -307,6 +362,9 @@ impl Source for SourceHandle {
         let state = &self.0;
         if name == "root" {
             return Ok(Value::Text(state.snapshot.borrow().root().to_string().into()));
+        }
+        if name.starts_with(ERRAND) {
+            return state.errands.borrow_mut().meet(name);
         }
         let facts = state.facts.borrow();
         let facts = facts.as_deref();

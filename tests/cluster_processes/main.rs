@@ -17,6 +17,7 @@
 //! Clocks that go wrong are the
 //! simulator's business (`tests/simulator.rs`): a process's clock cannot be turned without privileges.
 
+mod advisory;
 mod bank;
 mod chaos;
 #[path = "../checker/mod.rs"]

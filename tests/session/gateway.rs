@@ -9,7 +9,7 @@ use evesql::seam::{Clock, SystemClock};
 use evesql::session::ticket_desk::TicketDesk;
 use evesql::session::tickets::{Holder, Key, Mode as TicketMode};
 use evesql::session::{
-    Admission, Gateway, GatewayError, Pinned, ReadLevel, SessionService, Soon, TicketError, Waiting,
+    Admission, Gateway, GatewayError, LockError, Pinned, ReadLevel, SessionService, Soon, TicketError, Waiting,
 };
 use evesql::token::{Accepted, LogId};
 use evesql::transaction::{ONCE_WINDOW, Outcome, Transaction};
@@ -26,6 +26,7 @@ pub struct TestGateway {
     submissions: mpsc::Sender<Submission>,
     accepted: watch::Receiver<Arc<AcceptedState>>,
     tickets: TicketDesk,
+    locks_lost: watch::Sender<u64>,
     seeds: AtomicU64,
 }
 
@@ -42,7 +43,8 @@ impl TestGateway {
             })
             .expect("a thread");
         let accepted = told.recv().expect("the replica starts");
-        Arc::new(TestGateway { submissions, accepted, tickets: TicketDesk::default(), seeds: AtomicU64::new(1) })
+        let (tickets, locks_lost, seeds) = (TicketDesk::default(), watch::Sender::new(0), AtomicU64::new(1));
+        Arc::new(TestGateway { submissions, accepted, tickets, locks_lost, seeds })
     }
 }
 
@@ -131,6 +133,21 @@ impl Gateway for TestGateway {
     }
     fn release_tickets(&self, holder: Holder) {
         self.tickets.release(holder);
+    }
+    fn request_lock(
+        &self,
+        holder: Holder,
+        key: Key,
+        mode: TicketMode,
+        timeout: Option<Duration>,
+    ) -> Soon<Result<(), LockError>> {
+        self.tickets.request_lock(holder, key, mode, timeout)
+    }
+    fn release_locks(&self, holder: Holder, which: Option<(Key, TicketMode)>) {
+        self.tickets.release_locks(holder, which.as_ref().map(|(key, mode)| (key, *mode)));
+    }
+    fn locks_lost(&self) -> watch::Receiver<u64> {
+        self.locks_lost.subscribe()
     }
 }
 

@@ -2,7 +2,9 @@
 //! COPY, cancel. tokio-postgres for what it can send, raw messages for the rest, psql and pgbench
 //! where they are installed, and what other clients were recorded to send.
 
+mod advisory;
 mod blocks;
+mod explain;
 mod gateway;
 mod notifications;
 mod programs;

@@ -187,7 +187,7 @@ impl Translator<'_> {
         Ok(Typed::new(format!("(SELECT json_group_array({item}) FROM ({sql}) AS q)"), array).not_null())
     }
 
-    fn strict_args(&mut self, exprs: &[Expr], count: usize, name: &str) -> Result<Vec<Typed>> {
+    pub(super) fn strict_args(&mut self, exprs: &[Expr], count: usize, name: &str) -> Result<Vec<Typed>> {
         let mut args = Vec::new();
         for expr in exprs {
             let arg = self.expr(expr)?;
@@ -398,11 +398,6 @@ impl Translator<'_> {
                 | "to_jsonb" | "row_to_json",
                 _,
             ) => self.json_build(name, exprs)?,
-            // None is ever held, so there is none to give back.
-            ("pg_advisory_unlock_all", []) => Typed::constant(Value::Null, PgType::VOID),
-            _ if name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_") || name == "pg_sleep" => {
-                return Err(SqlError::new("0A000", format!("{name}() is not supported")));
-            }
             (
                 "generate_series"
                 | "unnest"
@@ -414,7 +409,7 @@ impl Translator<'_> {
             ) => {
                 return Err(SqlError::new("0A000", format!("{name}() outside of FROM is not supported")));
             }
-            _ => return Ok(None),
+            _ => return self.errand_call(name, exprs),
         };
         Ok(Some(typed))
     }

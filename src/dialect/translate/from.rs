@@ -371,6 +371,11 @@ impl Translator<'_> {
         if function == "pg_options_to_table" {
             return Ok(no_options(alias));
         }
+        if function == "pg_get_keywords" && args.is_empty() && !with_ordinality {
+            let mut item = super::keywords::keywords(alias);
+            item.relations.iter_mut().try_for_each(|relation| rename(relation, alias))?;
+            return Ok(item);
+        }
         self.scopes.push(Scope { relations: visible.to_vec(), clause: "functions in FROM", ..Scope::default() });
         let result = self.set_of(&function, args);
         self.scopes.pop();
@@ -471,6 +476,11 @@ impl Translator<'_> {
                 Ok((format!("evesql_json_texts({})", json.sql), PgType::TEXT))
             }
             ("regexp_split_to_table", _) | ("string_to_table", _) => unsupported(&format!("{function}()")),
+            ("pg_listening_channels", []) => {
+                self.does_errands = Some(function.to_owned());
+                self.uses_system_values = true;
+                Ok((format!("evesql_system('{}channels')", crate::dialect::ERRAND), PgType::TEXT))
+            }
             ("pg_partition_ancestors", [oid]) => {
                 Ok((format!("iif({} IS NULL, NULL, '[]')", oid.sql), PgType::REGCLASS))
             }

@@ -12,9 +12,11 @@ mod ddl;
 mod dml;
 mod drop;
 mod enums;
+mod errands;
 mod expr;
 mod from;
 mod grant;
+mod keywords;
 mod names;
 mod needs;
 mod notify;
@@ -62,6 +64,8 @@ pub(super) struct Translator<'a> {
     locking: Vec<Locking>,
     notices: Vec<Notice>,
     uses_system_values: bool,
+    /// Name of a function that has the session do something.
+    does_errands: Option<String>,
     uses_catalog: bool,
     /// Tables and views that are named.
     reads: BTreeSet<u32>,
@@ -114,6 +118,7 @@ impl<'a> Translator<'a> {
             locking: Vec::new(),
             notices: Vec::new(),
             uses_system_values: false,
+            does_errands: None,
             uses_catalog: false,
             reads: BTreeSet::new(),
             needs: Vec::new(),
@@ -224,6 +229,8 @@ impl<'a> Translator<'a> {
         }
         let enums =
             params.iter().filter(|ty| ty.is_users()).filter_map(|ty| self.catalog.enum_of(ty.0)).cloned().collect();
+        let does_errands =
+            self.allow_errands(matches!(kind, Kind::Select | Kind::Explain { .. }) && self.locking.is_empty())?;
         Ok(Prepared {
             kind,
             enums,
@@ -234,6 +241,7 @@ impl<'a> Translator<'a> {
             read_only,
             locking: std::mem::take(&mut self.locking),
             uses_system_values: self.uses_system_values,
+            does_errands,
             uses_catalog: self.uses_catalog,
             tag,
             changes_schema: false,
@@ -289,24 +297,29 @@ fn prepare_utility(mut translator: Translator<'_>, utility: &Utility, param_oids
             if *analyze {
                 return Err(SqlError::new("0A000", "EXPLAIN ANALYZE is not supported"));
             }
-            if *json {
-                return Err(SqlError::new("0A000", "EXPLAIN (FORMAT JSON) is not supported"));
-            }
-            let inner = prepare(statement, catalog, param_oids, settings)?;
+            // Of EXECUTE: what was prepared has parameters, and explaining it has none.
+            let prepared = match statement.utility() {
+                Some(Utility::Prepare { statement, .. }) => Some(statement),
+                _ => None,
+            };
+            let inner = prepare(prepared.unwrap_or(statement), catalog, param_oids, settings)?;
             let Some(last) = inner.sql.last().filter(|_| !matches!(inner.kind, Kind::Ddl)) else {
                 return Err(SqlError::new("0A000", "EXPLAIN of this statement is not supported"));
             };
             let sql = format!("EXPLAIN QUERY PLAN {last}");
             let column = OutputColumn {
                 name: "QUERY PLAN".into(),
-                ty: PgType::TEXT,
+                ty: if *json { PgType::JSON } else { PgType::TEXT },
                 typmod: -1,
                 table_oid: 0,
                 column_number: 0,
             };
-            translator.params = inner.params.iter().map(|ty| Some(*ty)).collect();
+            translator.params = match prepared {
+                Some(_) => Vec::new(),
+                None => inner.params.iter().map(|ty| Some(*ty)).collect(),
+            };
             (translator.needs, translator.depends_on_user) = (inner.needs, inner.depends_on_user);
-            translator.finish(Kind::Explain, vec![sql], vec![column], Tag::Fixed("EXPLAIN"), true)
+            translator.finish(Kind::Explain { json: *json }, vec![sql], vec![column], Tag::Fixed("EXPLAIN"), true)
         }
         Utility::Vacuum { analyze: true, tables } => translator.analyze(tables, "VACUUM"),
         Utility::Vacuum { tables, .. } => {

@@ -25,6 +25,7 @@ const IN_SELECT_LIST: &[&str] = &[
     "jsonb_array_elements",
     "jsonb_array_elements_text",
     "jsonb_object_keys",
+    "pg_listening_channels",
 ];
 /// Stands for several set-returning functions in step; no client can write this name unquoted.
 const IN_STEP: &str = "evesql:in step";

@@ -179,6 +179,7 @@ pub(super) fn explain(mut cursor: Cursor<'_>) -> Read<Option<Utility>> {
             if !matches!(cursor.peek(), Some(Token::Comma | Token::RParen)) {
                 value = match cursor.next() {
                     Some(Token::Word(word)) => word.value.to_lowercase(),
+                    Some(Token::SingleQuotedString(text)) => text.to_lowercase(),
                     Some(token) => token.to_string(),
                     None => return Err(cursor.error()),
                 };
@@ -186,7 +187,20 @@ pub(super) fn explain(mut cursor: Cursor<'_>) -> Read<Option<Utility>> {
             let on = !matches!(value.as_str(), "false" | "off" | "0");
             match option.as_str() {
                 "analyze" => analyze = on,
-                "format" => json = value == "json",
+                "format" => {
+                    json = match value.as_str() {
+                        "json" => true,
+                        "text" => false,
+                        "xml" | "yaml" => {
+                            let message = format!("EXPLAIN (FORMAT {}) is not supported", value.to_uppercase());
+                            return Err(SqlError::new("0A000", message));
+                        }
+                        _ => {
+                            let message = format!("unrecognized value for EXPLAIN option \"format\": \"{value}\"");
+                            return Err(SqlError::new("22023", message));
+                        }
+                    }
+                }
                 "verbose" | "costs" | "settings" | "buffers" | "wal" | "timing" | "summary" => {}
                 other => {
                     return Err(SqlError::new("42601", format!("unrecognized EXPLAIN option \"{other}\"")));
@@ -202,5 +216,8 @@ pub(super) fn explain(mut cursor: Cursor<'_>) -> Read<Option<Utility>> {
         cursor.take(&["verbose"]);
     }
     let statement = inner(&cursor)?;
+    if let Some(Utility::Prepare { .. }) = statement.utility() {
+        return Err(cursor.error());
+    }
     Ok(Some(Utility::Explain { analyze, json, statement }))
 }

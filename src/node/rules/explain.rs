@@ -113,7 +113,7 @@ impl Deriving {
         match prepared.kind {
             Kind::CreateDatabase(_) | Kind::DropDatabase { .. } => return Ok(Some(in_its_turn(parsed.text.as_ref()))),
             Kind::CopyIn(_) => return Ok(Some(in_its_turn("COPY"))),
-            Kind::Explain => return Ok(None),
+            Kind::Explain { .. } => return Ok(None),
             _ if prepared.changes_schema => {
                 self.schema.change(&prepared)?;
                 self.footprints = self.schema.footprints()?;
