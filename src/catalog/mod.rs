@@ -364,6 +364,14 @@ impl Object {
     }
 }
 
+/// Names of schemas that hold a session's temporary tables begin so.
+pub const TEMPORARY: &str = "pg_temp_";
+
+/// Whether a schema is one of temporary tables.
+pub fn is_temporary(schema: &str) -> bool {
+    schema.starts_with(TEMPORARY)
+}
+
 /// The whole catalog of one database at one version. Cheap to clone behind an `Arc`.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {

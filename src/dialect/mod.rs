@@ -64,6 +64,14 @@ pub fn prepare_grant(
     translate::prepare_grant(grant, catalog, settings, resolve)
 }
 
+/// The statement that drops what a session's schema of temporary tables holds, and the schema; none if it is not there.
+///
+/// # Errors
+/// None that a client could cause.
+pub fn drop_temporary(catalog: &Catalog, schema: &str) -> Result<Option<Prepared>, SqlError> {
+    translate::drop_temporary(catalog, schema)
+}
+
 /// Values of the arguments of EXECUTE of a prepared statement, for parameters of these types.
 ///
 /// # Errors

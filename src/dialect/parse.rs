@@ -3,7 +3,7 @@
 
 use super::utility::{self, Utility};
 use crate::transaction::SqlError;
-use sqlparser::ast::Statement;
+use sqlparser::ast::{OnCommit, SetExpr, Statement};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
@@ -37,6 +37,37 @@ pub(super) enum Ast {
 }
 
 impl Parsed {
+    /// Whether it makes a temporary table.
+    pub fn makes_temporary(&self) -> bool {
+        match &self.ast {
+            Ast::Sql(statement) => match statement.as_ref() {
+                Statement::CreateTable(create) => super::translate::temporary::is_of_temporary(create),
+                Statement::Query(query) => match query.body.as_ref() {
+                    SetExpr::Select(select) => select.into.as_ref().is_some_and(|into| into.temporary),
+                    _ => false,
+                },
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// The name of a temporary table that it makes and that is to be dropped at COMMIT.
+    pub fn dropped_at_commit(&self) -> Option<String> {
+        match &self.ast {
+            Ast::Sql(statement) => match statement.as_ref() {
+                Statement::CreateTable(create) if matches!(create.on_commit, Some(OnCommit::Drop)) => {
+                    create.name.0.last().and_then(|part| part.as_ident()).map(|name| match name.quote_style {
+                        Some(_) => name.value.clone(),
+                        None => name.value.to_lowercase(),
+                    })
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Whose plan an EXPLAIN EXECUTE asks for: the name of a prepared statement.
     pub fn explained_name(&self) -> Option<&str> {
         match self.utility()? {

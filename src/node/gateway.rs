@@ -6,6 +6,7 @@ use super::core::Drill;
 use super::planner::runs_ahead;
 use super::running::RunningNode;
 use crate::admin::NodeStatus;
+use crate::catalog::Catalog;
 use crate::catalog::relations::{self, Database, Environment, Live};
 use crate::catalog::roles::{ROLES_DATABASE, Roles};
 use crate::engine::CRASH_DRILL;
@@ -145,6 +146,24 @@ impl Gateway for ClusterGateway {
 
     fn incarnation(&self) -> u64 {
         self.cluster.surroundings().incarnation
+    }
+
+    fn node(&self) -> u64 {
+        self.cluster.surroundings().config.member.as_ref().map_or(0, |member| member.id)
+    }
+
+    fn is_gone(&self, node: u64, incarnation: u64) -> bool {
+        let around = self.cluster.surroundings();
+        let members = around.members.ids();
+        match node == self.node() {
+            true => incarnation != around.incarnation,
+            false => around.door.is_some() && !members.is_empty() && !members.contains(&node),
+        }
+    }
+
+    fn catalog_here(&self, database: &str) -> Option<Arc<Catalog>> {
+        let state = self.cluster.home()?.shared.accepted_state();
+        state.databases.get(database).map(|version| version.catalog.clone())
     }
 
     fn snapshot_age_max(&self) -> Duration {

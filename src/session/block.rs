@@ -50,6 +50,8 @@ pub struct Block {
     pub(super) at_begin: Mark,
     /// What it listens to from its commit on.
     pub(super) listening: Vec<Listening>,
+    /// Temporary tables that go with it.
+    pub(super) dropped_at_commit: Vec<String>,
     /// Until it is submitted or has failed.
     pub(super) open: Option<Rc<()>>,
 }
@@ -62,6 +64,8 @@ pub struct Savepoint {
     pub settings: Mark,
     /// How much the block listened to.
     pub listening: usize,
+    /// How many tables were to go at COMMIT.
+    pub dropped_at_commit: usize,
     /// How many advisory locks it had taken.
     pub locks: usize,
 }

@@ -20,6 +20,7 @@ use super::listen::Listener;
 use super::one_shot::Pending;
 use super::settings::Settings;
 use super::status::{Event, Status};
+use super::temporary::Temporary;
 use super::tickets::Holder;
 use super::view::Facts;
 use crate::catalog::roles::Role;
@@ -123,6 +124,7 @@ pub struct Session {
     pub(super) skip_to_sync: bool,
     pub(super) listener: Option<Rc<Listener>>,
     pub(super) locks: Locks,
+    pub(super) temporary: Temporary,
     pub(super) login: Login,
     holder: Holder,
     submissions: u64,
@@ -161,6 +163,7 @@ impl Session {
             skip_to_sync: false,
             listener: None,
             locks: Locks::default(),
+            temporary: Temporary::default(),
             login: role.map_or(Login::Trusted, |role| Login::Role(role.oid)),
             holder,
             submissions: 0,
@@ -330,6 +333,7 @@ impl Drop for Session {
         // A client that left inside a transaction must not keep others waiting.
         self.abandon();
         self.leave_locks();
+        self.leave_temporary();
         self.registration.set_interrupt(None);
         self.front.holds.release(self.holder());
     }

@@ -17,8 +17,8 @@ impl Session {
         let (settings, locks) = (self.settings.mark(), self.locks.mark());
         let block = self.block()?;
         block.control_recorded("SAVEPOINT", name)?;
-        let listening = block.listening.len();
-        block.savepoints.push(Savepoint { name: name.to_owned(), settings, listening, locks });
+        let (listening, dropped_at_commit) = (block.listening.len(), block.dropped_at_commit.len());
+        block.savepoints.push(Savepoint { name: name.to_owned(), settings, listening, dropped_at_commit, locks });
         Ok(())
     }
 
@@ -41,6 +41,7 @@ impl Session {
         block.control_recorded("ROLLBACK TO", name)?;
         block.savepoints.truncate(at + 1);
         block.listening.truncate(block.savepoints.last().map_or(0, |savepoint| savepoint.listening));
+        block.dropped_at_commit.truncate(block.savepoints.last().map_or(0, |savepoint| savepoint.dropped_at_commit));
         let settings = block.savepoints.last().map(|savepoint| savepoint.settings.clone()).unwrap_or_default();
         if block.schema_changed {
             let view = block.view_mut()?;
@@ -55,10 +56,13 @@ impl Session {
 
     /// COMMIT: submits what was recorded if anything was written. Whatever the result, the block is over.
     pub(super) async fn commit(&mut self, out: &mut Outbox) -> Done {
-        let Some(mut block) = self.transaction.take() else { return Ok(()) };
-        let must_submit = block.wrote || block.quorum;
-        let submitted =
-            if must_submit && !block.operations.is_empty() { self.submit_block(&mut block, out).await } else { Ok(()) };
+        let dropped = self.drop_at_commit(out).await;
+        let Some(mut block) = self.transaction.take() else { return dropped };
+        let must_submit = (block.wrote || block.quorum) && !block.operations.is_empty();
+        let submitted = match dropped {
+            Ok(()) if must_submit => self.submit_block(&mut block, out).await,
+            dropped => dropped,
+        };
         if submitted.is_err() {
             self.settings.go_back(&block.at_begin);
         }

@@ -55,6 +55,7 @@ impl Session {
         if self.refuses(&statement) {
             return Err(aborted().into());
         }
+        self.open_temporary(&text.parsed);
         if let Some(Utility::Declare { query, .. }) = text.parsed.utility() {
             let declared = std::mem::take(&mut statement.declared);
             statement.cursor = Some(Rc::new(Box::pin(self.prepare_text(&query.text, declared)).await?));
@@ -286,7 +287,8 @@ impl Session {
             };
             return self.read(&plan, read, out).await;
         }
-        if plan.prepared.uses_system_values || matches!(plan.prepared.kind, Kind::CopyOut(_)) {
+        let is_dropped = statement.text.parsed.dropped_at_commit().is_some();
+        if is_dropped || plan.prepared.uses_system_values || matches!(plan.prepared.kind, Kind::CopyOut(_)) {
             self.settle(out).await?;
             return self.run_in_own_block(statement, plan, &parameters, formats, rows_max, describe, out).await;
         }

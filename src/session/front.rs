@@ -4,6 +4,7 @@ use super::cache::Cache;
 use super::gateway::{Gateway, GatewayError, Pinned, ReadLevel};
 use super::holds::Holds;
 use super::listen::Listeners;
+use super::temporary::Leftovers;
 use super::view::{Blocks, SessionView};
 use crate::catalog::roles::{ROLES_DATABASE, Roles};
 use crate::transaction::SqlError;
@@ -51,6 +52,8 @@ pub struct Front {
     pub open_blocks: OpenBlocks,
     /// Who listens.
     pub listeners: Listeners,
+    /// What sessions that ended left to be dropped.
+    pub leftovers: Leftovers,
     pool: RefCell<HashMap<Arc<str>, Vec<SessionView>>>,
     random: Cell<u64>,
 }
@@ -67,6 +70,7 @@ impl Front {
             holds,
             open_blocks: OpenBlocks::default(),
             listeners: Listeners::default(),
+            leftovers: Leftovers::default(),
             pool: RefCell::default(),
             random,
         })

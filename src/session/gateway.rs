@@ -130,6 +130,21 @@ pub trait Gateway: Send + Sync + 'static {
     /// Identifies this start of this node in [`crate::transaction::TransactionId`].
     fn incarnation(&self) -> u64;
 
+    /// The node's number, where nodes are processes of their own.
+    fn node(&self) -> u64 {
+        0
+    }
+
+    /// Whether what a start of a node has left behind is nobody's any more.
+    fn is_gone(&self, _node: u64, _incarnation: u64) -> bool {
+        false
+    }
+
+    /// The newest catalog of a database that this node has accepted.
+    fn catalog_here(&self, _database: &str) -> Option<Arc<Catalog>> {
+        None
+    }
+
     /// How long a session may keep one version (rule 30).
     fn snapshot_age_max(&self) -> Duration;
 

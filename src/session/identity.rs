@@ -62,6 +62,7 @@ impl Session {
 
     /// Whether a translation may run: by this catalog, for which it was made, and inside a block by the newest one.
     pub(super) async fn permit(&self, plan: &Plan, catalog: &Catalog) -> Result<(), SqlError> {
+        self.temporary.check(catalog, self.transaction.is_some())?;
         self.permit_needs(&plan.prepared.needs, catalog).await
     }
 

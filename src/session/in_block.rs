@@ -40,6 +40,7 @@ impl Session {
             savepoints: Vec::new(),
             at_begin: self.settings.mark(),
             listening: Vec::new(),
+            dropped_at_commit: Vec::new(),
             open: Some(self.front.open_blocks.open()),
         });
     }
@@ -142,6 +143,7 @@ impl Session {
                     return Err(error.into());
                 }
                 (Ok(answer), _) => {
+                    self.block()?.dropped_at_commit.extend(text.parsed.dropped_at_commit());
                     if asks(&plan.prepared) {
                         let changes = self.block()?.view()?.take_setting_changes();
                         self.take_setting_changes(changes, out)?;

@@ -41,6 +41,7 @@ mod settings;
 mod simple;
 mod status;
 mod system;
+mod temporary;
 pub mod ticket_desk;
 pub mod tickets;
 mod utility;

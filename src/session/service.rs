@@ -34,6 +34,7 @@ impl SessionService {
         if self.refreshes.replace(true) {
             return;
         }
+        self.front.watch_leftovers();
         let front = Rc::downgrade(&self.front);
         tokio::task::spawn_local(async move {
             loop {

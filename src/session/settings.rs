@@ -130,6 +130,8 @@ pub struct Settings {
     /// OIDs of the roles in whose place the session went.
     places: BTreeMap<String, u32>,
     active: Active,
+    /// The schema of the session's temporary tables, once it makes one.
+    temporary: Option<String>,
 }
 
 /// Settings that the session itself looks at, ready to use.
@@ -192,7 +194,7 @@ impl Settings {
             authorized: None,
         };
         let (now, startup_values, places) = (Mark::default(), BTreeMap::new(), BTreeMap::new());
-        let mut settings = Settings { now, startup: startup_values, login: OWNER, places, active };
+        let mut settings = Settings { now, startup: startup_values, login: OWNER, places, active, temporary: None };
         let options = startup.get("options").map(|text| options(text)).unwrap_or_default();
         let plain = startup.iter().map(|(name, value)| (name.clone(), value.clone()));
         for (name, value) in plain.chain(options) {
@@ -206,6 +208,12 @@ impl Settings {
         settings.startup.insert("session_authorization".to_owned(), user.to_owned());
         settings.refresh();
         settings
+    }
+
+    /// Names are looked up in this schema first.
+    pub fn open_temporary(&mut self, schema: &str) {
+        self.temporary = Some(schema.to_owned());
+        self.refresh();
     }
 
     /// A role logged in, with its own settings unless the client asked for others.
@@ -364,7 +372,8 @@ impl Settings {
         let acts_as = role.as_deref().map(place).or(authorized);
         dialect.user = role.unwrap_or_else(|| dialect.session_user.clone());
         dialect.owner = acts_as.unwrap_or(self.login);
-        dialect.search_path = search_path(&text("search_path"), &dialect.user);
+        dialect.search_path = self.temporary.iter().cloned().collect();
+        dialect.search_path.extend(search_path(&text("search_path"), &dialect.user));
         dialect.time_zone = zone;
         let mut style = dialect.style();
         style.bytea_escape = text("bytea_output") == "escape";
@@ -406,7 +415,9 @@ fn options(text: &str) -> Vec<(String, String)> {
 
 fn search_path(text: &str, user: &str) -> Vec<String> {
     let names = text.split(',').map(|name| name.trim().trim_matches('"'));
-    names.filter(|name| !name.is_empty() && *name != "$user" && *name != user).map(str::to_owned).collect()
+    // A session's temporary tables come first without being named.
+    let is_named = |name: &&str| !name.is_empty() && *name != "$user" && *name != user && !name.starts_with("pg_temp");
+    names.filter(is_named).map(str::to_owned).collect()
 }
 
 /// The value in the form in which it is kept.

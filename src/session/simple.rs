@@ -97,6 +97,7 @@ impl Session {
                     self.utility(utility, &Formats::Text, true, out).await?;
                 }
                 _ => {
+                    self.open_temporary(&text.parsed);
                     if let Some(explain) = self.explain_of_prepared(&statement)? {
                         statement = explain;
                     }

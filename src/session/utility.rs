@@ -69,7 +69,12 @@ impl Session {
             Utility::SetTransaction { modes, session } => self.set_transaction(modes, *session, out),
             Utility::Show(name) => self.show(name, formats, describe, out),
             Utility::Reset(name) => self.reset(name.as_deref(), out),
-            Utility::Discard(what) => self.discard(what, out),
+            Utility::Discard(what) => {
+                if matches!(what.to_ascii_lowercase().as_str(), "temp" | "temporary" | "all") {
+                    self.discard_temporary(out).await?;
+                }
+                self.discard(what, out)
+            }
             Utility::Prepare { name, types, statement } => {
                 self.sql_prepare(name, types, statement).await?;
                 message::command_complete(&mut out.buffer, "PREPARE");

@@ -35,6 +35,7 @@ mod members;
 mod node;
 mod partitions;
 mod proven;
+mod temporary;
 mod tickets;
 mod wires;
 mod world;

@@ -12,4 +12,5 @@ mod protocol;
 mod raw;
 mod recorded;
 mod statements;
+mod temporary;
 mod tickets;

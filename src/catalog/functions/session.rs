@@ -1,6 +1,7 @@
 //! Server and session: who, where, since when, and the settings.
 
 use super::{text, text_at, truth_at};
+use crate::catalog::is_temporary;
 use crate::catalog::relations::{Live, Setting, Source, default_setting};
 use crate::transaction::{SqlError, Value, ValueRef};
 
@@ -38,7 +39,12 @@ pub(super) fn session_user(source: &Source<'_>, _: &Arguments<'_>) -> Answer {
 /// Schemas of the search path that exist.
 fn schemas<'a>(source: &Source<'a>) -> impl Iterator<Item = &'a str> {
     let catalog = source.catalog;
-    source.environment.search_path.iter().map(String::as_str).filter(|name| catalog.schema_oid(name).is_some())
+    source
+        .environment
+        .search_path
+        .iter()
+        .map(String::as_str)
+        .filter(|name| catalog.schema_oid(name).is_some() && !is_temporary(name))
 }
 
 pub(super) fn current_schema(source: &Source<'_>, _: &Arguments<'_>) -> Answer {

@@ -8,7 +8,9 @@ use super::row::{Rows, cell};
 use super::server::OWNER;
 use super::shape::{SystemTable, system_tables};
 use crate::catalog::definitions;
-use crate::catalog::{Catalog, Column, ConstraintKind, Identity, Index, Object, PUBLIC, PUBLIC_OID, Table};
+use crate::catalog::{
+    Catalog, Column, ConstraintKind, Identity, Index, Object, PUBLIC, PUBLIC_OID, Table, is_temporary,
+};
 
 /// OIDs of things that have none in the catalog (defaults, rules) begin here; they hold for one version.
 const MADE_UP_OIDS: u32 = 1 << 31;
@@ -48,6 +50,7 @@ struct Class<'a> {
     oid: u32,
     name: &'a str,
     schema: u32,
+    persistence: char,
     kind: char,
     columns: usize,
     checks: usize,
@@ -55,6 +58,11 @@ struct Class<'a> {
     has_triggers: bool,
     owner: u32,
     acl: Option<Vec<String>>,
+}
+
+/// Permanent or temporary.
+fn persistence(schema: &str) -> char {
+    if is_temporary(schema) { 't' } else { 'p' }
 }
 
 fn class(rows: &mut Rows, class: &Class<'_>) {
@@ -75,7 +83,7 @@ fn class(rows: &mut Rows, class: &Class<'_>) {
         ("relpages", cell(i64::from(class.kind == 'i'))),
         ("reltuples", cell(if class.kind == 'i' { 0.0 } else { -1.0 })),
         ("relhasindex", cell(class.has_index)),
-        ("relpersistence", cell('p')),
+        ("relpersistence", cell(class.persistence)),
         ("relkind", cell(class.kind)),
         ("relnatts", cell(class.columns as i64)),
         ("relchecks", cell(class.checks as i64)),
@@ -98,6 +106,7 @@ pub(super) fn system_classes(source: &Source<'_>, rows: &mut Rows) {
                 oid: table.oid,
                 name: table.name,
                 schema,
+                persistence: 'p',
                 kind,
                 columns,
                 checks: 0,
@@ -123,18 +132,31 @@ pub(super) fn classes(source: &Source<'_>, rows: &mut Rows) {
             Object::Schema(_) | Object::Enum(_) => continue,
         };
         let (schema, name) = object.full_name();
+        let persistence = persistence(schema);
         let (owner, acl) = (object.access().owner(), acl(source, object));
         let (oid, schema, checks) = (object.oid(), schema_oid(catalog, schema), 0);
         class(
             rows,
-            &Class { oid, name, schema, kind, columns, checks, has_index: false, has_triggers: false, owner, acl },
+            &Class {
+                oid,
+                name,
+                schema,
+                persistence,
+                kind,
+                columns,
+                checks,
+                has_index: false,
+                has_triggers: false,
+                owner,
+                acl,
+            },
         );
     }
 }
 
 fn table_class(source: &Source<'_>, object: &Object, table: &Table, rows: &mut Rows) {
     let (catalog, owner) = (source.catalog, table.access.owner());
-    let schema = schema_oid(catalog, &table.schema);
+    let (schema, persistence) = (schema_oid(catalog, &table.schema), persistence(&table.schema));
     let checks = table.constraints.iter().filter(|c| matches!(c.kind, ConstraintKind::Check(_))).count();
     // PostgreSQL keeps foreign keys by triggers on both tables, and says so here.
     let refers = table.constraints.iter().any(|c| matches!(c.kind, ConstraintKind::Foreign { .. }));
@@ -144,6 +166,7 @@ fn table_class(source: &Source<'_>, object: &Object, table: &Table, rows: &mut R
             oid: table.oid,
             name: &table.name,
             schema,
+            persistence,
             kind: 'r',
             columns: table.columns.len(),
             checks,
@@ -159,7 +182,19 @@ fn table_class(source: &Source<'_>, object: &Object, table: &Table, rows: &mut R
         let (checks, acl) = (0, None);
         class(
             rows,
-            &Class { oid, name, schema, kind, columns, checks, has_index: false, has_triggers: false, owner, acl },
+            &Class {
+                oid,
+                name,
+                schema,
+                persistence,
+                kind,
+                columns,
+                checks,
+                has_index: false,
+                has_triggers: false,
+                owner,
+                acl,
+            },
         );
     }
 }

@@ -8,7 +8,7 @@ use super::row::{Cell, Rows, cell, yes_no};
 use super::schema_views::owner;
 use crate::catalog::definitions::{format_type, in_parentheses, view_definition};
 use crate::catalog::privileges::{EVERYBODY, Granted};
-use crate::catalog::{Column, Constraint, ConstraintKind, Identity, Object, PUBLIC, Sequence, Table};
+use crate::catalog::{Column, Constraint, ConstraintKind, Identity, Object, PUBLIC, Sequence, Table, is_temporary};
 
 pub(super) fn catalog_name(source: &Source<'_>, rows: &mut Rows) {
     rows.add([("catalog_name", cell(&source.environment.database))]);
@@ -63,11 +63,14 @@ pub(super) fn tables(source: &Source<'_>, rows: &mut Rows) {
             ("table_schema", cell(schema)),
             ("table_name", cell(name)),
             ("table_type", cell(kind)),
-            ("is_insertable_into", yes_no(kind == "BASE TABLE")),
+            ("is_insertable_into", yes_no(kind != "VIEW")),
             ("is_typed", yes_no(false)),
         ]);
     };
-    source.catalog.tables().for_each(|table| add(&table.schema, &table.name, "BASE TABLE"));
+    for table in source.catalog.tables() {
+        let kind = if is_temporary(&table.schema) { "LOCAL TEMPORARY" } else { "BASE TABLE" };
+        add(&table.schema, &table.name, kind);
+    }
     source.catalog.views().for_each(|view| add(&view.schema, &view.name, "VIEW"));
 }
 

@@ -8,6 +8,7 @@ use super::signatures::{SIGNATURES, Signature};
 use super::typed::{Typed, literal_sql};
 use super::{Need, Result, Translator};
 use crate::catalog::functions::{SystemFunction, system_function};
+use crate::catalog::is_temporary;
 use crate::dialect::functions::zone_named;
 use crate::dialect::types::PgType;
 use crate::dialect::zone::Zone;
@@ -228,7 +229,8 @@ impl Translator<'_> {
             }
             ("current_database" | "current_catalog", []) => Typed { ty: PgType::NAME, ..text(&self.settings.database) },
             ("current_schema", []) => {
-                let schema = self.settings.search_path.iter().find(|s| self.catalog.schema_oid(s).is_some());
+                let is_there = |s: &&String| self.catalog.schema_oid(s).is_some() && !is_temporary(s);
+                let schema = self.settings.search_path.iter().find(is_there);
                 match schema {
                     Some(schema) => Typed { ty: PgType::NAME, ..text(schema) },
                     None => Typed::constant(Value::Null, PgType::NAME),
@@ -238,9 +240,11 @@ impl Translator<'_> {
                 let implicit = self.strict_args(exprs, 1, name)?.remove(0);
                 let mut schemas = Vec::new();
                 if implicit.value() == Some(&Value::Integer(1)) {
+                    schemas.extend(self.temporary_schema().map(|schema| Value::Text(schema.into())));
                     schemas.push(Value::Text("pg_catalog".into()));
                 }
-                schemas.extend(self.settings.search_path.iter().map(|s| Value::Text(s.as_str().into())));
+                let named = self.settings.search_path.iter().filter(|s| !is_temporary(s));
+                schemas.extend(named.map(|s| Value::Text(s.as_str().into())));
                 let json = crate::dialect::codec::array_to_json(&schemas);
                 Typed::constant(Value::Text(json.into()), PgType::NAME_ARRAY)
             }

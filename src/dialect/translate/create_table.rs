@@ -65,9 +65,6 @@ pub(super) enum Pending<'a> {
 
 impl Translator<'_> {
     pub(super) fn create_table(&mut self, create: &CreateTable) -> Result<Prepared> {
-        if create.temporary {
-            return unsupported("CREATE TEMPORARY TABLE");
-        }
         if create.partition_by.is_some() || create.partition_of.is_some() {
             return unsupported("a partitioned table");
         }
@@ -77,24 +74,14 @@ impl Translator<'_> {
         if create.like.is_some() {
             return unsupported("CREATE TABLE .. LIKE");
         }
-        let (schema, name) = self.creation_schema(&parts(&create.name)).map_err(|e| self.at(e, &create.name))?;
-        if self.catalog.named(&schema, &name).is_some() {
-            if create.if_not_exists {
-                self.notice("42P07", format!("relation \"{name}\" already exists, skipping"));
-                return self.nothing(Kind::Nothing, Tag::Fixed("CREATE TABLE"));
-            }
-            return Err(SqlError::new("42P07", format!("relation \"{name}\" already exists")));
-        }
         let mut work = Work::new(self.catalog);
-        let oid = work.oid();
-        let mut table = Table {
-            oid,
-            sqlite_name: sqlite_name(&work.catalog, &schema, &name, oid),
-            schema,
-            name,
-            next_column: 1,
-            ..Table::default()
-        };
+        let on_commit = create.on_commit.as_ref();
+        let (schema, name) = self.schema_of_new(&create.name, create.temporary, on_commit, &mut work)?;
+        if create.if_not_exists && self.catalog.named(&schema, &name).is_some() {
+            self.notice("42P07", format!("relation \"{name}\" already exists, skipping"));
+            return self.nothing(Kind::Nothing, Tag::Fixed("CREATE TABLE"));
+        }
+        let mut table = self.new_table(&mut work, schema, name)?;
         if let Some(query) = &create.query {
             return self.create_table_as(work, table, query, &create.columns);
         }
@@ -117,6 +104,16 @@ impl Translator<'_> {
         }
         work.put_table(&table);
         self.finish_ddl(work, "CREATE TABLE")
+    }
+
+    /// A table without columns yet, of a name that is free.
+    pub(super) fn new_table(&self, work: &mut Work, schema: String, name: String) -> Result<Table> {
+        if self.catalog.named(&schema, &name).is_some() {
+            return Err(SqlError::new("42P07", format!("relation \"{name}\" already exists")));
+        }
+        let oid = work.oid();
+        let sqlite_name = sqlite_name(&work.catalog, &schema, &name, oid);
+        Ok(Table { oid, sqlite_name, schema, name, next_column: 1, ..Table::default() })
     }
 
     pub(super) fn create_table_as(
@@ -359,6 +356,7 @@ impl Translator<'_> {
         let (schema, parent_name) = self.qualified(&parts(&key.foreign_table))?;
         let own = parent_name == table.name && schema.as_ref().is_none_or(|schema| *schema == table.schema);
         let parent: Arc<Table> = if own { Arc::new(table.clone()) } else { self.user_table(&key.foreign_table)? };
+        self.may_refer(table, &parent)?;
         if !own {
             self.need_on(parent.oid, Privileges::REFERENCES);
         }

@@ -5,7 +5,7 @@ use super::table_ddl::Work;
 use super::{Need, Result, Translator};
 use crate::catalog::definitions::quote_ident;
 use crate::catalog::privileges::Access;
-use crate::catalog::{Change, Column, Object, PUBLIC, PUBLIC_OID, Schema, Sequence, Table, View};
+use crate::catalog::{Change, Column, Object, PUBLIC, PUBLIC_OID, Schema, Sequence, Table, View, is_temporary};
 use crate::dialect::prepared::{Kind, Notice, Prepared, Tag};
 use crate::dialect::types::PgType;
 use crate::transaction::SqlError;
@@ -134,6 +134,10 @@ impl Translator<'_> {
             if old.columns.len() > columns.len() || !kept {
                 return Err(SqlError::new("42P16", "cannot drop or change columns of a view with CREATE OR REPLACE"));
             }
+        }
+        let is_temporary_table = |oid: &u32| self.catalog.table(*oid).is_some_and(|table| is_temporary(&table.schema));
+        if self.reads.iter().any(is_temporary_table) {
+            return unsupported("a view of a temporary table");
         }
         let mut work = Work::new(self.catalog);
         let query = self.written_out(&create.query)?;

@@ -27,6 +27,7 @@ mod set_operations;
 mod sets;
 mod signatures;
 mod table_ddl;
+pub(super) mod temporary;
 mod typed;
 mod walk;
 
@@ -189,6 +190,9 @@ impl<'a> Translator<'a> {
             return Ok(prepared);
         }
         if let Some(prepared) = self.notify(query)? {
+            return Ok(prepared);
+        }
+        if let Some(prepared) = self.select_into(query)? {
             return Ok(prepared);
         }
         let (sql, outputs) = self.top_query(query)?;
@@ -371,6 +375,12 @@ fn utility_tag(utility: &Utility) -> &'static str {
         Utility::Notify { .. } => "NOTIFY",
         _ => "",
     }
+}
+
+/// Drops what a session's schema of temporary tables holds, and the schema.
+pub(super) fn drop_temporary(catalog: &Catalog, schema: &str) -> Result<Option<Prepared>> {
+    let settings = Settings { search_path: vec![schema.to_owned()], ..Settings::default() };
+    Translator::new("", catalog, &[], &settings)?.drop_temporary(schema)
 }
 
 /// GRANT, REVOKE, OWNER TO.

@@ -3,7 +3,7 @@
 
 use super::typed::{Column, Typed};
 use super::{Need, Privileges, Result, Translator};
-use crate::catalog::{Object, Sequence, Table, View, system};
+use crate::catalog::{Object, Sequence, Table, View, is_temporary, system};
 use crate::dialect::types::{PgType, numeric_typmod_of};
 use crate::transaction::SqlError;
 use sqlparser::ast::{
@@ -57,8 +57,10 @@ impl Translator<'_> {
     pub(super) fn qualified(&self, parts: &[String]) -> Result<(Option<String>, String)> {
         match parts {
             [name] => Ok((None, name.clone())),
-            [schema, name] => Ok((Some(schema.clone()), name.clone())),
-            [database, schema, name] if *database == self.settings.database => Ok((Some(schema.clone()), name.clone())),
+            [schema, name] => Ok((Some(self.own_schema(schema)?), name.clone())),
+            [database, schema, name] if *database == self.settings.database => {
+                Ok((Some(self.own_schema(schema)?), name.clone()))
+            }
             [_, _, _] => Err(SqlError::new(
                 "0A000",
                 format!("cross-database references are not implemented: \"{}\"", parts.join(".")),
@@ -182,7 +184,9 @@ impl Translator<'_> {
                 .settings
                 .search_path
                 .iter()
-                .find(|schema| self.catalog.schema_oid(schema).is_some() && *schema != "pg_catalog")
+                .find(|schema| {
+                    self.catalog.schema_oid(schema).is_some() && *schema != "pg_catalog" && !is_temporary(schema)
+                })
                 .cloned()
                 .ok_or_else(|| SqlError::new("3F000", "no schema has been selected to create in"))?,
         };
