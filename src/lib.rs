@@ -35,5 +35,6 @@ pub mod state_transfer;
 // the top, which alone knows all
 pub mod admin;
 pub mod config;
+pub mod exchange;
 pub mod metrics;
 pub mod node;

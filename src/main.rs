@@ -3,10 +3,11 @@
 use clap::{Args, Parser, Subcommand};
 use evesql::admin::{self, Wish};
 use evesql::config::{Auth, Config, ConfigError, Member, Peers, RunAhead};
+use evesql::exchange;
 use evesql::node;
 use evesql::node::rules::{SuggestError, SuggestOptions};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -85,6 +86,26 @@ impl Common {
     }
 }
 
+/// Where `serve` listens by default; a password may stand in PGPASSWORD instead.
+const DATABASE_URL: &str = "postgres://evesql@127.0.0.1:5433/evesql";
+
+/// Which database `dump` and `import` are about.
+#[derive(Args)]
+struct Database {
+    /// Which database
+    #[arg(long, value_name = "URL", default_value = DATABASE_URL)]
+    url: String,
+    /// TLS: certificate of the CA that signed for the server (PEM)
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+}
+
+impl Database {
+    fn target(&self) -> exchange::Target<'_> {
+        exchange::Target { url: &self.url, tls_ca: self.tls_ca.as_deref() }
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Run three replicas in this process and serve Postgres clients.
@@ -143,6 +164,26 @@ enum Command {
         /// Admin address of any node
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8433")]
         admin: String,
+    },
+    /// Write a database as SQL, to load with psql into PostgreSQL or EveSQL.
+    Dump {
+        #[command(flatten)]
+        database: Database,
+        /// Leave out who owns what
+        #[arg(long)]
+        no_owner: bool,
+        /// Leave out GRANTs
+        #[arg(long)]
+        no_privileges: bool,
+    },
+    /// Bring the tables, indexes and views of an SQLite file into a database: all of them, or nothing. The file is only
+    /// read.
+    Import {
+        /// The file
+        #[arg(value_name = "FILE.db")]
+        file: PathBuf,
+        #[command(flatten)]
+        database: Database,
     },
     /// Prove the files of a stopped server: pages against the recorded root, the log, SQLite's own check.
     Check {
@@ -278,6 +319,8 @@ fn main() -> ExitCode {
         Command::Member { command: MemberCommand::Add { node, admin } } => wish(&admin, Wish::AddMember(node)),
         Command::Member { command: MemberCommand::Remove { node, admin } } => wish(&admin, Wish::RemoveMember(node)),
         Command::TransferLeader { node, admin } => wish(&admin, Wish::TransferLeader(node)),
+        Command::Dump { database, no_owner, no_privileges } => return dump(&database, !no_owner, !no_privileges),
+        Command::Import { file, database } => return import(&file, &database),
         Command::Check { data } => node::check(&data).map(ExitCode::from).map_err(|e| Box::new(e) as _),
         Command::Rules { command: RulesCommand::Check { rules, schema } } => {
             match node::rules::check_rules(&rules, schema.as_deref()) {
@@ -342,6 +385,29 @@ fn serve(config: Config) -> ExitCode {
         }
         Err(error) => fail(1, &error),
     }
+}
+
+fn dump(database: &Database, owners: bool, privileges: bool) -> ExitCode {
+    let options = exchange::DumpOptions { target: database.target(), owners, privileges };
+    let mut out = std::io::BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
+    match exchange::dump(&options, &mut out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(if error.is_usage() { 2 } else { 1 }, &error),
+    }
+}
+
+/// Exit code 1 also where the rows are there, but not all that stood beside them.
+fn import(file: &Path, database: &Database) -> ExitCode {
+    let report = match exchange::import(file, &database.target()) {
+        Ok(report) => report,
+        Err(error) => return fail(if error.is_usage() { 2 } else { 1 }, &error),
+    };
+    report.notes.iter().for_each(|note| eprintln!("{note}"));
+    report.tables.iter().for_each(|(table, rows)| println!("{table}: {rows} rows"));
+    let rows: u64 = report.tables.iter().map(|(_, rows)| rows).sum();
+    let (tables, views, left_out) = (report.tables.len(), report.views, report.left_out);
+    println!("{tables} tables with {rows} rows and {views} views are there; {left_out} things were left out");
+    ExitCode::from(u8::from(left_out > 0))
 }
 
 /// Says on stderr now and then how far something long is.

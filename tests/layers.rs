@@ -14,7 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("I/O", &["wire", "peer", "log_store", "page_store"]),
     ("connections", &["engine"]),
     ("stateful", &["session", "batcher", "replica", "state_transfer", "consensus"]),
-    ("top", &["admin", "config", "metrics", "node"]),
+    ("top", &["admin", "config", "exchange", "metrics", "node"]),
 ];
 
 /// Neighbours that may know each other after all: (user, used).

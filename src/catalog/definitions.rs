@@ -2,7 +2,7 @@
 //! types and relations.
 
 use super::relations::{Source, type_facts};
-use super::{Action, Constraint, ConstraintKind, Index, IndexKey, Table, View};
+use super::{Action, Constraint, ConstraintKind, Index, IndexKey, Sequence, Table, View};
 
 /// Words that must be quoted to be names.
 const KEYWORDS: &str = "\
@@ -40,6 +40,12 @@ pub fn relation_name(source: &Source<'_>, schema: &str, name: &str) -> String {
 /// Schema and name.
 pub fn qualified_name(schema: &str, name: &str) -> String {
     format!("{}.{}", quote_ident(schema), quote_ident(name))
+}
+
+/// The default of a column that draws from a sequence, found whatever schemas are looked through.
+pub fn nextval_of(sequence: &Sequence) -> String {
+    let name = qualified_name(&sequence.schema, &sequence.name);
+    format!("nextval('{}'::regclass)", name.replace('\'', "''"))
 }
 
 /// As [`format_type`], for types that users made too: with their schema where names without one would not find them.
@@ -93,6 +99,38 @@ pub fn in_parentheses(expression: &str) -> String {
     if has_operator(expression) { format!("({expression})") } else { expression.to_string() }
 }
 
+/// Types as the parser writes them: in capitals. The longest of those with one beginning comes first.
+const TYPES: &str = "CHARACTER VARYING|CHARACTER|DOUBLE PRECISION|TIMESTAMP WITHOUT TIME ZONE|TIMESTAMP WITH TIME ZONE|\
+    TIMESTAMP|TIME WITHOUT TIME ZONE|TIME WITH TIME ZONE|TIME|BIGINT|BOOLEAN|BYTEA|CHAR|DATE|DECIMAL|FLOAT8|FLOAT4|FLOAT|\
+    INT8|INT4|INT2|INTEGER|INTERVAL|INT|JSONB|JSON|NUMERIC|REAL|REGCLASS|SMALLINT|TEXT|UUID|VARCHAR";
+
+/// An expression with the types of its casts in small letters, as PostgreSQL prints them.
+pub fn small_types(expression: &str) -> String {
+    let (mut out, mut rest, mut quote) = (String::with_capacity(expression.len()), expression, None);
+    while let Some(c) = rest.chars().next() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            (None, ':') if rest.starts_with("::") => {
+                let named = |name: &&str| {
+                    let behind = rest[2..].strip_prefix(*name);
+                    behind.is_some_and(|behind| !behind.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+                };
+                if let Some(name) = TYPES.split('|').find(named) {
+                    out += "::";
+                    out += &name.to_ascii_lowercase();
+                    rest = &rest[2 + name.len()..];
+                    continue;
+                }
+            }
+            _ => {}
+        }
+        out.push(c);
+        rest = &rest[c.len_utf8()..];
+    }
+    out
+}
+
 /// Whether an operator stands outside of all parentheses and quotes.
 fn has_operator(expression: &str) -> bool {
     let (mut depth, mut quote) = (0, None);
@@ -126,8 +164,8 @@ pub fn constraint_definition(source: &Source<'_>, table: &Table, constraint: &Co
     let mut text = match &constraint.kind {
         ConstraintKind::Primary => format!("PRIMARY KEY ({columns}){}", include()),
         ConstraintKind::Unique => format!("UNIQUE ({columns}){}", include()),
-        ConstraintKind::Check(expression) if pretty => format!("CHECK ({expression})"),
-        ConstraintKind::Check(expression) => format!("CHECK ({})", in_parentheses(expression)),
+        ConstraintKind::Check(expression) if pretty => format!("CHECK ({})", small_types(expression)),
+        ConstraintKind::Check(expression) => format!("CHECK ({})", in_parentheses(&small_types(expression))),
         ConstraintKind::Foreign { table: referred, columns: keys, on_update, on_delete } => {
             let (name, keys) = match source.catalog.table(*referred) {
                 Some(table) => (relation_name(source, &table.schema, &table.name), column_list(table, keys)),
@@ -163,11 +201,11 @@ pub fn index_definition(source: &Source<'_>, table: &Table, index: &Index, prett
     if !index.include.is_empty() {
         text.push_str(&format!(" INCLUDE ({})", column_list(table, &index.include)));
     }
-    if let Some(predicate) = &index.predicate {
+    if let Some(predicate) = index.predicate.as_deref().map(small_types) {
         text.push_str(&if pretty {
             format!(" WHERE {predicate}")
         } else {
-            format!(" WHERE {}", in_parentheses(predicate))
+            format!(" WHERE {}", in_parentheses(&predicate))
         });
     }
     text
@@ -189,8 +227,8 @@ pub fn index_column(table: &Table, index: &Index, position: usize) -> Option<Str
 fn key_definition(table: &Table, key: &IndexKey, with_options: bool) -> String {
     let mut text = match (key.column, &key.expression) {
         (Some(number), _) => column_list(table, &[number]),
-        (None, Some(call)) if super::relations::is_call(call) => call.clone(),
-        (None, Some(expression)) => format!("({expression})"),
+        (None, Some(call)) if super::relations::is_call(call) => small_types(call),
+        (None, Some(expression)) => format!("({})", small_types(expression)),
         (None, None) => "?".into(),
     };
     if with_options {
@@ -206,7 +244,7 @@ fn key_definition(table: &Table, key: &IndexKey, with_options: bool) -> String {
 
 /// What pg_get_viewdef prints. EveSQL keeps the query as it was written and does not lay it out anew.
 pub fn view_definition(view: &View) -> String {
-    format!(" {};", view.query.trim().trim_end_matches(';'))
+    format!(" {};", small_types(view.query.trim().trim_end_matches(';')))
 }
 
 #[cfg(test)]
@@ -225,6 +263,15 @@ mod tests {
         assert_eq!(bare.map(in_parentheses), bare);
         let wrapped = ["a + b", "note IS NOT NULL", "(a) = (b)", "x in (1, 2)"];
         assert_eq!(wrapped.map(in_parentheses), wrapped.map(|text| format!("({text})")));
+    }
+
+    #[test]
+    fn casts_name_their_types_in_small_letters() {
+        let before =
+            "'a::TEXT'::CHARACTER VARYING(3) || \"b::TEXT\"::TEXT[] || x::TEXTURE || y::TIMESTAMP WITH TIME ZONE";
+        let after =
+            "'a::TEXT'::character varying(3) || \"b::TEXT\"::text[] || x::TEXTURE || y::timestamp with time zone";
+        assert_eq!(small_types(before), after);
     }
 
     #[test]

@@ -125,8 +125,7 @@ pub static SYSTEM_FUNCTIONS: &[SystemFunction] = &[
     over_catalog("pg_get_indexdef", &[OID, INT4, BOOL], 1, TEXT, objects::index),
     over_catalog("pg_get_viewdef", &[REGCLASS, BOOL], 1, TEXT, objects::view),
     over_catalog("pg_get_serial_sequence", &[TEXT, TEXT], 2, TEXT, objects::serial_sequence),
-    // Nothing but the owner's rights, which go without saying.
-    over_catalog("acldefault", &[CHAR, OID], 2, ACLITEMS, objects::nothing),
+    over_catalog("acldefault", &[CHAR, OID], 2, ACLITEMS, privileges::default_acl),
     over_catalog("obj_description", &[OID, NAME], 1, TEXT, objects::object_comment),
     over_catalog("col_description", &[OID, INT4], 2, TEXT, objects::column_comment),
     over_catalog("shobj_description", &[OID, NAME], 2, TEXT, objects::nothing),

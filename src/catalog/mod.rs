@@ -30,6 +30,8 @@ use std::sync::Arc;
 pub const FIRST_OID: u32 = 16384;
 /// The schema that unqualified names mean.
 pub const PUBLIC: &str = "public";
+/// What PostgreSQL says of the schema `public`; pg_dump expects it.
+const PUBLIC_COMMENT: &str = "standard public schema";
 /// OID of the schema `public`.
 pub const PUBLIC_OID: u32 = 2200;
 
@@ -147,6 +149,9 @@ pub struct Constraint {
     /// INITIALLY DEFERRED.
     #[serde(default)]
     pub deferred: bool,
+    /// COMMENT ON CONSTRAINT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
 }
 
 /// One key of an index.
@@ -191,6 +196,9 @@ pub struct Index {
     pub predicate: Option<String>,
     /// Access method as the client wrote it; all are b-trees here.
     pub method: String,
+    /// COMMENT ON INDEX.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
 }
 
 /// A table.
@@ -292,18 +300,24 @@ pub struct Sequence {
     /// Table and column that own it: it is dropped with them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<(u32, i16)>,
+    /// COMMENT ON SEQUENCE.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
     /// Who owns it and what was granted.
     #[serde(default, skip_serializing_if = "Access::is_default")]
     pub access: Access,
 }
 
-/// A schema: one that users made, or `public` once something was granted on it or it was dropped.
+/// A schema: one that users made, or `public` once something was granted or said of it or it was dropped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schema {
     /// OID.
     pub oid: u32,
     /// Name.
     pub name: String,
+    /// COMMENT ON SCHEMA.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
     /// Who owns it and what was granted.
     #[serde(default, skip_serializing_if = "Access::is_default")]
     pub access: Access,
@@ -440,6 +454,11 @@ impl Catalog {
             _ => None,
         })
     }
+    /// Sequences that columns of a table own, with the number of the column.
+    pub fn sequences_of(&self, table: u32) -> impl Iterator<Item = (i16, &Arc<Sequence>)> {
+        let owned = move |sequence: &Arc<Sequence>| sequence.owner.filter(|owner| owner.0 == table);
+        self.sequences().filter_map(move |sequence| owned(sequence).map(|(_, column)| (column, sequence)))
+    }
     /// The index of this name with its table.
     pub fn index(&self, schema: &str, name: &str) -> Option<(&Arc<Table>, &Index)> {
         match self.named(schema, name) {
@@ -450,7 +469,13 @@ impl Catalog {
     /// A schema of users: one of theirs, or `public`.
     pub fn schema(&self, name: &str) -> Option<Object> {
         let named = |object: &&Object| matches!(object, Object::Schema(schema) if schema.name == name);
-        let public = || Schema { oid: PUBLIC_OID, name: PUBLIC.into(), access: Access::default(), is_gone: false };
+        let public = || Schema {
+            oid: PUBLIC_OID,
+            name: PUBLIC.into(),
+            comment: Some(PUBLIC_COMMENT.into()),
+            access: Access::default(),
+            is_gone: false,
+        };
         let known = self.objects.values().find(named).cloned();
         let found = known.or_else(|| (name == PUBLIC).then(|| Object::Schema(Arc::new(public()))));
         found.filter(|object| !matches!(object, Object::Schema(schema) if schema.is_gone))

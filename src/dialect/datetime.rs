@@ -446,15 +446,24 @@ impl Interval {
     }
     /// Times a factor; fractions of months go down to days, of days to time.
     pub fn multiply(&self, factor: f64) -> Result<Interval, SqlError> {
+        self.scaled(|part| part * factor)
+    }
+    /// Divided, as [`Interval::multiply`] multiplies.
+    pub fn divide(&self, divisor: f64) -> Result<Interval, SqlError> {
+        self.scaled(|part| part / divisor)
+    }
+    fn scaled(&self, scale: impl Fn(f64) -> f64) -> Result<Interval, SqlError> {
         let range = || SqlError::new("22008", "interval out of range");
-        let months = f64::from(self.months) * factor;
-        let days = f64::from(self.days) * factor;
+        let months = scale(f64::from(self.months));
+        let days = scale(f64::from(self.days));
         let (whole_months, whole_days) = (libm::trunc(months), libm::trunc(days));
         let month_days = libm::rint((months - whole_months) * 30.0 * 1e6) / 1e6;
         let spill_days = libm::trunc(month_days);
         let spill_s = libm::rint((days - whole_days + (month_days - spill_days)) * 86_400.0 * 1e6) / 1e6;
-        let us = libm::rint(self.us as f64 * factor + spill_s * 1e6);
-        let all_days = whole_days + spill_days;
+        // Rounding may have made a whole day of it.
+        let more_days = libm::trunc(spill_s / 86_400.0);
+        let us = libm::rint(scale(self.us as f64) + (spill_s - more_days * 86_400.0) * 1e6);
+        let all_days = whole_days + more_days + spill_days;
         if !(whole_months.abs() <= f64::from(i32::MAX) && all_days.abs() <= f64::from(i32::MAX) && us.abs() < 9.2e18) {
             return Err(range());
         }
@@ -535,8 +544,10 @@ fn parse_interval(text: &str) -> Option<Interval> {
         }
         let amount: f64 = word.parse().ok().filter(|n: &f64| n.is_finite())?;
         let unit = words.get(at + 1).map(String::as_str).unwrap_or("second");
-        add_unit(&mut interval, amount, unit)?;
-        at += 2;
+        // `3 4:05:06`: a number before a clock is one of days.
+        let before_clock = unit.contains(':');
+        add_unit(&mut interval, amount, if before_clock { "day" } else { unit })?;
+        at += if before_clock { 1 } else { 2 };
     }
     Some(if backwards { interval.negate() } else { interval })
 }

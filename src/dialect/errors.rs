@@ -42,6 +42,8 @@ fn by_message(message: &str) -> SqlError {
         ("syntax error", "42601", ""),
         ("foreign key mismatch", "42830", "there is no unique constraint matching given keys for referenced table"),
         ("sub-select returns", "42601", ""),
+        ("argument of ntile", "22014", "argument of ntile must be greater than zero"),
+        ("argument to nth_value", "22016", "argument of nth_value must be greater than zero"),
         ("Expression tree is too large", "54001", "statement is too complex"),
         ("parser stack overflow", "54001", "statement is too complex"),
         ("too many", "54000", ""),

@@ -1,7 +1,8 @@
 //! json and jsonb: jsonb is kept as text in the order and spacing in which Postgres prints it.
 
+use super::numeric::Numeric;
 use crate::transaction::SqlError;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Number, Value as Json};
 
 /// The text that Postgres prints for a jsonb value: keys by length and then by bytes, last one wins,
 /// a blank after colon and comma.
@@ -9,11 +10,42 @@ use serde_json::{Map, Value as Json};
 /// # Errors
 /// 22P02 if it is not JSON.
 pub fn normalise(text: &str) -> Result<String, SqlError> {
-    let json: Json =
-        serde_json::from_str(text).map_err(|_| SqlError::new("22P02", "invalid input syntax for type json"))?;
+    let json = parse(text)?.ok_or_else(|| SqlError::new("22P02", "invalid input syntax for type json"))?;
+    check_numbers(&json)?;
     let mut out = String::with_capacity(text.len());
     print(&json, &mut out);
     Ok(out)
+}
+
+/// A JSON text taken apart, its numbers as they are written; `None` if it is none.
+///
+/// # Errors
+/// 0A000 for the key that serde_json keeps for numbers.
+pub fn parse(text: &str) -> Result<Option<Json>, SqlError> {
+    const NUMBER: &str = "$serde_json::private::Number";
+    if text.contains(NUMBER) {
+        return Err(SqlError::new("0A000", format!("{NUMBER} in JSON is not supported")));
+    }
+    Ok(serde_json::from_str(text).ok())
+}
+
+/// Numbers of jsonb are numerics, and have their limits.
+fn check_numbers(json: &Json) -> Result<(), SqlError> {
+    match json {
+        Json::Number(number) => Numeric::parse(&number.to_string()).map(|_| ()),
+        Json::Array(items) => items.iter().try_for_each(check_numbers),
+        Json::Object(fields) => fields.values().try_for_each(check_numbers),
+        _ => Ok(()),
+    }
+}
+
+/// A number as numeric prints it: without exponent, and zero without a sign.
+fn number_text(number: &Number) -> String {
+    let text = number.to_string();
+    match text.starts_with("-0") || text.contains(['e', 'E']) {
+        true => Numeric::parse(&text).map_or(text, |number| number.to_string()),
+        false => text,
+    }
 }
 
 /// An object's keys in the order of jsonb: by length, then by bytes.
@@ -48,6 +80,7 @@ pub fn print(json: &Json, out: &mut String) {
             }
             out.push('}');
         }
+        Json::Number(number) => out.push_str(&number_text(number)),
         other => out.push_str(&other.to_string()),
     }
 }

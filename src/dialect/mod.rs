@@ -5,6 +5,7 @@
 //! settings give the same translation on every node.
 
 pub mod codec;
+mod comment_command;
 mod copy_command;
 pub mod datetime;
 pub mod errors;
@@ -14,8 +15,8 @@ pub mod network;
 pub mod numeric;
 mod parse;
 mod prepared;
-mod restart_command;
 mod role_command;
+mod sequence_command;
 mod settings;
 mod translate;
 pub mod types;

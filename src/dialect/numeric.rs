@@ -13,6 +13,7 @@
 use limbs::*;
 
 mod limbs;
+mod transcendental;
 
 use crate::transaction::SqlError;
 use std::cmp::Ordering;
@@ -202,7 +203,7 @@ impl Decimal {
             return Err(SqlError::new("2201F", "cannot take square root of a negative number"));
         }
         // At least 16 significant digits, as Postgres counts them in groups of four.
-        let group = (self.weight() - 1).div_euclid(4);
+        let group = if self.is_zero() { 0 } else { (self.weight() - 1).div_euclid(4) };
         let scale = (16 - ((group + 1) * 2 - 1)).max(i64::from(self.scale)).clamp(0, 1000) as u32;
         if self.is_zero() {
             return Ok(Decimal { negative: false, limbs: Vec::new(), scale });
@@ -440,13 +441,14 @@ impl Numeric {
             other => Ok(other.clone()),
         }
     }
-    /// This to a whole power, exact up to the scale that Postgres gives (16 significant digits at least).
+    /// This to a power; whole ones are exact up to the scale that Postgres gives (16 significant digits at least).
     pub fn power(&self, exponent: &Numeric) -> Result<Numeric, SqlError> {
-        let unsupported = || SqlError::new("0A000", "power of numeric with a fractional exponent is not supported");
-        let (Numeric::Finite(base), Numeric::Finite(exponent)) = (self, exponent) else { return Err(unsupported()) };
+        let (Numeric::Finite(base), Numeric::Finite(exponent)) = (self, exponent) else {
+            return Err(SqlError::new("0A000", "power of an infinite numeric is not supported"));
+        };
         let whole = exponent.shortened(0);
         if whole.scale != 0 {
-            return Err(unsupported());
+            return Numeric::fractional_power(base, exponent);
         }
         let count = whole.to_i128().filter(|n| n.unsigned_abs() <= 10_000).ok_or_else(overflow)?;
         let mut product = Numeric::from(1i64);

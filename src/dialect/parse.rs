@@ -163,6 +163,7 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>, SqlError> {
         failure.position = places.position(error.location);
         failure
     })?;
+    let tokens = spelled_out(tokens);
     let mut statements = Vec::new();
     for piece in tokens.split(|token| token.token == Token::SemiColon) {
         let solid: Vec<TokenWithSpan> =
@@ -183,6 +184,29 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>, SqlError> {
         statements.push(Parsed { text: "".into(), whole, ast: Ast::Empty, overriding: false });
     }
     Ok(statements)
+}
+
+/// `x ISNULL`, which the parser would take for an alias, as `x IS NULL`.
+fn spelled_out(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let is = |token: &TokenWithSpan, word: &str| match &token.token {
+        Token::Word(found) => found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word),
+        _ => false,
+    };
+    if !tokens.iter().any(|token| is(token, "isnull")) {
+        return tokens;
+    }
+    let mut all: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len() + 1);
+    for token in tokens {
+        let before = all.iter().rev().find(|token| !matches!(token.token, Token::Whitespace(_)));
+        let is_name = before.is_none_or(|before| before.token == Token::Period || is(before, "as"));
+        if !is_name && is(&token, "isnull") {
+            let words = ["IS", "NULL"].map(Token::make_keyword);
+            all.extend(words.map(|word| TokenWithSpan { token: word, span: token.span }));
+        } else {
+            all.push(token);
+        }
+    }
+    all
 }
 
 /// Options of a sequence in the order in which the parser wants them: it knows one, Postgres takes any.

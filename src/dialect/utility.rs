@@ -13,6 +13,7 @@ mod transactions;
 use super::parse::{Parsed, Places};
 use super::prepared::CopyFormat;
 pub use super::role_command::{Grant, GrantAction, GrantObjects, Grantee};
+pub use super::sequence_command::{SequenceCommand, SequenceOption};
 use crate::catalog::role_commands::RoleCommand;
 use crate::transaction::SqlError;
 pub(super) use lexemes::{Cursor, Read};
@@ -40,6 +41,8 @@ pub struct TransactionModes {
     pub read_only: Option<bool>,
     /// DEFERRABLE.
     pub deferrable: Option<bool>,
+    /// It was written START TRANSACTION, and is answered so.
+    pub is_start: bool,
 }
 
 /// How FETCH or MOVE moves.
@@ -194,14 +197,16 @@ pub enum Utility {
         /// NOWAIT.
         nowait: bool,
     },
-    /// ALTER SEQUENCE .. RESTART, ALTER TABLE .. ALTER COLUMN .. RESTART; [`super::prepare`] makes the statement for it.
-    Restart {
-        /// The sequence, or the table of the column; as written, folded.
-        name: Vec<String>,
-        /// An identity column.
-        column: Option<String>,
-        /// Next number; none means the first.
-        value: Option<i64>,
+    /// ALTER SEQUENCE and its relatives of ALTER TABLE; [`super::prepare`] makes the statement for it.
+    Sequence(Box<SequenceCommand>),
+    /// COMMENT ON CONSTRAINT; [`super::prepare`] makes the statement for it.
+    CommentOnConstraint {
+        /// Its name, folded.
+        constraint: String,
+        /// Its table, as written, folded.
+        table: Vec<String>,
+        /// `None` is NULL.
+        text: Option<String>,
     },
     /// LISTEN.
     Listen(String),
@@ -247,7 +252,8 @@ pub(super) fn parse(tokens: &[TokenWithSpan], places: &Places<'_>) -> Read<Optio
         "reindex" => Ok(Some(Utility::Ignored("REINDEX"))),
         "cluster" => Ok(Some(Utility::Ignored("CLUSTER"))),
         _ if super::role_command::is_about_roles(&cursor, &first) => super::role_command::roles(cursor, &first),
-        "alter" => super::restart_command::restart(cursor),
+        "alter" => super::sequence_command::alter(cursor),
+        "comment" => super::comment_command::comment(cursor),
         "do" => Err(SqlError::new("0A000", "DO is not supported")),
         "call" => Err(SqlError::new("0A000", "CALL is not supported")),
         _ => Ok(None),

@@ -116,7 +116,7 @@ mod tests {
         held.take(two.clone(), true);
         held.take(two.clone(), true);
         assert_eq!(held.give(&two), Given::Never, "a transaction's lock is not given back");
-        assert_eq!(held.go_back(mark), [two.clone()]);
+        assert_eq!(held.go_back(mark), [two]);
         held.take(one.clone(), false);
         assert_eq!(held.go_back(0), []);
         assert_eq!(held.give_all(), [one]);

@@ -30,8 +30,9 @@ pub fn changes_transaction(utility: &Utility) -> bool {
 
 /// Whether the dialect has a translation for the command.
 pub fn is_translated(utility: &Utility) -> bool {
-    use Utility::{Analyze, Copy, Explain, Restart, Vacuum};
-    matches!(utility, Copy { .. } | Explain { .. } | Vacuum { .. } | Analyze(_) | Restart { .. })
+    use Utility::{Analyze, CommentOnConstraint, Copy, Explain, Sequence, Vacuum};
+    let translated = matches!(utility, Copy { .. } | Explain { .. } | Vacuum { .. } | Analyze(_));
+    translated || matches!(utility, Sequence(_) | CommentOnConstraint { .. })
 }
 
 /// A notice's fields.
@@ -149,6 +150,7 @@ impl Session {
         let failed = self.status == Status::Failed;
         self.status = next;
         let (tag, chain) = match utility {
+            Utility::Begin(modes) if modes.is_start => ("START TRANSACTION", false),
             Utility::Begin(_) => ("BEGIN", false),
             Utility::Commit { chain } if failed => ("ROLLBACK", *chain),
             Utility::Commit { chain } => ("COMMIT", *chain),

@@ -154,6 +154,8 @@ impl Gateway for TestGateway {
 /// A front over a fresh gateway, on a port of its own.
 pub struct Server {
     pub port: u16,
+    #[allow(dead_code, reason = "not every test looks behind the front")]
+    pub gateway: Arc<TestGateway>,
     front: Option<Front>,
 }
 
@@ -164,10 +166,11 @@ impl Server {
 
     pub fn with(options: FrontOptions) -> Server {
         let gateway = TestGateway::start();
+        let kept = gateway.clone();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let serve = move |_| SessionService::new(gateway.clone(), Admission::default());
         let front = Front::start(listener, options, serve).expect("a front");
-        Server { port: front.address().port(), front: Some(front) }
+        Server { port: front.address().port(), gateway: kept, front: Some(front) }
     }
 
     pub fn config(&self) -> tokio_postgres::Config {

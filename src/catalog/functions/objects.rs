@@ -3,10 +3,10 @@
 use super::names::{find_relation, name_parts};
 use super::{number_at, oid_at, text, text_at, truth, truth_at};
 use crate::catalog::definitions::{
-    constraint_definition, in_parentheses, index_column, index_definition, qualified_name, view_definition,
+    constraint_definition, in_parentheses, index_column, index_definition, qualified_name, small_types, view_definition,
 };
 use crate::catalog::relations::Source;
-use crate::catalog::{Index, Object, Table};
+use crate::catalog::{Index, Object, PUBLIC, PUBLIC_OID, Table};
 use crate::transaction::{SqlError, Value, ValueRef};
 
 type Arguments<'a> = [ValueRef<'a>];
@@ -19,8 +19,8 @@ fn text_or_null(found: Option<String>) -> Answer {
 /// Expressions are kept as text, so this gives back what it gets, in parentheses where PostgreSQL puts them.
 pub(super) fn expression(_: &Source<'_>, arguments: &Arguments<'_>) -> Answer {
     match text_at(arguments, 0) {
-        Some(expression) if truth_at(arguments, 2) => text(expression),
-        Some(expression) => text(in_parentheses(expression)),
+        Some(expression) if truth_at(arguments, 2) => text(small_types(expression)),
+        Some(expression) => text(in_parentheses(&small_types(expression))),
         None => Ok(Value::Null),
     }
 }
@@ -78,13 +78,28 @@ pub(super) fn serial_sequence(source: &Source<'_>, arguments: &Arguments<'_>) ->
 }
 
 pub(super) fn object_comment(source: &Source<'_>, arguments: &Arguments<'_>) -> Answer {
-    if text_at(arguments, 1).is_some_and(|kind| name_parts(kind).last().is_some_and(|name| name != "pg_class")) {
-        return Ok(Value::Null);
-    }
-    text_or_null(match oid_at(arguments, 0).and_then(|oid| source.catalog.object(oid)) {
-        Some(Object::Table(table)) => table.comment.clone(),
-        Some(Object::View(view)) => view.comment.clone(),
-        _ => None,
+    let Some(oid) = oid_at(arguments, 0) else { return Ok(Value::Null) };
+    let class = text_at(arguments, 1).and_then(|kind| name_parts(kind).pop());
+    let is = |kind: &str| class.as_deref().is_none_or(|class| class == kind);
+    let catalog = source.catalog;
+    text_or_null(match catalog.object(oid) {
+        Some(Object::Table(table)) if is("pg_class") => table.comment.clone(),
+        Some(Object::View(view)) if is("pg_class") => view.comment.clone(),
+        Some(Object::Sequence(sequence)) if is("pg_class") => sequence.comment.clone(),
+        Some(Object::Schema(schema)) if is("pg_namespace") => schema.comment.clone(),
+        Some(_) => None,
+        None if oid == PUBLIC_OID && is("pg_namespace") => match catalog.schema(PUBLIC) {
+            Some(Object::Schema(schema)) => schema.comment.clone(),
+            _ => None,
+        },
+        None => {
+            let index = find_index(source, oid).filter(|_| is("pg_class")).map(|(_, index)| index.comment.clone());
+            let constraint = || {
+                let mut all = catalog.tables().flat_map(|table| &table.constraints).filter(|_| is("pg_constraint"));
+                all.find(|constraint| constraint.oid == oid).and_then(|constraint| constraint.comment.clone())
+            };
+            index.unwrap_or_else(constraint)
+        }
     })
 }
 

@@ -4,9 +4,9 @@
 //! between them, of which one is enough.
 
 use super::names::{find_relation, find_schema};
-use super::{text_at, truth};
-use crate::catalog::privileges::Privileges;
-use crate::catalog::relations::{Source, system_class};
+use super::{oid_at, text, text_at, truth};
+use crate::catalog::privileges::{EVERYBODY, Privileges};
+use crate::catalog::relations::{Source, acl_item, system_class};
 use crate::catalog::roles::{Actor, Role};
 use crate::catalog::{Catalog, Object};
 use crate::transaction::{SqlError, Value, ValueRef};
@@ -37,6 +37,29 @@ fn actor<'a>(source: &Source<'a>, user: Option<&ValueRef<'_>>) -> Result<Actor<'
         None if name == environment.session_user => Ok(Actor { roles, role: None }),
         None => Err(missing(&name)),
     }
+}
+
+/// acldefault: what there is before the first GRANT, on an object of a kind whose owner this is.
+pub(super) fn default_acl(source: &Source<'_>, arguments: &Arguments<'_>) -> Answer {
+    let (Some(kind), Some(owner)) = (text_at(arguments, 0), oid_at(arguments, 1)) else { return Ok(Value::Null) };
+    // Everybody's, and the owner's.
+    let (all, own) = match kind {
+        "r" => ("", "arwdDxt"),
+        "s" => ("", "rwU"),
+        "n" => ("", "UC"),
+        "d" => ("Tc", "CTc"),
+        "f" => ("X", "X"),
+        "l" | "T" => ("U", "U"),
+        "L" => ("", "rw"),
+        "t" => ("", "C"),
+        "F" | "S" => ("", "U"),
+        "p" => ("", "sA"),
+        "c" => ("", ""),
+        _ => return Err(SqlError::new("22023", format!("unrecognized object type abbreviation: {kind}"))),
+    };
+    let given = [(EVERYBODY, all), (owner, own)].into_iter().filter(|(_, letters)| !letters.is_empty());
+    let items = given.map(|(to, letters)| acl_item(&source.environment.roles, to, letters, owner));
+    text(serde_json::Value::from(items.collect::<Vec<_>>()).to_string())
 }
 
 /// The privileges of a list, and whether the right to hand one on is asked for.

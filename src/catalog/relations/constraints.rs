@@ -4,13 +4,18 @@
 use super::classes::{schema_oid, with_defaults};
 use super::environment::Source;
 use super::row::{Rows, cell};
-use crate::catalog::{Action, Constraint, ConstraintKind, Table};
+use crate::catalog::definitions::nextval_of;
+use crate::catalog::{Action, Constraint, ConstraintKind, Object, PUBLIC, PUBLIC_OID, Table};
 
 /// OID of pg_class, which names the kind of thing in pg_depend and pg_description.
 const PG_CLASS: u32 = 1259;
 const PG_TYPE: u32 = 1247;
 /// OID of pg_attrdef.
 const PG_ATTRDEF: u32 = 2604;
+/// OID of pg_constraint.
+const PG_CONSTRAINT: u32 = 2606;
+/// OID of pg_namespace.
+const PG_NAMESPACE: u32 = 2615;
 
 fn action(action: Action) -> char {
     match action {
@@ -111,8 +116,9 @@ pub(super) fn dependencies(source: &Source<'_>, rows: &mut Rows) {
         add(PG_CLASS, sequence.oid, table, column, if is_identity { 'i' } else { 'a' });
     }
     // What pg_dump must make first.
-    for (oid, _, column, _) in with_defaults(source).filter(|(_, _, column, _)| column.identity.is_none()) {
-        column.sequence.into_iter().for_each(|sequence| add(PG_ATTRDEF, oid, sequence, 0, 'n'));
+    for (oid, _, column, text) in with_defaults(source).filter(|(_, _, column, _)| column.identity.is_none()) {
+        let named = || source.catalog.sequences().find(|sequence| nextval_of(sequence) == text).map(|known| known.oid);
+        column.sequence.or_else(named).into_iter().for_each(|sequence| add(PG_ATTRDEF, oid, sequence, 0, 'n'));
     }
     for view in source.catalog.views() {
         view.reads.iter().for_each(|read| add(PG_CLASS, view.oid, *read, 0, 'n'));
@@ -120,7 +126,7 @@ pub(super) fn dependencies(source: &Source<'_>, rows: &mut Rows) {
 }
 
 pub(super) fn descriptions(source: &Source<'_>, rows: &mut Rows) {
-    let mut add_to = |class: u32, oid: u32, column: i16, comment: &Option<String>| {
+    let mut say = |class: u32, oid: u32, column: i16, comment: &Option<String>| {
         if let Some(comment) = comment {
             rows.add([
                 ("objoid", cell(oid)),
@@ -130,10 +136,21 @@ pub(super) fn descriptions(source: &Source<'_>, rows: &mut Rows) {
             ]);
         }
     };
-    source.catalog.enums().for_each(|found| add_to(PG_TYPE, found.oid, 0, &found.comment));
-    let mut add = |oid: u32, column: i16, comment: &Option<String>| add_to(PG_CLASS, oid, column, comment);
+    let schemas = source.catalog.objects().filter(|object| matches!(object, Object::Schema(_))).cloned();
+    for schema in source.catalog.schema(PUBLIC).into_iter().chain(schemas.filter(|schema| schema.oid() != PUBLIC_OID)) {
+        if let Object::Schema(schema) = schema {
+            say(PG_NAMESPACE, schema.oid, 0, &schema.comment);
+        }
+    }
+    for table in source.catalog.tables() {
+        table.constraints.iter().for_each(|constraint| say(PG_CONSTRAINT, constraint.oid, 0, &constraint.comment));
+    }
+    source.catalog.enums().for_each(|found| say(PG_TYPE, found.oid, 0, &found.comment));
+    let mut add = |oid: u32, column: i16, comment: &Option<String>| say(PG_CLASS, oid, column, comment);
+    source.catalog.sequences().for_each(|sequence| add(sequence.oid, 0, &sequence.comment));
     for table in source.catalog.tables() {
         add(table.oid, 0, &table.comment);
+        table.indexes.iter().for_each(|index| add(index.oid, 0, &index.comment));
         table.columns.iter().for_each(|column| add(table.oid, column.number, &column.comment));
     }
     for view in source.catalog.views() {

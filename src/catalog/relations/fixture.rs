@@ -17,7 +17,16 @@ fn column(number: i16, name: &str, type_oid: u32, typmod: i32) -> Column {
 
 fn constraint(oid: u32, name: &str, kind: ConstraintKind, columns: &[i16], index: u32) -> Constraint {
     let index = Some(index).filter(|oid| *oid != 0);
-    Constraint { oid, name: name.into(), kind, columns: columns.into(), index, deferrable: false, deferred: false }
+    Constraint {
+        oid,
+        name: name.into(),
+        kind,
+        columns: columns.into(),
+        index,
+        deferrable: false,
+        deferred: false,
+        comment: None,
+    }
 }
 
 fn key(column: i16) -> IndexKey {
@@ -35,6 +44,7 @@ fn index(oid: u32, name: &str, columns: &[i16], primary: bool) -> Index {
         include: vec![],
         predicate: None,
         method: "btree".into(),
+        comment: None,
     }
 }
 
@@ -66,6 +76,7 @@ fn sequence(oid: u32, name: &str, type_oid: u32, owner: Option<(u32, i16)>) -> S
         maximum,
         cycle,
         owner,
+        comment: None,
         access: Access::default(),
     }
 }
@@ -164,6 +175,7 @@ pub(crate) fn catalog() -> Catalog {
         Object::Schema(Arc::new(Schema {
             oid: 16466,
             name: "store".into(),
+            comment: None,
             access: Access::default(),
             is_gone: false,
         })),

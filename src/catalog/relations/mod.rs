@@ -22,6 +22,7 @@ pub(super) use classes::system_class;
 pub use environment::{Activity, Audit, Batch, Database, Divergence, Environment, Live, Setting, Source, Template};
 pub use fixed::{TypeFacts, type_facts, type_named};
 pub(super) use fixed::{procedure_name, procedure_named};
+pub(super) use roles::acl_item;
 pub(super) use server::default_setting;
 pub use shape::{Form, SystemColumn, SystemTable, system_table, system_tables};
 

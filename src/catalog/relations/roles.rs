@@ -3,10 +3,10 @@
 use super::environment::Source;
 use super::row::{Rows, cell};
 use super::server::UNLISTED;
-use crate::catalog::Object;
 use crate::catalog::definitions::quote_ident;
-use crate::catalog::privileges::{EVERYBODY, Granted};
-use crate::catalog::roles::{OWNER, Role};
+use crate::catalog::privileges::{EVERYBODY, Privileges};
+use crate::catalog::roles::{OWNER, Role, Roles};
+use crate::catalog::{Object, PUBLIC};
 use std::borrow::Cow;
 
 /// The roles, and who is trusted without one if the session is its.
@@ -96,15 +96,27 @@ fn config(role: &Role) -> Option<Vec<String>> {
 /// An object's ACL; `None` while it is as it was made.
 pub(super) fn acl(source: &Source<'_>, object: &Object) -> Option<Vec<String>> {
     let access = object.access();
-    if access.granted.is_empty() {
+    // Everybody may name what is in `public`, and pg_dump expects to read so.
+    let is_public = matches!(object, Object::Schema(schema) if schema.name == PUBLIC);
+    if access.granted.is_empty() && !is_public {
         return None;
     }
     let roles = &source.environment.roles;
+    let owner = access.owner();
+    let own = (owner, object.all_privileges().letters());
+    let mut access = access.clone();
+    if is_public {
+        access.grant(EVERYBODY, Privileges::USAGE);
+    }
+    let granted = access.granted.iter().map(|granted| (granted.to, granted.privileges.letters()));
+    Some(std::iter::once(own).chain(granted).map(|(to, letters)| acl_item(roles, to, &letters, owner)).collect())
+}
+
+/// `who=what/by whom`.
+pub fn acl_item(roles: &Roles, to: u32, letters: &str, by: u32) -> String {
     let name = |oid: u32| match oid {
         EVERYBODY => String::new(),
         oid => roles.get(oid).map_or_else(|| oid.to_string(), |role| quote_ident(&role.name)),
     };
-    let owner = Granted { to: access.owner(), privileges: object.all_privileges() };
-    let all = [owner].into_iter().chain(access.granted.iter().copied());
-    Some(all.map(|g| format!("{}={}/{}", name(g.to), g.privileges.letters(), name(access.owner()))).collect())
+    format!("{}={letters}/{}", name(to), name(by))
 }

@@ -162,7 +162,7 @@ impl Aggregate for Intervals {
         if self.count == 0 {
             return Ok(Value::Null);
         }
-        let result = if self.average { self.sum.multiply(1.0 / self.count as f64)? } else { self.sum };
+        let result = if self.average { self.sum.divide(self.count as f64)? } else { self.sum };
         Ok(Value::Blob(result.encode().into()))
     }
 }
@@ -215,6 +215,26 @@ impl Aggregate for Bits {
     }
 }
 
+/// The value of a query that may have one row only.
+struct Single(Option<Value>);
+
+impl Aggregate for Single {
+    fn step(&mut self, args: &Arguments<'_>) -> Result<()> {
+        if self.0.is_some() {
+            return Err(SqlError::new("21000", "more than one row returned by a subquery used as an expression"));
+        }
+        self.0 = Some(args[0].to_value());
+        Ok(())
+    }
+    fn inverse(&mut self, _: &Arguments<'_>) -> Result<()> {
+        self.0 = None;
+        Ok(())
+    }
+    fn value(&self) -> Result<Value> {
+        Ok(self.0.clone().unwrap_or(Value::Null))
+    }
+}
+
 const fn one(name: &'static str, start: fn() -> Box<dyn Aggregate>) -> AggregateFunction {
     AggregateFunction { name, args: 1, start }
 }
@@ -233,6 +253,7 @@ pub static AGGREGATES: &[AggregateFunction] = &[
     one("evesql_var_pop", || Floats::boxed(FloatKind::Variance { sample: false, root: false })),
     one("evesql_sum_interval", || Intervals::boxed(false)),
     one("evesql_avg_interval", || Intervals::boxed(true)),
+    one("evesql_single", || Box::new(Single(None))),
     one("evesql_bit_and", || Box::new(Bits { values: VecDeque::new(), and: true })),
     one("evesql_bit_or", || Box::new(Bits { values: VecDeque::new(), and: false })),
     AggregateFunction { name: "evesql_json_agg", args: 2, start: || Box::new(JsonArray { items: VecDeque::new() }) },

@@ -11,7 +11,19 @@ use crate::transaction::{SqlError, Value, ValueRef};
 use serde_json::Value as Json;
 
 pub(super) fn parse(value: ValueRef<'_>) -> Result<Json> {
-    serde_json::from_str(string(value)?).map_err(|_| SqlError::new("XX000", "a stored JSON value is none"))
+    crate::dialect::json::parse(string(value)?)?.ok_or_else(|| SqlError::new("XX000", "a stored JSON value is none"))
+}
+
+/// As the function of that name, of both kinds of JSON.
+fn json_array_length(args: &Arguments<'_>) -> Result<Value> {
+    if strict(args) {
+        return Ok(Value::Null);
+    }
+    match parse(args[0])? {
+        Json::Array(items) => Ok(Value::Integer(items.len() as i64)),
+        Json::Object(_) => Err(SqlError::new("22023", "cannot get array length of a non-array")),
+        _ => Err(SqlError::new("22023", "cannot get array length of a scalar")),
+    }
 }
 
 fn array_length(args: &Arguments<'_>) -> Result<Value> {
@@ -167,9 +179,11 @@ fn json_get(args: &Arguments<'_>) -> Result<Value> {
     if strict(args) {
         return Ok(Value::Null);
     }
-    let (json, as_text) = (parse(args[0])?, integer(args[2])? != 0);
+    let (json, flags) = (parse(args[0])?, integer(args[2])?);
+    let (as_text, is_binary) = (flags & 1 != 0, flags & 2 != 0);
     let found = match (args[1], &json) {
         (ValueRef::Integer(at), Json::Array(_)) => step(&json, &at.to_string()),
+        (ValueRef::Integer(0 | -1), json) if is_binary && !json.is_object() => Some(json),
         (ValueRef::Text(key), Json::Object(fields)) => fields.get(key),
         _ => None,
     };
@@ -318,7 +332,7 @@ fn json_texts(args: &Arguments<'_>) -> Result<Value> {
     }
 }
 
-fn elements(value: ValueRef<'_>) -> Result<Vec<Json>> {
+pub(super) fn elements(value: ValueRef<'_>) -> Result<Vec<Json>> {
     match parse(value)? {
         Json::Array(items) => Ok(items),
         _ => Err(SqlError::new("XX000", "a stored array is not a JSON array")),
@@ -346,6 +360,7 @@ fn array_overlaps(args: &Arguments<'_>) -> Result<Value> {
 pub(super) const TABLE: &[ScalarFunction] = &[
     pure("evesql_array_length", 2, array_length),
     pure("evesql_array_cat", 2, array_cat),
+    pure("evesql_json_array_length", 1, json_array_length),
     pure("evesql_array_contains", 2, array_contains),
     pure("evesql_array_overlaps", 2, array_overlaps),
     pure("evesql_array_to_string", 3, array_to_string),

@@ -2,7 +2,7 @@
 
 use super::{Arguments, Result, ScalarFunction, bytes, integer, mismatch, pure, real, string, text};
 use crate::catalog::enums::invalid_label;
-use crate::dialect::codec::{TextStyle, decode_text, to_text};
+use crate::dialect::codec::{TextStyle, array_from_json, array_to_json, decode_text, to_text};
 use crate::dialect::datetime::{DATE_INFINITY, DATE_MINUS_INFINITY, DAY_US, Interval, TIMESTAMP_INFINITY};
 use crate::dialect::network::Network;
 use crate::dialect::numeric::Numeric;
@@ -101,6 +101,11 @@ pub(in crate::dialect) fn cast(value: ValueRef<'_>, from: PgType, to: PgType, zo
         (PgType::TIMESTAMPTZ, PgType::TIMESTAMP) => us(zone.local_us(integer(value)?)),
         (PgType::TIMESTAMP, PgType::DATE) => us(date_of_timestamp(integer(value)?)),
         (PgType::TIMESTAMPTZ, PgType::DATE) => us(date_of_timestamp(zone.local_us(integer(value)?))),
+        (PgType::TIMESTAMP | PgType::TIMESTAMPTZ, PgType::TIME)
+            if matches!(integer(value)?, TIMESTAMP_INFINITY | i64::MIN) =>
+        {
+            Ok(Value::Null)
+        }
         (PgType::TIMESTAMP, PgType::TIME) => us(integer(value)?.rem_euclid(DAY_US)),
         (PgType::TIMESTAMPTZ, PgType::TIME) => us(zone.local_us(integer(value)?).rem_euclid(DAY_US)),
         (PgType::TIME, PgType::INTERVAL) => {
@@ -176,6 +181,16 @@ pub(in crate::dialect) fn fit(value: ValueRef<'_>, ty: PgType, typmod: i32, expl
         }
         (ValueRef::Integer(us), PgType::TIMESTAMP | PgType::TIMESTAMPTZ | PgType::TIME) => {
             Value::Integer(round_time(us, typmod as u32))
+        }
+        (ValueRef::Text(json), ty) if ty.element().is_some() => {
+            let element = ty.element().unwrap_or(PgType::TEXT);
+            if json.contains("[[") {
+                return Err(SqlError::new("0A000", "lengths in arrays of more than one dimension are not supported"));
+            }
+            let items = array_from_json(json, element)?;
+            let fitted: Result<Vec<Value>> =
+                items.iter().map(|item| fit(item.as_ref(), element, typmod, explicit)).collect();
+            text(array_to_json(&fitted?))
         }
         (value, _) => value.to_value(),
     })

@@ -4,9 +4,10 @@ use super::arrays::parse;
 use super::{Arguments, Result, ScalarFunction, integer, pure, strict, string, text};
 use crate::dialect::codec::array_from_json;
 use crate::dialect::json::{ordered, print};
+use crate::dialect::numeric::Numeric;
 use crate::dialect::types::PgType;
 use crate::transaction::{SqlError, Value, ValueRef};
-use serde_json::Value as Json;
+use serde_json::{Number, Value as Json};
 
 fn shown(json: &Json) -> Value {
     super::arrays::shown(json, false)
@@ -28,7 +29,10 @@ pub(super) fn truth(holds: bool) -> Result<Value> {
 /// Equal as Postgres compares: numbers by their value.
 pub(super) fn equal(a: &Json, b: &Json) -> bool {
     match (a, b) {
-        (Json::Number(a), Json::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        (Json::Number(a), Json::Number(b)) => {
+            let number = |number: &Number| Numeric::parse(&number.to_string()).ok();
+            a == b || number(a).zip(number(b)).is_some_and(|(a, b)| a.compare(&b).is_eq())
+        }
         (Json::Array(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
         (Json::Object(a), Json::Object(b)) => {
             a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| equal(a, b)))

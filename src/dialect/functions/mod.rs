@@ -6,9 +6,11 @@
 //! innocuous.
 
 mod aggregates;
+mod array_parts;
 mod arrays;
 mod casts;
 mod jsonb;
+mod keys;
 mod network;
 mod numbers;
 mod patterns;
@@ -64,7 +66,7 @@ const fn pure(name: &'static str, args: i32, f: fn(&Arguments<'_>) -> Result<Val
     ScalarFunction { name, args, deterministic: true, f }
 }
 
-const PARTS: [&[ScalarFunction]; 9] = [
+const PARTS: [&[ScalarFunction]; 11] = [
     network::TABLE,
     numbers::TABLE,
     text::TABLE,
@@ -72,7 +74,9 @@ const PARTS: [&[ScalarFunction]; 9] = [
     time::TABLE,
     to_char::TABLE,
     arrays::TABLE,
+    array_parts::TABLE,
     jsonb::TABLE,
+    keys::TABLE,
     casts::TABLE,
 ];
 

@@ -260,6 +260,20 @@ pub(super) const TABLE: &[ScalarFunction] = &[
     pure("evesql_numeric_sign", 1, |args| one(args, |n| Ok(Numeric::from(i64::from(n.sign()))))),
     pure("evesql_numeric_sqrt", 1, |args| one(args, |n| n.square_root())),
     pure("evesql_numeric_power", 2, |args| two(args, Numeric::power)),
+    pure("evesql_float8_abs", 1, |args| float1(args, f64::abs)),
+    pure("evesql_numeric_exp", 1, |args| one(args, |n| n.exp())),
+    pure("evesql_numeric_ln", 1, |args| one(args, |n| n.ln())),
+    pure("evesql_numeric_log", 2, |args| two(args, |base, n| n.log(base))),
+    pure("evesql_numeric_shortest", 1, |args| one(args, |n| Ok(n.align(0)))),
+    pure("evesql_numeric_scale", 1, |args| {
+        if strict(args) {
+            return Ok(Value::Null);
+        }
+        Ok(match numeric(args[0])? {
+            Numeric::Finite(decimal) => Value::Integer(i64::from(decimal.scale())),
+            _ => Value::Null,
+        })
+    }),
     pure("evesql_numeric_align", 2, |args| {
         if strict(args) {
             return Ok(Value::Null);

@@ -2,6 +2,7 @@
 //! what clients write, so no pattern may take exponential time. Back references are therefore refused.
 
 use super::{Arguments, BYTES_MAX, Result, ScalarFunction, integer, pure, strict, string, text, too_large};
+use crate::dialect::codec::array_to_json;
 use crate::transaction::{SqlError, Value, ValueRef};
 use regex::{Regex, RegexBuilder};
 use std::cell::RefCell;
@@ -24,6 +25,7 @@ fn like_match(text: &str, pattern: &str, escape: Option<char>) -> Result<bool> {
             }
             Some(c) if Some(c) == escape => match rest.next() {
                 Some(c) => text.next() == Some(c),
+                None if text.as_str().is_empty() => false,
                 None => return Err(SqlError::new("22025", "LIKE pattern must not end with escape character")),
             },
             Some('_') => text.next().is_some(),
@@ -166,6 +168,55 @@ fn regex_replace(args: &Arguments<'_>) -> Result<Value> {
     Ok(text(replaced))
 }
 
+/// The groups of the first match, or the whole of it where the pattern has none. Arguments: text, pattern, flags.
+fn regex_match(args: &Arguments<'_>) -> Result<Value> {
+    if strict(args) {
+        return Ok(Value::Null);
+    }
+    let (value, flags) = (string(args[0])?, string(args[2])?);
+    if flags.contains('g') {
+        return Err(SqlError::new("22023", "regexp_match() does not support the \"global\" option")
+            .with_hint("Use the regexp_matches function instead."));
+    }
+    if let Some(flag) = flags.chars().find(|flag| !matches!(flag, 'i' | 'c')) {
+        return Err(SqlError::new("0A000", format!("regular expression option \"{flag}\" is not supported")));
+    }
+    with_regex(string(args[1])?, flags.contains('i'), |regex| {
+        let Some(found) = regex.captures(value) else { return Value::Null };
+        let first = usize::from(found.len() > 1);
+        let groups = (first..found.len()).map(|at| found.get(at).map_or(Value::Null, |group| text(group.as_str())));
+        text(array_to_json(&groups.collect::<Vec<_>>()))
+    })
+}
+
+/// The pieces of a text between matches; empty matches at the ends and behind other matches cut nothing.
+fn regex_split(args: &Arguments<'_>) -> Result<Value> {
+    if strict(args) {
+        return Ok(Value::Null);
+    }
+    let value = string(args[0])?;
+    with_regex(string(args[1])?, false, |regex| {
+        let (mut pieces, mut start) = (Vec::new(), 0);
+        for found in regex.find_iter(value) {
+            let cuts_nothing = found.is_empty() && (found.start() == start || found.end() == value.len());
+            if !cuts_nothing {
+                pieces.push(text(&value[start..found.start()]));
+                start = found.end();
+            }
+        }
+        pieces.push(text(&value[start..]));
+        text(array_to_json(&pieces))
+    })
+}
+
+fn regex_count(args: &Arguments<'_>) -> Result<Value> {
+    if strict(args) {
+        return Ok(Value::Null);
+    }
+    let value = string(args[0])?;
+    with_regex(string(args[1])?, false, |regex| Value::Integer(regex.find_iter(value).count() as i64))
+}
+
 fn similar(args: &Arguments<'_>) -> Result<Value> {
     if strict(args) {
         return Ok(Value::Null);
@@ -189,6 +240,9 @@ fn similar(args: &Arguments<'_>) -> Result<Value> {
 }
 
 pub(super) const TABLE: &[ScalarFunction] = &[
+    pure("evesql_regex_match", 3, regex_match),
+    pure("evesql_regex_split", 2, regex_split),
+    pure("evesql_regex_count", 2, regex_count),
     pure("evesql_like", 3, like),
     pure("evesql_like", 4, like),
     pure("evesql_regex", 3, regex),

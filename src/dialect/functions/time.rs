@@ -80,7 +80,8 @@ fn interval_scale(args: &Arguments<'_>, divide: bool) -> Result<Value> {
     if divide && factor == 0.0 {
         return Err(division_by_zero());
     }
-    interval(args[0])?.multiply(if divide { 1.0 / factor } else { factor }).map(stored)
+    let span = interval(args[0])?;
+    if divide { span.divide(factor) } else { span.multiply(factor) }.map(stored)
 }
 
 /// The part of an interval that orders it.
@@ -101,11 +102,42 @@ fn time_fit(args: &Arguments<'_>) -> Result<Value> {
     Ok(Value::Integer(super::casts::round_time(us, digits)))
 }
 
+/// Units that are known, if not for each type.
+const UNITS: &[&str] = &[
+    "millennium",
+    "century",
+    "decade",
+    "year",
+    "quarter",
+    "month",
+    "week",
+    "day",
+    "hour",
+    "minute",
+    "second",
+    "millisecond",
+    "milliseconds",
+    "microsecond",
+    "microseconds",
+    "epoch",
+    "dow",
+    "isodow",
+    "doy",
+    "isoyear",
+    "julian",
+    "timezone",
+    "timezone_hour",
+    "timezone_minute",
+];
+
 /// Fields of a moment or a span, as (whole, scale) decimals.
 fn field(name: &str, value: ValueRef<'_>, ty: PgType, zone: Zone) -> Result<Option<Decimal>> {
     let whole = |number: i64| Ok(Some(Decimal::new(i128::from(number), 0)));
     let micros = |number: i64, scale: u32| Ok(Some(Decimal::new(i128::from(number), scale)));
-    let unknown = || SqlError::new("22023", format!("unit \"{name}\" not recognized for type {}", ty.sql_name()));
+    let unknown = || {
+        let (code, what) = if UNITS.contains(&name) { ("0A000", "supported") } else { ("22023", "recognized") };
+        SqlError::new(code, format!("unit \"{name}\" not {what} for type {}", ty.sql_name()))
+    };
     if ty == PgType::INTERVAL {
         let span = interval(value)?;
         let (years, months) = (i64::from(span.months / 12), i64::from(span.months % 12));
@@ -201,7 +233,15 @@ fn extract(args: &Arguments<'_>) -> Result<Value> {
     }
     let ty = PgType(integer(args[2])? as u32);
     let found = field(string(args[0])?, args[1], ty, Zone::read(args[3])?)?;
-    Ok(found.map_or(Value::Null, |decimal| Value::Blob(Numeric::Finite(decimal).encode().into())))
+    let found = found.map(Numeric::Finite).or(endless(string(args[0])?, args[1]));
+    Ok(found.map_or(Value::Null, |number| Value::Blob(number.encode().into())))
+}
+
+/// What only grows with time is infinite at its ends; the rest is unknown there.
+fn endless(name: &str, value: ValueRef<'_>) -> Option<Numeric> {
+    let grows = matches!(name, "year" | "years" | "decade" | "century" | "millennium" | "isoyear" | "julian" | "epoch");
+    let ValueRef::Integer(moment) = value else { return None };
+    grows.then_some(if moment > 0 { Numeric::Infinity } else { Numeric::NegativeInfinity })
 }
 
 fn date_part(args: &Arguments<'_>) -> Result<Value> {
@@ -210,7 +250,8 @@ fn date_part(args: &Arguments<'_>) -> Result<Value> {
     }
     let ty = PgType(integer(args[2])? as u32);
     let found = field(string(args[0])?, args[1], ty, Zone::read(args[3])?)?;
-    Ok(found.map_or(Value::Null, |decimal| Value::Real(Numeric::Finite(decimal).to_f64())))
+    let found = found.map(Numeric::Finite).or(endless(string(args[0])?, args[1]));
+    Ok(found.map_or(Value::Null, |number| Value::Real(number.to_f64())))
 }
 
 fn date_trunc(args: &Arguments<'_>) -> Result<Value> {
@@ -297,6 +338,34 @@ fn age(args: &Arguments<'_>) -> Result<Value> {
     Ok(stored(if negative { span.negate() } else { span }))
 }
 
+/// A date so many days later, or earlier with -1 behind. No day is later than the end of time.
+fn date_add(args: &Arguments<'_>) -> Result<Value> {
+    if strict(args) {
+        return Ok(Value::Null);
+    }
+    let (date, days) = (integer(args[0])?, integer(args[1])?);
+    if matches!(date, DATE_INFINITY | DATE_MINUS_INFINITY) {
+        return Ok(Value::Integer(date));
+    }
+    // From 4714-11-24 BC to 5874897-12-31.
+    let moved = days.checked_mul(integer(args[2])?).and_then(|days| date.checked_add(days));
+    match moved.filter(|date| (-2_451_545..=2_145_031_948).contains(date)) {
+        Some(date) => Ok(Value::Integer(date)),
+        None => Err(SqlError::new("22008", "date out of range")),
+    }
+}
+
+fn date_diff(args: &Arguments<'_>) -> Result<Value> {
+    if strict(args) {
+        return Ok(Value::Null);
+    }
+    let (a, b) = (integer(args[0])?, integer(args[1])?);
+    if [a, b].iter().any(|date| matches!(*date, DATE_INFINITY | DATE_MINUS_INFINITY)) {
+        return Err(SqlError::new("22008", "cannot subtract infinite dates"));
+    }
+    Ok(Value::Integer(a - b))
+}
+
 fn make_date(args: &Arguments<'_>) -> Result<Value> {
     if strict(args) {
         return Ok(Value::Null);
@@ -313,13 +382,38 @@ fn justify(args: &Arguments<'_>) -> Result<Value> {
         return Ok(Value::Null);
     }
     let (mut span, how) = (interval(args[0])?, integer(args[1])?);
+    let out_of_range = || SqlError::new("22008", "interval out of range");
     if how & 2 != 0 {
-        span.days += (span.us / DAY_US) as i32;
+        let days = i64::from(span.days) + span.us / DAY_US;
         span.us %= DAY_US;
+        span.days = i32::try_from(days).map_err(|_| out_of_range())?;
     }
     if how & 1 != 0 {
-        span.months += span.days / 30;
+        span.months = span.months.checked_add(span.days / 30).ok_or_else(out_of_range)?;
         span.days %= 30;
+    }
+    // All parts get one sign, that of the greater.
+    if how == 3 && span.months != 0 {
+        let rest = (i64::from(span.days), span.us);
+        if span.months > 0 && (rest.0 < 0 || rest.0 == 0 && rest.1 < 0) {
+            (span.months, span.days) = (span.months - 1, span.days + 30);
+        } else if span.months < 0 && (rest.0 > 0 || rest.0 == 0 && rest.1 > 0) {
+            (span.months, span.days) = (span.months + 1, span.days - 30);
+        }
+    }
+    if how & 2 != 0 {
+        if span.days > 0 && span.us < 0 {
+            (span.days, span.us) = (span.days - 1, span.us + DAY_US);
+        } else if span.days < 0 && span.us > 0 {
+            (span.days, span.us) = (span.days + 1, span.us - DAY_US);
+        }
+    }
+    if how == 1 {
+        if span.months > 0 && span.days < 0 {
+            (span.months, span.days) = (span.months - 1, span.days + 30);
+        } else if span.months < 0 && span.days > 0 {
+            (span.months, span.days) = (span.months + 1, span.days - 30);
+        }
     }
     Ok(stored(span))
 }
@@ -371,6 +465,8 @@ pub(super) const TABLE: &[ScalarFunction] = &[
     pure("evesql_date_part", 4, date_part),
     pure("evesql_date_trunc", 4, date_trunc),
     pure("evesql_age", 2, age),
+    pure("evesql_date_add", 3, date_add),
+    pure("evesql_date_diff", 2, date_diff),
     pure("evesql_make_date", 3, make_date),
     pure("evesql_make_interval", 1, |args| {
         if strict(args) {

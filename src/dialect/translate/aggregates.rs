@@ -39,6 +39,28 @@ pub(super) fn is_aggregate(name: &str) -> bool {
     )
 }
 
+/// Names of functions that are called over windows alone.
+pub(super) fn is_window_function(name: &str) -> bool {
+    matches!(
+        name,
+        "row_number"
+            | "rank"
+            | "dense_rank"
+            | "percent_rank"
+            | "cume_dist"
+            | "ntile"
+            | "lag"
+            | "lead"
+            | "first_value"
+            | "last_value"
+            | "nth_value"
+    )
+}
+
+/// What stands around the call of array_agg, which is NULL of no rows.
+const NULLIF: &str = "nullif(";
+const EMPTY: &str = ", '[]')";
+
 impl Translator<'_> {
     pub(super) fn aggregate(&mut self, name: &str, function: &Function, args: Arguments) -> Result<Typed> {
         let scope = self.scopes.len().checked_sub(1);
@@ -57,7 +79,11 @@ impl Translator<'_> {
         self.scopes[level].inside_aggregate = before;
         let mut typed = result?;
         if let Some(over) = &function.over {
-            typed.sql = format!("{} OVER {}", typed.sql, self.over(over)?);
+            let over = self.over(over)?;
+            typed.sql = match typed.sql.strip_prefix(NULLIF).and_then(|call| call.strip_suffix(EMPTY)) {
+                Some(call) => format!("{NULLIF}{call} OVER {over}{EMPTY}"),
+                None => format!("{} OVER {over}", typed.sql),
+            };
         }
         if typed.sql.starts_with("sum(") || window {
             typed.sql = format!("({})", typed.sql);
@@ -122,6 +148,9 @@ impl Translator<'_> {
             ("min" | "max", PgType::BOOL | PgType::UUID | PgType::JSON | PgType::JSONB) if one => {
                 return Err(wrong(&typed));
             }
+            ("min" | "max", ty) if one && ty.element().is_some() => {
+                return Err(SqlError::new("0A000", format!("{name}() of arrays is not supported")));
+            }
             ("min" | "max", _) if one => {
                 // varchar and name have no minimum of their own.
                 let ty = if matches!(first.ty, PgType::VARCHAR | PgType::NAME) { PgType::TEXT } else { first.ty };
@@ -148,7 +177,7 @@ impl Translator<'_> {
                 let item = self.json_item(&first, false);
                 // Of no rows it is NULL, not an empty array.
                 let call = make("json_group_array", &item, array);
-                Typed { sql: format!("nullif({}, '[]')", call.sql), ..call }
+                Typed { sql: format!("{NULLIF}{}{EMPTY}", call.sql), ..call }
             }
             ("json_agg" | "jsonb_agg", _) if one => {
                 let ty = if name == "json_agg" { PgType::JSON } else { PgType::JSONB };
@@ -186,6 +215,9 @@ impl Translator<'_> {
         over: &WindowType,
         function: &Function,
     ) -> Result<Typed> {
+        if self.scopes.last().is_some_and(|scope| scope.inside_aggregate) {
+            return Err(SqlError::new("42803", "aggregate function calls cannot contain window function calls"));
+        }
         if function.filter.is_some() {
             return Err(SqlError::new("0A000", "FILTER is not implemented for non-aggregate window functions"));
         }
@@ -212,7 +244,7 @@ impl Translator<'_> {
         let over = self.over(over)?;
         let mut result = Typed::new(format!("({name}({}) OVER {over})", list.join(", ")), ty).nullable_if(nullable);
         if nullable && let Some(first) = typed.first() {
-            result.typmod = first.typmod;
+            result.typmod = if first.ty == PgType::BPCHAR { first.typmod } else { -1 };
             result.scale = if typed.len() < 3 { first.scale } else { None };
         }
         Ok(result)

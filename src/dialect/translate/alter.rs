@@ -1,11 +1,11 @@
 //! ALTER TABLE: in place where SQLite can, else by a new table that takes the old one's rows.
 
 use super::create_table::{Pending, pending_of, same_set};
-use super::ddl::sequence_of;
 use super::names::{fold, parts};
+use super::sequence_ddl::given_options;
 use super::table_ddl::{Work, columns_named, sqlite_name};
 use super::{Need, Result, Translator, quote_name};
-use crate::catalog::{Constraint, ConstraintKind, Identity, Object, Table};
+use crate::catalog::{Constraint, ConstraintKind, Object, Table};
 use crate::dialect::prepared::{Kind, Prepared, Tag};
 use crate::dialect::types::PgType;
 use crate::transaction::SqlError;
@@ -317,9 +317,7 @@ impl Translator<'_> {
             }
             !hit
         });
-        if let Some(sequence) = column.sequence {
-            work.drop_sequence(sequence);
-        }
+        work.drop_sequences_of(old.oid, Some(column.number));
         // SQLite drops a plain column itself; one with a range check, a key or a constraint needs a new table.
         let plain =
             !constrained && old.rowid == new.rowid && !matches!(PgType(column.type_oid), PgType::INT2 | PgType::INT4);
@@ -401,16 +399,17 @@ impl Translator<'_> {
         };
         match op {
             AlterColumnOperation::SetDefault { value } => {
-                new.columns[at].default = Some(value.to_string());
-                self.default_of(&new.columns[at])?;
+                let mut column = new.columns[at].clone();
+                self.set_default(work, old, &mut column, Some(value))?;
+                self.default_of(&column)?;
+                new.columns[at] = column;
                 work.put_table(&new);
                 Ok(())
             }
             AlterColumnOperation::DropDefault => {
-                new.columns[at].default = None;
-                if new.columns[at].identity.is_none() {
-                    new.columns[at].sequence = None;
-                }
+                let mut column = new.columns[at].clone();
+                self.set_default(work, old, &mut column, None)?;
+                new.columns[at] = column;
                 work.put_table(&new);
                 Ok(())
             }
@@ -489,18 +488,9 @@ impl Translator<'_> {
                 self.rebuild(work, old, &new, &values)
             }
             AlterColumnOperation::AddGenerated { generated_as, sequence_options } => {
-                let ty = PgType(new.columns[at].type_oid);
-                let oid = work.oid();
-                let schema = old.schema.clone();
-                let free = work.free_name(&schema, &format!("{}_{name}_seq", old.name));
-                let mut sequence = sequence_of(oid, &schema, &free, ty, sequence_options.as_deref().unwrap_or(&[]))?;
-                sequence.owner = Some((old.oid, new.columns[at].number));
-                work.create_sequence(&sequence);
                 let always = matches!(generated_as, Some(GeneratedAs::Always));
-                new.columns[at].identity = Some(if always { Identity::Always } else { Identity::ByDefault });
-                new.columns[at].sequence = Some(oid);
-                work.put_table(&new);
-                Ok(())
+                let options = given_options(sequence_options.as_deref().unwrap_or(&[]))?;
+                self.add_identity(work, old, name, always, &options)
             }
         }
     }

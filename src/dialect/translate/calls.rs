@@ -18,6 +18,10 @@ use sqlparser::ast::{
     OrderByExpr,
 };
 
+/// Functions that are NULL for some arguments that are not.
+const MAY_BE_NULL: &[&str] =
+    &["array_length", "array_upper", "array_lower", "array_ndims", "array_dims", "regexp_match", "substring"];
+
 /// What was written between the parentheses.
 pub(super) struct Arguments {
     pub exprs: Vec<Expr>,
@@ -96,6 +100,9 @@ impl Translator<'_> {
         if let Some(over) = &function.over {
             return self.window_function(name, args, over, function);
         }
+        if super::aggregates::is_window_function(name) {
+            return Err(SqlError::new("42809", format!("window function {name} requires an OVER clause")));
+        }
         if args.star || args.distinct || function.filter.is_some() {
             return Err(SqlError::new("42809", format!("{name} is not an aggregate function")));
         }
@@ -143,7 +150,7 @@ impl Translator<'_> {
         for (at, text) in texts.iter().enumerate() {
             sql = sql.replace(&format!("{{{at}}}"), text);
         }
-        Ok(Typed::new(sql, signature.result).nullable_if(nullable))
+        Ok(Typed::new(sql, signature.result).nullable_if(nullable || MAY_BE_NULL.contains(&signature.name)))
     }
 
     /// A function over the catalog or the session, which only connections that read have.
@@ -279,7 +286,12 @@ impl Translator<'_> {
             }
             ("nullif", [_, _]) => {
                 let args = self.strict_args(exprs, 2, name)?;
-                let first = self.as_text_if_unknown(args[0].clone())?;
+                // What is of no type yet takes that of the other.
+                let other = if args[1].ty == PgType::VARCHAR { PgType::TEXT } else { args[1].ty };
+                let first = match args[0].ty == PgType::UNKNOWN && other != PgType::UNKNOWN {
+                    true => self.coerce(args[0].clone(), other, -1, Context::Implicit)?,
+                    false => self.as_text_if_unknown(args[0].clone())?,
+                };
                 let test = self.compare("=", first.clone(), args[1].clone())?;
                 let mut typed = Typed::new(format!("iif({}, NULL, {})", test.sql, first.sql), first.ty);
                 typed.scale = first.scale;
@@ -393,8 +405,62 @@ impl Translator<'_> {
                 let sql = format!("evesql_array_remove({}, {}, {})", args[0].sql, item.sql, args[0].ty.0);
                 Typed::new(sql, args[0].ty)
             }
-            ("array_append" | "array_cat", [_, _]) => {
+            ("array_positions", [_, _]) | ("array_replace", [_, _, _]) => {
+                let args = self.strict_args(exprs, exprs.len(), name)?;
+                let element = args[0].ty.element().ok_or_else(|| no_function(name, &args))?;
+                let mut list = vec![args[0].sql.clone(), args[0].ty.0.to_string()];
+                for arg in &args[1..] {
+                    list.push(self.coerce(arg.clone(), element, -1, Context::Implicit)?.sql);
+                }
+                let ty = if name == "array_replace" { args[0].ty } else { PgType::INT4_ARRAY };
+                Typed::new(format!("evesql_{name}({})", list.join(", ")), ty)
+            }
+            ("trim_array", [_, _]) => {
                 let args = self.strict_args(exprs, 2, name)?;
+                args[0].ty.element().ok_or_else(|| no_function(name, &args))?;
+                let count = self.coerce(args[1].clone(), PgType::INT4, -1, Context::Implicit)?;
+                Typed::new(format!("evesql_trim_array({}, {})", args[0].sql, count.sql), args[0].ty)
+            }
+            ("array_prepend", [_, _]) => {
+                let mut args = self.strict_args(exprs, 2, name)?;
+                if args[1].ty.element().is_none() && args[1].ty != PgType::UNKNOWN {
+                    return Err(no_function(name, &args));
+                }
+                if let Some(element) = args[1].ty.element() {
+                    args[0] = self.coerce(args[0].clone(), element, -1, Context::Implicit)?;
+                }
+                self.binary(&sqlparser::ast::BinaryOperator::StringConcat, args[0].clone(), args[1].clone())?
+            }
+            (
+                "json_extract_path" | "jsonb_extract_path" | "json_extract_path_text" | "jsonb_extract_path_text",
+                [_, _, ..],
+            ) => {
+                let mut args = self.strict_args(exprs, exprs.len(), name)?;
+                let ty = if name.starts_with("jsonb") { PgType::JSONB } else { PgType::JSON };
+                let json = self.coerce(args.remove(0), ty, -1, Context::Implicit)?;
+                let mut path = Vec::new();
+                for step in args {
+                    path.push(self.coerce(step, PgType::TEXT, -1, Context::Implicit)?.sql);
+                }
+                let as_text = name.ends_with("text");
+                let path = path.join(", ");
+                let sql = format!("evesql_json_path({}, json_array({path}), {})", json.sql, i32::from(as_text));
+                Typed::new(sql, if as_text { PgType::TEXT } else { ty })
+            }
+            ("num_nulls" | "num_nonnulls", [_, ..]) => {
+                let args = self.strict_args(exprs, exprs.len(), name)?;
+                let word = if name == "num_nulls" { "IS NULL" } else { "IS NOT NULL" };
+                let all: Vec<String> = args.iter().map(|arg| format!("({} {word})", arg.sql)).collect();
+                Typed::new(format!("({})", all.join(" + ")), PgType::INT4).not_null()
+            }
+            ("array_append" | "array_cat", [_, _]) => {
+                let mut args = self.strict_args(exprs, 2, name)?;
+                if args[0].ty.element().is_none() && args[0].ty != PgType::UNKNOWN {
+                    return Err(no_function(name, &args));
+                }
+                if let (Some(element), "array_append") = (args[0].ty.element(), name) {
+                    args[1] = self.coerce(args[1].clone(), element, -1, Context::Implicit)?;
+                }
                 self.binary(&sqlparser::ast::BinaryOperator::StringConcat, args[0].clone(), args[1].clone())?
             }
             (
@@ -436,6 +502,9 @@ impl Translator<'_> {
         let (args, ty, typmod) = self.unify(args, &name.to_uppercase())?;
         if args.len() == 1 {
             return Ok(args[0].clone());
+        }
+        if ty == PgType::JSONB || ty.element().is_some() {
+            return Err(SqlError::new("0A000", format!("{name} of {} is not supported", ty.sql_name())));
         }
         // SQLite's max(a, b) is NULL if one is; ours skip them.
         let key = |arg: &Typed| self.enum_rank(arg).unwrap_or_else(|| arg.sql.clone());
@@ -487,8 +556,7 @@ impl Translator<'_> {
         let zone_sql = self.settings.time_zone.zone.sql();
         let (name, ty) = if exact { ("evesql_extract", PgType::NUMERIC) } else { ("evesql_date_part", PgType::FLOAT8) };
         let field = super::typed::quote_text(field);
-        Ok(Typed::new(format!("{name}({field}, {}, {}, {zone_sql})", value.sql, value.ty.0), ty)
-            .nullable_if(value.nullable))
+        Ok(Typed::new(format!("{name}({field}, {}, {}, {zone_sql})", value.sql, value.ty.0), ty))
     }
 
     fn date_trunc(&mut self, field: Typed, value: Typed) -> Result<Typed> {

@@ -4,6 +4,7 @@ use super::typed::{Literal, Typed, type_range};
 use super::{Result, Translator};
 use crate::dialect::codec::{decode_text, to_text};
 use crate::dialect::functions;
+use crate::dialect::numeric::Numeric;
 use crate::dialect::types::{PgType, Storage, numeric_typmod};
 use crate::transaction::{SqlError, Value};
 
@@ -114,7 +115,7 @@ impl Translator<'_> {
             return self.fit(typed, ty, typmod, context == Context::Explicit);
         }
         if typed.is_null_literal() {
-            return Ok(Typed { ty, typmod: -1, scale: None, ..typed });
+            return Ok(Typed { ty, typmod, scale: None, ..typed });
         }
         if typed.ty == ty {
             return self.fit(typed, ty, typmod, context == Context::Explicit);
@@ -131,7 +132,8 @@ impl Translator<'_> {
     fn convert(&mut self, typed: Typed, ty: PgType) -> Result<Typed> {
         let from = typed.ty;
         let zone = self.settings.time_zone.zone;
-        if let Some(value) = typed.value() {
+        let shows_name = from.is_oid_like() && from != PgType::OID && is_string(ty);
+        if let Some(value) = typed.value().filter(|_| !shows_name) {
             let value = functions::cast(value.as_ref(), from, ty, zone)?;
             self.check_enum_value(&value, ty)?;
             return Ok(Typed::constant(value, ty));
@@ -218,6 +220,9 @@ impl Translator<'_> {
             PgType::TIMESTAMP | PgType::TIMESTAMPTZ | PgType::TIME if typmod < 6 => {
                 format!("evesql_time_fit({}, {typmod})", typed.sql)
             }
+            _ if ty.element().is_some_and(has_modifier) => {
+                format!("evesql_array_fit({}, {}, {typmod}, {explicit})", typed.sql, ty.0)
+            }
             _ => {
                 typed.typmod = typmod;
                 return Ok(typed);
@@ -280,7 +285,11 @@ impl Translator<'_> {
                 None => ty,
                 Some(before) if before == ty => ty,
                 Some(before) if before.is_text() && ty.is_text() => {
-                    if before == PgType::CHAR || before == PgType::NAME { PgType::TEXT } else { before }
+                    if before == PgType::CHAR {
+                        PgType::TEXT
+                    } else {
+                        before
+                    }
                 }
                 Some(before) if before.category() != ty.category() => {
                     return Err(SqlError::new(
@@ -314,15 +323,27 @@ impl Translator<'_> {
         match typed.ty {
             PgType::NUMERIC if typed.scale.is_none() => format!("evesql_numeric_align({}, 0)", typed.sql),
             PgType::INTERVAL => format!("evesql_interval_key({})", typed.sql),
+            PgType::JSONB => format!("evesql_jsonb_key({})", typed.sql),
+            // Their texts do not sort as they do.
+            ty if ty.element().is_some() => format!("evesql_array_key({}, {})", typed.sql, ty.0),
             _ => self.enum_rank(typed).unwrap_or_else(|| typed.sql.clone()),
         }
     }
 
     /// As [`Self::sort_key`], but still a value of the type.
     pub(super) fn normal_form(&self, mut typed: Typed) -> Typed {
-        if typed.ty == PgType::NUMERIC && typed.scale.is_none() && typed.literal.is_none() {
-            typed.sql = self.sort_key(&typed);
-            typed.column = None;
+        if typed.ty != PgType::NUMERIC {
+            return typed;
+        }
+        if let Some(Value::Blob(bytes)) = typed.value() {
+            let Ok(number) = Numeric::decode(bytes) else { return typed };
+            let mut aligned = Typed::constant(Value::Blob(number.align(0).encode().into()), PgType::NUMERIC);
+            aligned.scale = None;
+            return aligned;
+        }
+        if typed.literal.is_none() {
+            typed.sql = format!("evesql_numeric_align({}, 0)", typed.sql);
+            (typed.column, typed.scale) = (None, None);
         }
         typed
     }
@@ -335,6 +356,14 @@ impl Translator<'_> {
             Some(Literal::Value(value)) => to_text(value.as_ref(), typed.ty, typed.typmod, &self.settings.style()).ok(),
         }
     }
+}
+
+/// Types whose modifier changes values.
+fn has_modifier(ty: PgType) -> bool {
+    matches!(
+        ty,
+        PgType::VARCHAR | PgType::BPCHAR | PgType::NUMERIC | PgType::TIMESTAMP | PgType::TIMESTAMPTZ | PgType::TIME
+    )
 }
 
 fn preferred(ty: PgType) -> bool {

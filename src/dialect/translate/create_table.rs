@@ -1,7 +1,7 @@
 //! CREATE TABLE and CREATE INDEX: columns, keys, checks and foreign keys from their definitions.
 
-use super::ddl::sequence_of;
 use super::names::{fold, parts};
+use super::sequence_ddl::sequence_of;
 use super::table_ddl::{Work, columns_named, sqlite_name};
 use super::{Need, Privileges, Result, Translator, quote_name};
 use crate::catalog::{Action, Column, Constraint, ConstraintKind, Identity, Index, IndexKey, Table};
@@ -187,7 +187,7 @@ impl Translator<'_> {
             match &option.option {
                 ColumnOption::Null => {}
                 ColumnOption::NotNull => column.not_null = true,
-                ColumnOption::Default(expr) => column.default = Some(expr.to_string()),
+                ColumnOption::Default(expr) => column.default = Some(self.kept_default(expr)?),
                 ColumnOption::PrimaryKey(key) => {
                     column.not_null = true;
                     pending.push(Pending::Primary(
@@ -331,6 +331,7 @@ impl Translator<'_> {
                         index: None,
                         deferrable: false,
                         deferred: false,
+                        comment: None,
                     });
                 }
                 Pending::Foreign(name, key, columns) => {
@@ -439,6 +440,7 @@ impl Translator<'_> {
             index: None,
             deferrable,
             deferred,
+            comment: None,
         })
     }
 
@@ -510,6 +512,7 @@ impl Translator<'_> {
             include: self.numbers(&table, &create.include)?,
             predicate,
             method,
+            comment: None,
         };
         if let Some(sql) = self.index_sql(&table, &index)? {
             work.sql.push(sql);

@@ -5,13 +5,12 @@ use super::table_ddl::Work;
 use super::{Need, Result, Translator};
 use crate::catalog::definitions::quote_ident;
 use crate::catalog::privileges::Access;
-use crate::catalog::{Change, Column, Object, PUBLIC, PUBLIC_OID, Schema, Sequence, Table, View, is_temporary};
+use crate::catalog::{Change, Column, Object, PUBLIC, PUBLIC_OID, Schema, View, is_temporary};
 use crate::dialect::prepared::{Kind, Notice, Prepared, Tag};
 use crate::dialect::types::PgType;
 use crate::transaction::SqlError;
 use sqlparser::ast::{
-    AlterIndexOperation, CommentObject, CreateView, DataType, Expr, Ident, ObjectName, ObjectNamePart, SchemaName,
-    SequenceOptions, Statement, Visit, Visitor,
+    AlterIndexOperation, CreateView, Expr, Ident, ObjectName, ObjectNamePart, SchemaName, Statement, Visit, Visitor,
 };
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -30,6 +29,17 @@ impl Visitor for Ctes {
         let with = query.with.iter().flat_map(|with| &with.cte_tables);
         self.names.extend(with.map(|cte| fold(&cte.alias.name)));
         ControlFlow::Continue(())
+    }
+}
+
+/// The SELECT that names a query's columns.
+fn first_select(body: &mut sqlparser::ast::SetExpr) -> Option<&mut sqlparser::ast::Select> {
+    use sqlparser::ast::SetExpr;
+    match body {
+        SetExpr::Select(select) => Some(select),
+        SetExpr::SetOperation { left, .. } => first_select(left),
+        SetExpr::Query(query) => first_select(&mut query.body),
+        _ => None,
     }
 }
 
@@ -54,8 +64,8 @@ impl Translator<'_> {
                 if *temporary {
                     return unsupported("CREATE TEMPORARY SEQUENCE");
                 }
-                let _ = owned_by;
-                self.create_sequence(name, *if_not_exists, data_type.as_ref(), sequence_options)
+                let owned_by = owned_by.as_ref().map(parts).filter(|owner| *owner != ["none"]);
+                self.create_sequence(name, *if_not_exists, data_type.as_ref(), sequence_options, owned_by)
             }
             Statement::CreateSchema { schema_name, if_not_exists, .. } => {
                 self.create_schema(schema_name, *if_not_exists)
@@ -140,7 +150,10 @@ impl Translator<'_> {
             return unsupported("a view of a temporary table");
         }
         let mut work = Work::new(self.catalog);
-        let query = self.written_out(&create.query)?;
+        let named = create.columns.iter().zip(&outputs);
+        let names: Vec<Option<&Ident>> =
+            named.map(|(column, output)| Some(&column.name).filter(|name| fold(name) != output.name)).collect();
+        let query = self.written_out(&create.query, &names)?;
         let access = existing.as_ref().map(|view| view.access.clone()).unwrap_or_default();
         let oid = existing.map_or_else(|| work.oid(), |view| view.oid);
         let reads = self.reads.iter().copied().collect();
@@ -150,8 +163,9 @@ impl Translator<'_> {
         self.finish_ddl(work, "CREATE VIEW")
     }
 
-    /// The query with the `*` of its select list replaced by the columns of now.
-    pub(super) fn written_out(&mut self, query: &sqlparser::ast::Query) -> Result<String> {
+    /// The query with the `*` of its select list replaced by the columns of now, and with these names
+    /// for its columns where they are others.
+    pub(super) fn written_out(&mut self, query: &sqlparser::ast::Query, names: &[Option<&Ident>]) -> Result<String> {
         use sqlparser::ast::{SelectItem, SetExpr};
         let mut query = query.clone();
         let has_star = |select: &sqlparser::ast::Select| {
@@ -196,6 +210,21 @@ impl Translator<'_> {
             }
             select.projection = projection;
         }
+        if query.order_by.is_none()
+            && let Some(select) = first_select(&mut query.body)
+        {
+            for (item, name) in select.projection.iter_mut().zip(names) {
+                let Some(name) = name else { continue };
+                let alias = Ident::clone(name);
+                *item = match std::mem::replace(item, SelectItem::Wildcard(Default::default())) {
+                    SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+                        SelectItem::ExprWithAlias { expr, alias }
+                    }
+                    // Nobody knows which columns these are.
+                    other => other,
+                };
+            }
+        }
         self.qualify(&mut query);
         Ok(query.to_string())
     }
@@ -219,32 +248,6 @@ impl Translator<'_> {
         });
     }
 
-    pub(super) fn create_sequence(
-        &mut self,
-        name: &ObjectName,
-        if_not_exists: bool,
-        data_type: Option<&DataType>,
-        options: &[SequenceOptions],
-    ) -> Result<Prepared> {
-        let (schema, name) = self.creation_schema(&parts(name))?;
-        if self.catalog.named(&schema, &name).is_some() {
-            if if_not_exists {
-                self.notice("42P07", format!("relation \"{name}\" already exists, skipping"));
-                return self.nothing(Kind::Nothing, Tag::Fixed("CREATE SEQUENCE"));
-            }
-            return Err(SqlError::new("42P07", format!("relation \"{name}\" already exists")));
-        }
-        let ty = match data_type {
-            Some(data_type) => self.data_type(data_type)?.0,
-            None => PgType::INT8,
-        };
-        let mut work = Work::new(self.catalog);
-        let oid = work.oid();
-        let sequence = sequence_of(oid, &schema, &name, ty, options)?;
-        work.create_sequence(&sequence);
-        self.finish_ddl(work, "CREATE SEQUENCE")
-    }
-
     pub(super) fn create_schema(&mut self, name: &SchemaName, if_not_exists: bool) -> Result<Prepared> {
         let name = match name {
             SchemaName::Simple(name) | SchemaName::NamedAuthorization(name, _) => parts(name).pop().unwrap_or_default(),
@@ -263,133 +266,8 @@ impl Translator<'_> {
         let mut work = Work::new(self.catalog);
         let oid = if name == PUBLIC { PUBLIC_OID } else { work.oid() };
         self.need(Need::Superuser("must be superuser to create schemas", None));
-        let schema = Schema { oid, name, access: Access::default(), is_gone: false };
+        let schema = Schema { oid, name, comment: None, access: Access::default(), is_gone: false };
         work.change(Change::Put(Object::Schema(Arc::new(schema))));
         self.finish_ddl(work, "CREATE SCHEMA")
     }
-
-    pub(super) fn comment(
-        &mut self,
-        kind: CommentObject,
-        name: &ObjectName,
-        comment: Option<String>,
-    ) -> Result<Prepared> {
-        let names = parts(name);
-        let mut work = Work::new(self.catalog);
-        match kind {
-            CommentObject::Table => {
-                let mut table = Table::clone(&*self.user_table_named(&names)?);
-                self.need(Need::Owner(table.oid));
-                table.comment = comment;
-                work.put_table(&table);
-            }
-            CommentObject::Column => {
-                let Some((column, table)) = names.split_last() else { return unsupported("COMMENT ON this") };
-                let mut table = Table::clone(&*self.user_table_named(table)?);
-                self.need(Need::Owner(table.oid));
-                let known = table.columns.iter_mut().find(|c| c.name == *column);
-                let found =
-                    known.ok_or_else(|| SqlError::new("42703", format!("column \"{column}\" does not exist")))?;
-                found.comment = comment;
-                work.put_table(&table);
-            }
-            CommentObject::Type => {
-                let mut found = self.own_enum(&names)?;
-                found.comment = comment;
-                work.change(Change::Put(Object::Enum(Arc::new(found))));
-            }
-            _ => {}
-        }
-        self.finish_ddl(work, "COMMENT")
-    }
-
-    /// ALTER SEQUENCE .. RESTART, ALTER COLUMN .. RESTART: the number that comes next.
-    pub(super) fn restart(&mut self, name: &[String], column: Option<&str>, value: Option<i64>) -> Result<Prepared> {
-        let (sequence, tag) = match column {
-            Some(column) => {
-                let table = self.user_table_named(name)?;
-                self.need(Need::Owner(table.oid));
-                let relation = &table.name;
-                let found = table.column(column).ok_or_else(|| {
-                    SqlError::new("42703", format!("column \"{column}\" of relation \"{relation}\" does not exist"))
-                })?;
-                let known = found.identity.and(found.sequence).and_then(|oid| self.catalog.sequence(oid));
-                let sequence = known.cloned().ok_or_else(|| {
-                    let text = format!("column \"{column}\" of relation \"{relation}\" is not an identity column");
-                    SqlError::new("55000", text)
-                })?;
-                (sequence, "ALTER TABLE")
-            }
-            None => {
-                let sequence = self.user_sequence_named(name)?;
-                self.need(Need::Owner(sequence.oid));
-                (sequence, "ALTER SEQUENCE")
-            }
-        };
-        let Sequence { oid, start, minimum, maximum, .. } = *sequence;
-        let next = value.unwrap_or(start);
-        let outside =
-            [(next < minimum, "less than MINVALUE", minimum), (next > maximum, "greater than MAXVALUE", maximum)];
-        if let Some((_, what, bound)) = outside.iter().find(|(outside, ..)| *outside) {
-            return Err(SqlError::new("22023", format!("RESTART value ({next}) cannot be {what} ({bound})")));
-        }
-        let sql = format!("UPDATE evesql_sequences SET last_value = {next}, is_called = 0 WHERE oid = {oid}");
-        self.finish(Kind::Truncate, vec![sql], Vec::new(), Tag::Fixed(tag), false)
-    }
-
-    /// Value of an option of a sequence.
-    pub(super) fn constant_integer(expr: &Expr) -> Result<i64> {
-        let text = expr.to_string().replace(' ', "");
-        text.parse().map_err(|_| SqlError::new("22023", format!("invalid sequence option value {text}")))
-    }
-}
-
-pub(super) fn sequence_of(
-    oid: u32,
-    schema: &str,
-    name: &str,
-    ty: PgType,
-    options: &[SequenceOptions],
-) -> Result<Sequence> {
-    let (low, high) = super::typed::type_range(ty)
-        .filter(|_| ty.is_integer())
-        .ok_or_else(|| SqlError::new("22023", "sequence type must be smallint, integer, or bigint"))?;
-    let mut increment = 1;
-    let (mut minimum, mut maximum, mut start, mut cycle) = (None, None, None, false);
-    for option in options {
-        match option {
-            SequenceOptions::IncrementBy(expr, _) => increment = Translator::constant_integer(expr)?,
-            SequenceOptions::MinValue(expr) => minimum = expr.as_ref().map(Translator::constant_integer).transpose()?,
-            SequenceOptions::MaxValue(expr) => maximum = expr.as_ref().map(Translator::constant_integer).transpose()?,
-            SequenceOptions::StartWith(expr, _) => start = Some(Translator::constant_integer(expr)?),
-            SequenceOptions::Cache(_) => {}
-            // The parser's flag says NO.
-            SequenceOptions::Cycle(no) => cycle = !no,
-        }
-    }
-    if increment == 0 {
-        return Err(SqlError::new("22023", "INCREMENT must not be zero"));
-    }
-    let minimum = minimum.unwrap_or(if increment > 0 { 1 } else { low as i64 });
-    let maximum = maximum.unwrap_or(if increment > 0 { high as i64 } else { -1 });
-    let start = start.unwrap_or(if increment > 0 { minimum } else { maximum });
-    if minimum >= maximum {
-        return Err(SqlError::new("22023", format!("MINVALUE ({minimum}) must be less than MAXVALUE ({maximum})")));
-    }
-    if start < minimum || start > maximum {
-        return Err(SqlError::new("22023", format!("START value ({start}) cannot be outside MINVALUE and MAXVALUE")));
-    }
-    Ok(Sequence {
-        oid,
-        schema: schema.to_string(),
-        name: name.to_string(),
-        type_oid: ty.0,
-        start,
-        increment,
-        minimum,
-        maximum,
-        cycle,
-        owner: None,
-        access: Access::default(),
-    })
 }

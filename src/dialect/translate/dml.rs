@@ -4,7 +4,7 @@ use super::from::table_column;
 use super::names::{fold, parts};
 use super::typed::{Output, Relation, Scope, Target, Typed, quote_text};
 use super::{Privileges, Result, Translator, quote_name};
-use crate::catalog::{Column, ConstraintKind, Identity, Table};
+use crate::catalog::{Column, ConstraintKind, Identity, Sequence, Table};
 use crate::dialect::prepared::{Kind, Prepared, Tag};
 use crate::dialect::types::PgType;
 use crate::transaction::{SqlError, Value};
@@ -153,6 +153,9 @@ impl Translator<'_> {
             for row in rows {
                 let mut values = Vec::new();
                 for (expr, column) in row.iter().zip(&columns) {
+                    if column.generated.is_some() && is_default(expr) {
+                        continue;
+                    }
                     let typed = match is_default(expr) {
                         true => self.default_of(column)?,
                         false => {
@@ -175,7 +178,9 @@ impl Translator<'_> {
         let result = translate();
         self.scopes.pop();
         result?;
-        let names: Vec<String> = columns.iter().chain(&extras).map(|column| quote_name(&column.name)).collect();
+        // All that one can say of a generated column is DEFAULT, and SQLite does not want to hear it.
+        let set = columns.iter().filter(|column| column.generated.is_none());
+        let names: Vec<String> = set.chain(&extras).map(|column| quote_name(&column.name)).collect();
         if names.is_empty() {
             return Ok(" DEFAULT VALUES".into());
         }
@@ -632,8 +637,8 @@ impl Translator<'_> {
             sql.push(format!("DELETE FROM {}", quote_name(&table.sqlite_name)));
         }
         if matches!(truncate.identity, Some(TruncateIdentityOption::Restart)) {
-            for oid in tables.iter().flat_map(|table| &table.columns).filter_map(|column| column.sequence) {
-                let start = self.catalog.sequence(oid).map_or(1, |sequence| sequence.start);
+            for (_, sequence) in tables.iter().flat_map(|table| self.catalog.sequences_of(table.oid)) {
+                let Sequence { oid, start, .. } = **sequence;
                 sql.push(format!("UPDATE evesql_sequences SET last_value = {start}, is_called = 0 WHERE oid = {oid}"));
             }
         }

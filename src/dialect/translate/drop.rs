@@ -215,9 +215,7 @@ impl Translator<'_> {
         }
         for table in super::dml::children_first(tables) {
             work.sql.push(format!("DROP TABLE {}", quote_name(&table.sqlite_name)));
-            for oid in table.columns.iter().filter_map(|column| column.sequence) {
-                work.drop_sequence(oid);
-            }
+            work.drop_sequences_of(table.oid, None);
             work.change(Change::Remove(table.oid));
         }
         Ok(())

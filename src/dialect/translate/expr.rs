@@ -4,6 +4,7 @@ use super::coerce::Context;
 use super::names::{fold, parts};
 use super::typed::{Literal, Target, Targets, Typed};
 use super::{Result, Translator};
+use crate::catalog::Object;
 use crate::dialect::codec::array_to_json;
 use crate::dialect::numeric::Numeric;
 use crate::dialect::types::PgType;
@@ -206,20 +207,21 @@ impl Translator<'_> {
                 Ok(boolean(format!("({not}EXISTS ({sql}))")).not_null())
             }
             Expr::Subquery(query) => {
-                let (sql, mut outputs) = self.subquery(query)?;
+                let single = self.has_one_row_at_most(query);
+                let (sql, mut outputs) = self.query(query, None, !single)?;
                 if outputs.len() != 1 {
                     return Err(SqlError::new("42601", "subquery must return only one column"));
                 }
-                let output = outputs.remove(0).typed;
-                Ok(Typed {
-                    sql: format!("({sql})"),
-                    nullable: true,
-                    column: None,
-                    literal: None,
-                    param: None,
-                    checked: None,
-                    ..output
-                })
+                let output = outputs.remove(0);
+                let sql = match single {
+                    true => format!("({sql})"),
+                    // SQLite would take the first of many.
+                    false => {
+                        format!("(SELECT evesql_single(q.{}) FROM ({sql}) AS q)", super::quote_name(&output.name))
+                    }
+                };
+                let output = output.typed;
+                Ok(Typed { sql, nullable: true, column: None, literal: None, param: None, checked: None, ..output })
             }
             Expr::Function(function) => self.function(function),
             Expr::Array(array) => self.array(&array.elem, None),
@@ -346,6 +348,11 @@ impl Translator<'_> {
     }
 
     fn unary(&mut self, op: &UnaryOperator, expr: &Expr) -> Result<Typed> {
+        if matches!(op, UnaryOperator::Minus | UnaryOperator::Plus)
+            && let Some(power) = signed_base(*op, expr)
+        {
+            return self.raw(&power);
+        }
         let inner = self.expr(expr)?;
         let inner = self.parameter_type(inner);
         match op {
@@ -363,10 +370,15 @@ impl Translator<'_> {
                     }
                     return Ok(Typed::constant(Value::Blob(number.encode().into()), PgType::NUMERIC));
                 }
-                if let Some(Value::Integer(number)) = inner.value()
+                let whole = inner.ty.is_integer() || inner.ty == PgType::UNKNOWN;
+                if let (Some(Value::Integer(number)), true) = (inner.value(), whole)
                     && let Some(negative) = number.checked_neg()
+                    && super::typed::type_range(inner.ty).is_none_or(|(_, high)| i128::from(negative) <= high)
                 {
-                    let ty = if inner.ty == PgType::INT8 && negative == i64::from(i32::MIN) {
+                    let ty = if inner.ty == PgType::INT8
+                        && negative == i64::from(i32::MIN)
+                        && matches!(expr, Expr::Value(_))
+                    {
                         PgType::INT4
                     } else {
                         inner.ty
@@ -400,7 +412,10 @@ impl Translator<'_> {
                 Ok(Typed::new(format!("(~{})", inner.sql), inner.ty).nullable_if(inner.nullable))
             }
             UnaryOperator::PGAbs => self.function(&call("abs", vec![expr.clone()])),
-            UnaryOperator::PGSquareRoot => self.function(&call("sqrt", vec![expr.clone()])),
+            UnaryOperator::PGSquareRoot => {
+                let inner = self.coerce(inner, PgType::FLOAT8, -1, Context::Implicit)?;
+                Ok(Typed::new(format!("evesql_sqrt({})", inner.sql), PgType::FLOAT8).nullable_if(inner.nullable))
+            }
             UnaryOperator::PGCubeRoot => self.function(&call("cbrt", vec![expr.clone()])),
             other => unsupported(&format!("operator {other}")),
         }
@@ -429,7 +444,10 @@ impl Translator<'_> {
         // Against one type each: as `=` would bring it to.
         let mut sides = Vec::new();
         let simple = |ty: PgType| ty.is_integer() || ty.is_oid_like();
-        let (ty, _) = self.common_type(&all.iter().collect::<Vec<_>>(), "IN")?;
+        let (ty, _) = self.common_type(&all.iter().collect::<Vec<_>>(), "IN").map_err(|error| {
+            let other = |item: &&Typed| item.ty != PgType::UNKNOWN && item.ty.category() != all[0].ty.category();
+            all.iter().find(other).map_or(error, |item| super::operators::no_operator("=", all[0].ty, item.ty))
+        })?;
         let scale = all[0].scale.filter(|_| all[0].ty == PgType::NUMERIC);
         for item in all {
             let typed =
@@ -438,7 +456,7 @@ impl Translator<'_> {
                 PgType::NUMERIC if scale.is_none() || typed.scale != scale => {
                     format!("evesql_numeric_align({}, {})", typed.sql, scale.unwrap_or(0))
                 }
-                PgType::INTERVAL => format!("evesql_interval_key({})", typed.sql),
+                PgType::INTERVAL | PgType::JSONB => self.sort_key(&typed),
                 PgType::JSON => return Err(super::operators::no_operator("=", ty, ty)),
                 _ => typed.sql,
             });
@@ -540,7 +558,9 @@ impl Translator<'_> {
                 || (value.ty.is_text() && element.is_text())
                 || value.ty.is_oid_like();
             if plain && !number_apart(element) {
-                return Ok(boolean(format!("({} IN (SELECT {} FROM json_each({})))", value.sql, each.sql, array.sql)));
+                // Of no array nothing is known, as of one that holds NULL.
+                let list = if array.nullable { format!("ifnull({}, '[null]')", array.sql) } else { array.sql };
+                return Ok(boolean(format!("({} IN (SELECT {} FROM json_each({list})))", value.sql, each.sql)));
             }
         }
         let test = self.compare(&op.to_string(), value, each)?;
@@ -575,6 +595,9 @@ impl Translator<'_> {
         let escape = escape.map(|escape| self.expr(escape)).transpose()?;
         let value = self.parameter_type(value);
         if value.ty != PgType::UNKNOWN && !value.ty.is_text() {
+            return Err(super::operators::no_operator("~~", value.ty, pattern.ty));
+        }
+        if pattern.ty != PgType::UNKNOWN && !pattern.ty.is_text() {
             return Err(super::operators::no_operator("~~", value.ty, pattern.ty));
         }
         self.like(value, pattern, escape, fold, negated)
@@ -613,6 +636,8 @@ impl Translator<'_> {
     }
 
     pub(super) fn array(&mut self, items: &[Expr], element: Option<PgType>) -> Result<Typed> {
+        // A cast of the whole is one of each element.
+        let context = if element.is_some() { Context::Explicit } else { Context::Implicit };
         let mut all = Vec::new();
         for item in items {
             let typed = match item {
@@ -640,7 +665,7 @@ impl Translator<'_> {
         })?;
         let mut converted = Vec::new();
         for item in all {
-            converted.push(self.coerce(item, if nested { array } else { element }, -1, Context::Implicit)?);
+            converted.push(self.coerce(item, if nested { array } else { element }, -1, context)?);
         }
         let values: Option<Vec<Value>> = converted.iter().map(|item| item.value().cloned()).collect();
         if let (Some(values), false) = (&values, nested) {
@@ -678,9 +703,19 @@ impl Translator<'_> {
             1 => self.expr(root)?,
             _ => self.expr(&Expr::CompoundIdentifier(names))?,
         };
+        if let Some(element) = typed.ty.element().filter(|_| rest.len() > 1)
+            && let Some(indexes) = all_indexes(rest)
+        {
+            return self.deep_item(typed, element, &indexes);
+        }
         for access in rest {
-            let AccessExpr::Subscript(Subscript::Index { index }) = access else {
-                return unsupported("an array slice or a field of a row");
+            let index = match access {
+                AccessExpr::Subscript(Subscript::Index { index }) => index,
+                AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, stride: None }) => {
+                    typed = self.slice(typed, lower_bound.as_ref(), upper_bound.as_ref())?;
+                    continue;
+                }
+                _ => return unsupported("a field of a row"),
             };
             // A name is an array of characters, too, counted from 0.
             if typed.ty == PgType::NAME {
@@ -703,11 +738,117 @@ impl Translator<'_> {
             let zero_based = matches!(typed.ty, PgType::INT2VECTOR | PgType::OIDVECTOR);
             let index = self.expr(index)?;
             let index = self.coerce(index, PgType::INT4, -1, Context::Implicit)?;
-            let shift = i32::from(!zero_based);
-            let sql = format!("json_extract({}, '$[' || ({} - {shift}) || ']')", typed.sql, index.sql);
+            let sql = match zero_based {
+                true => format!("json_extract({}, '$[' || {} || ']')", typed.sql, index.sql),
+                false => format!("evesql_array_item({}, {})", typed.sql, index.sql),
+            };
+            let scale = typed.scale;
+            let typmod = typed.typmod;
             typed = Typed::new(self.element_sql(&sql, element), element);
+            (typed.scale, typed.typmod) = (scale, typmod);
         }
         Ok(typed)
+    }
+
+    /// `a[1][2]`
+    fn deep_item(&mut self, array: Typed, element: PgType, indexes: &[&Expr]) -> Result<Typed> {
+        let mut list = vec![array.sql];
+        for index in indexes {
+            let index = self.expr(index)?;
+            list.push(self.coerce(index, PgType::INT4, -1, Context::Implicit)?.sql);
+        }
+        let sql = format!("evesql_array_item({})", list.join(", "));
+        Ok(Typed::new(self.element_sql(&sql, element), element))
+    }
+
+    /// `a[2:3]`, of an array of one dimension.
+    fn slice(&mut self, array: Typed, low: Option<&Expr>, high: Option<&Expr>) -> Result<Typed> {
+        if array.ty.element().is_none() {
+            let message =
+                format!("cannot subscript type {} because it does not support subscripting", array.ty.sql_name());
+            return Err(SqlError::new("42804", message));
+        }
+        let mut bound = |bound: Option<&Expr>, open: i64| -> Result<String> {
+            let Some(expr) = bound else { return Ok(open.to_string()) };
+            let typed = self.expr(expr)?;
+            Ok(self.coerce(typed, PgType::INT4, -1, Context::Implicit)?.sql)
+        };
+        let (low, high) = (bound(low, 1)?, bound(high, i64::from(i32::MAX))?);
+        let sql = format!("evesql_array_slice({}, {low}, {high})", array.sql);
+        let sliced = Typed::new(sql, array.ty);
+        Ok(Typed { scale: array.scale, typmod: array.typmod, ..sliced })
+    }
+
+    /// Whether a query that stands for a value has one row at most by its form alone.
+    fn has_one_row_at_most(&self, query: &sqlparser::ast::Query) -> bool {
+        use sqlparser::ast::{GroupByExpr, LimitClause, SelectItem, SetExpr};
+        let at_most_one = |expr: &Expr| {
+            matches!(expr, Expr::Value(value)
+                if matches!(&value.value, Constant::Number(digits, _) if digits == "0" || digits == "1"))
+        };
+        if let Some(LimitClause::LimitOffset { limit: Some(limit), .. }) = &query.limit_clause
+            && at_most_one(limit)
+        {
+            return true;
+        }
+        let SetExpr::Select(select) = query.body.as_ref() else { return false };
+        let item = |item: &SelectItem| match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
+            _ => None,
+        };
+        if super::sets::moved_to_from(select).is_some() {
+            return false;
+        }
+        let ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if keys.is_empty());
+        let exprs: Option<Vec<Expr>> = select.projection.iter().map(item).collect();
+        let aggregated = ungrouped && exprs.is_some_and(|exprs| exprs.iter().any(super::walk::has_aggregate));
+        select.from.is_empty() || aggregated || self.finds_by_key(select)
+    }
+
+    /// Whether a SELECT reads one table, and its WHERE says what each column of the primary key is.
+    fn finds_by_key(&self, select: &sqlparser::ast::Select) -> bool {
+        let [from] = select.from.as_slice() else { return false };
+        let sqlparser::ast::TableFactor::Table { name, alias, args: None, .. } = &from.relation else { return false };
+        let names = parts(name);
+        let Some(table) = names.last().filter(|_| from.joins.is_empty()) else { return false };
+        let called = alias.as_ref().map_or_else(|| table.clone(), |alias| fold(&alias.name));
+        if names.len() == 1 && self.ctes.iter().any(|cte| cte.name == *table) {
+            return false;
+        }
+        let Ok((schema, name)) = self.qualified(&names) else { return false };
+        let Some(Object::Table(table)) = self.find_object(schema.as_deref(), &name) else { return false };
+        let Some(key) = table.primary_key() else { return false };
+        let own = |expr: &Expr| match expr {
+            Expr::Identifier(ident) => table.columns.iter().find(|column| column.name == fold(ident)),
+            Expr::CompoundIdentifier(idents) => match idents.as_slice() {
+                [relation, column] if fold(relation) == called => {
+                    table.columns.iter().find(|other| other.name == fold(column))
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        // A name that is no column of this table, or a constant: the same for all its rows.
+        let fixed = |expr: &Expr| match expr {
+            Expr::Value(_) => true,
+            Expr::Identifier(_) => own(expr).is_none(),
+            Expr::CompoundIdentifier(idents) => idents.len() == 2 && fold(&idents[0]) != called,
+            _ => false,
+        };
+        let mut found = Vec::new();
+        let mut rest: Vec<&Expr> = select.selection.iter().collect();
+        while let Some(expr) = rest.pop() {
+            match expr {
+                Expr::Nested(inner) => rest.push(inner),
+                Expr::BinaryOp { left, op: BinaryOperator::And, right } => rest.extend([left.as_ref(), right]),
+                Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => {
+                    let pairs = [(left, right), (right, left)];
+                    found.extend(pairs.iter().filter(|(_, value)| fixed(value)).filter_map(|(column, _)| own(column)));
+                }
+                _ => {}
+            }
+        }
+        key.iter().all(|number| found.iter().any(|column| column.number == *number))
     }
 
     /// A query inside an expression, seeing the columns around it.
@@ -738,6 +879,27 @@ fn row_items(expr: &Expr) -> Option<Vec<Expr>> {
         }
         _ => None,
     }
+}
+
+/// `-a ^ b` as PostgreSQL reads it, which is `(-a) ^ b`; `None` for what is no power.
+fn signed_base(sign: UnaryOperator, expr: &Expr) -> Option<Expr> {
+    let Expr::BinaryOp { left, op: op @ (BinaryOperator::PGExp | BinaryOperator::BitwiseXor), right } = expr else {
+        return None;
+    };
+    let signed = |base: &Expr| Expr::Nested(Box::new(Expr::UnaryOp { op: sign, expr: Box::new(base.clone()) }));
+    let base = signed_base(sign, left).unwrap_or_else(|| signed(left));
+    Some(Expr::BinaryOp { left: Box::new(base), op: op.clone(), right: right.clone() })
+}
+
+/// The subscripts of a chain that has nothing else.
+fn all_indexes(chain: &[AccessExpr]) -> Option<Vec<&Expr>> {
+    fn index(access: &AccessExpr) -> Option<&Expr> {
+        match access {
+            AccessExpr::Subscript(Subscript::Index { index }) => Some(index),
+            _ => None,
+        }
+    }
+    chain.iter().map(index).collect()
 }
 
 /// A number as Postgres types it: the first of int4, int8, numeric that holds it.

@@ -19,6 +19,9 @@ impl Translator<'_> {
         let grantees = grant.grantees.iter().map(resolve).collect::<Result<Vec<u32>>>()?;
         let mut work = Work::new(self.catalog);
         for object in objects {
+            if grant.action == GrantAction::OwnerTo {
+                self.refuse_linked_sequence(&object, &grantees)?;
+            }
             let all = object.all_privileges();
             let privileges = grant.privileges.unwrap_or(all);
             if !all.has(privileges) {
@@ -39,10 +42,29 @@ impl Translator<'_> {
                 }
             }
             if access != *object.access() {
+                // The sequences of a table's columns have its owner.
+                if grant.action == GrantAction::OwnerTo {
+                    for (_, sequence) in self.catalog.sequences_of(object.oid()) {
+                        let sequence = Object::Sequence(sequence.clone());
+                        work.change(Change::Put(owned_by(&sequence, access.owner())));
+                    }
+                }
                 work.change(Change::Put(with_access(&object, access)));
             }
         }
         self.finish_ddl(work, grant.tag())
+    }
+
+    /// A sequence that a column owns has the table's owner.
+    fn refuse_linked_sequence(&self, object: &Object, owners: &[u32]) -> Result<()> {
+        let Object::Sequence(sequence) = object else { return Ok(()) };
+        let Some(table) = sequence.owner.and_then(|(table, _)| self.catalog.table(table)) else { return Ok(()) };
+        if owners.iter().all(|owner| *owner == table.access.owner()) {
+            return Ok(());
+        }
+        let text = format!("cannot change owner of sequence \"{}\"", sequence.name);
+        let detail = format!("Sequence \"{}\" is linked to table \"{}\".", sequence.name, table.name);
+        Err(SqlError::new("0A000", text).with_detail(detail))
     }
 
     /// The objects in the order in which they are named, or of their OIDs.

@@ -5,6 +5,7 @@ mod aggregates;
 mod alter;
 mod calls;
 mod coerce;
+mod comments;
 mod containment;
 mod copy;
 mod create_table;
@@ -22,6 +23,7 @@ mod needs;
 mod notify;
 mod operators;
 mod select;
+mod sequence_ddl;
 mod sequences;
 mod set_operations;
 mod sets;
@@ -334,7 +336,10 @@ fn prepare_utility(mut translator: Translator<'_>, utility: &Utility, param_oids
             translator.nothing(Kind::Nothing, Tag::Fixed("VACUUM"))
         }
         Utility::Analyze(tables) => translator.analyze(tables, "ANALYZE"),
-        Utility::Restart { name, column, value } => translator.restart(name, column.as_deref(), *value),
+        Utility::Sequence(command) => translator.sequence_command(command),
+        Utility::CommentOnConstraint { constraint, table, text } => {
+            translator.comment_on_constraint(constraint, table, text.clone())
+        }
         Utility::Checkpoint => translator.nothing(Kind::Nothing, Tag::Fixed("CHECKPOINT")),
         Utility::Ignored(tag) => translator.nothing(Kind::Nothing, Tag::Fixed(tag)),
         Utility::Lock { tables, .. } => {
@@ -350,6 +355,7 @@ fn prepare_utility(mut translator: Translator<'_>, utility: &Utility, param_oids
 
 fn utility_tag(utility: &Utility) -> &'static str {
     match utility {
+        Utility::Begin(modes) if modes.is_start => "START TRANSACTION",
         Utility::Begin(_) => "BEGIN",
         Utility::Commit { .. } => "COMMIT",
         Utility::Rollback { .. } | Utility::RollbackTo(_) => "ROLLBACK",

@@ -36,6 +36,15 @@ pub(super) fn boolean(sql: String, nullable: bool) -> Typed {
 
 impl Translator<'_> {
     pub(super) fn binary(&mut self, op: &BinaryOperator, left: Typed, right: Typed) -> Result<Typed> {
+        let types = (left.ty, right.ty);
+        // An operand that does not become what the operator takes: there is no such operator.
+        self.operator(op, left, right).map_err(|error| match error.code() {
+            "42846" => no_operator(&op.to_string(), types.0, types.1),
+            _ => error,
+        })
+    }
+
+    fn operator(&mut self, op: &BinaryOperator, left: Typed, right: Typed) -> Result<Typed> {
         use BinaryOperator::*;
         if let Some(sign) = comparison(op) {
             return self.compare(sign, left, right);
@@ -209,11 +218,17 @@ impl Translator<'_> {
             }
             PgType::INTERVAL => Ok(pair("evesql_interval_key")),
             PgType::JSON | PgType::XML => Err(no_operator(op, left.ty, right.ty)),
-            PgType::JSONB if !matches!(op, "=" | "<>" | "IS" | "IS NOT") => {
-                Err(SqlError::new("0A000", "ordering jsonb values is not supported"))
+            PgType::JSONB => Ok(pair("evesql_jsonb_key")),
+            ty if ty.element().is_some_and(PgType::is_enum) && !matches!(op, "=" | "<>" | "IS" | "IS NOT") => {
+                Err(SqlError::new("0A000", "ordering arrays of enums is not supported"))
             }
-            ty if ty.element().is_some() && !matches!(op, "=" | "<>" | "IS" | "IS NOT") => {
-                Err(SqlError::new("0A000", "ordering arrays is not supported"))
+            // Of most types equal arrays have equal texts, which an index may serve.
+            ty if ty.element().is_some_and(|element| {
+                !matches!(op, "=" | "<>" | "IS" | "IS NOT")
+                    || matches!(element, PgType::NUMERIC | PgType::INTERVAL | PgType::JSONB)
+            }) =>
+            {
+                Ok((self.sort_key(left), self.sort_key(right)))
             }
             _ if !matches!(op, "=" | "<>" | "IS" | "IS NOT") => Ok((self.sort_key(left), self.sort_key(right))),
             _ => Ok((left.sql.clone(), right.sql.clone())),
@@ -380,9 +395,10 @@ impl Translator<'_> {
         let own_zone = self.settings.time_zone.zone;
         let make = |sql: String, ty: T| Ok(Typed::new(sql, ty).nullable_if(nullable));
         match (left.ty, sign, right.ty) {
-            (T::DATE, "+" | "-", ty) if ty.is_integer() => make(format!("({a} {sign} {b})"), T::DATE),
-            (ty, "+", T::DATE) if ty.is_integer() => make(format!("({b} + {a})"), T::DATE),
-            (T::DATE, "-", T::DATE) => make(format!("({a} - {b})"), T::INT4),
+            (T::DATE, "+", ty) if ty.is_integer() => make(format!("evesql_date_add({a}, {b}, 1)"), T::DATE),
+            (T::DATE, "-", ty) if ty.is_integer() => make(format!("evesql_date_add({a}, {b}, -1)"), T::DATE),
+            (ty, "+", T::DATE) if ty.is_integer() => make(format!("evesql_date_add({b}, {a}, 1)"), T::DATE),
+            (T::DATE, "-", T::DATE) => make(format!("evesql_date_diff({a}, {b})"), T::INT4),
             (T::DATE, "+", T::TIME) | (T::TIME, "+", T::DATE) => {
                 let (date, time) = if left.ty == T::DATE { (a, b) } else { (b, a) };
                 make(format!("({date} * 86400000000 + {time})"), T::TIMESTAMP)
@@ -399,6 +415,12 @@ impl Translator<'_> {
             (T::INTERVAL, "+", T::TIMESTAMP | T::TIMESTAMPTZ | T::DATE | T::TIME) => {
                 self.date_arithmetic("+", right, left)
             }
+            // There a time is as long as it is after midnight.
+            (T::TIMESTAMP | T::TIMESTAMPTZ | T::DATE | T::INTERVAL, "+" | "-", T::TIME) => {
+                let span = self.coerce(right, T::INTERVAL, -1, Context::Implicit)?;
+                self.date_arithmetic(sign, left, span)
+            }
+            (T::TIME, "+", T::TIMESTAMP | T::TIMESTAMPTZ) => self.date_arithmetic("+", right, left),
             (T::TIME, "+" | "-", T::INTERVAL) => {
                 let direction = if sign == "+" { 1 } else { -1 };
                 make(format!("evesql_time_add({a}, {b}, {direction})"), T::TIME)
@@ -496,6 +518,7 @@ impl Translator<'_> {
     }
 
     fn regex(&mut self, op: &BinaryOperator, left: Typed, right: Typed) -> Result<Typed> {
+        let (left, right) = (self.parameter_type(left), self.parameter_type(right));
         let left = self.coerce(left, PgType::TEXT, -1, Context::Implicit)?;
         let right = self.coerce(right, PgType::TEXT, -1, Context::Implicit)?;
         let fold = matches!(op, BinaryOperator::PGRegexIMatch | BinaryOperator::PGRegexNotIMatch);
@@ -560,7 +583,9 @@ impl Translator<'_> {
             self.coerce(right, PgType::TEXT, -1, Context::Implicit)?
         };
         let name = if path { "evesql_json_path" } else { "evesql_json_get" };
-        Ok(Typed::new(format!("{name}({}, {}, {})", left.sql, key.sql, i32::from(as_text)), ty))
+        // A scalar of jsonb is an array of itself.
+        let flags = i32::from(as_text) + if left.ty == PgType::JSONB && !path { 2 } else { 0 };
+        Ok(Typed::new(format!("{name}({}, {}, {flags})", left.sql, key.sql), ty))
     }
 }
 

@@ -167,8 +167,12 @@ impl Translator<'_> {
 
     pub(super) fn with_clause(&mut self, with: &With) -> Result<String> {
         let mut list = Vec::new();
-        for cte in &with.cte_tables {
+        for (at, cte) in with.cte_tables.iter().enumerate() {
             let name = fold(&cte.alias.name);
+            if with.cte_tables[..at].iter().any(|before| fold(&before.alias.name) == name) {
+                let message = format!("WITH query name \"{name}\" specified more than once");
+                return Err(self.at_name(SqlError::new("42712", message), &cte.alias.name));
+            }
             let given: Vec<String> = cte.alias.columns.iter().map(|column| fold(&column.name)).collect();
             let sql_name =
                 if self.ctes.iter().any(|other| other.name == name) { self.fresh(&name) } else { name.clone() };
@@ -343,7 +347,9 @@ impl Translator<'_> {
                 if typed.ty == PgType::INTERVAL {
                     return unsupported("DISTINCT of intervals");
                 }
-                typed = self.normal_form(typed);
+                if typed.scale.is_none() {
+                    typed = self.normal_form(typed);
+                }
             }
             outputs.push(Output { name: item.name.clone(), typed });
         }
@@ -411,6 +417,15 @@ impl Translator<'_> {
             }
         };
         let terms: Vec<String> = order.iter().map(position).collect();
+        // The keys come first in the order, in whichever order among themselves.
+        let is_key = |term: &String| {
+            keys.iter()
+                .any(|key| term.strip_prefix(key.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(' ')))
+        };
+        if !terms.iter().take(keys.len()).all(is_key) {
+            let message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions";
+            return Err(SqlError::new("42P10", message));
+        }
         let window_order = if terms.is_empty() { String::new() } else { format!(" ORDER BY {}", terms.join(", ")) };
         let mut inner: Vec<String> =
             outputs.iter().map(|output| format!("{} AS {}", output.typed.sql, quote_name(&output.name))).collect();
@@ -516,6 +531,10 @@ impl Translator<'_> {
         let mut list = Vec::new();
         for expr in exprs {
             if matches!(expr, Expr::Tuple(items) if items.is_empty()) {
+                let aggregates = items.iter().any(|item| item.expr.is_some_and(has_aggregate));
+                if !aggregates {
+                    return unsupported("GROUP BY () without an aggregate");
+                }
                 continue;
             }
             let position = match expr {
@@ -550,9 +569,12 @@ impl Translator<'_> {
             if typed.ty == PgType::INTERVAL {
                 return unsupported("GROUP BY of an interval");
             }
-            let typed = self.normal_form(typed);
-            // A number alone would be a position in SQLite.
-            list.push(if typed.literal.is_some() { "NULL".to_string() } else { typed.sql.clone() });
+            // A number alone would be a position in SQLite. What is shown of a group is one of its values as it is.
+            list.push(match typed.literal {
+                Some(_) => "NULL".to_string(),
+                None if matches!(typed.ty, PgType::NUMERIC | PgType::JSONB) => self.sort_key(&typed),
+                None => typed.sql.clone(),
+            });
             keys.push(GroupKey { expr: key_expr, typed });
         }
         let sql = if list.is_empty() { String::new() } else { format!(" GROUP BY {}", list.join(", ")) };
@@ -662,6 +684,9 @@ pub(super) fn order_term(key: &str, nullable: bool, options: &OrderByOptions) ->
 pub(super) fn output_position(expr: &Expr, outputs: &[Output]) -> Result<Option<usize>> {
     match expr {
         Expr::Value(value) => match &value.value {
+            Constant::Number(digits, _) if !digits.bytes().all(|b| b.is_ascii_digit()) => {
+                Err(SqlError::new("42601", "non-integer constant in ORDER BY"))
+            }
             Constant::Number(digits, _) => match digits.parse::<usize>() {
                 Ok(number) if (1..=outputs.len()).contains(&number) => Ok(Some(number - 1)),
                 _ => Err(SqlError::new("42P10", format!("ORDER BY position {digits} is not in select list"))),

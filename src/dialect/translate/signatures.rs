@@ -26,7 +26,7 @@ signatures! {
     "abs" (INT4) INT4 "evesql_int4(abs({0}))";
     "abs" (INT8) INT8 "evesql_int8_abs({0})";
     "abs" (NUMERIC) NUMERIC "evesql_numeric_abs({0})";
-    "abs" (FLOAT8) FLOAT8 "abs({0})";
+    "abs" (FLOAT8) FLOAT8 "evesql_float8_abs({0})";
     "ceil" (NUMERIC) NUMERIC "evesql_numeric_ceil({0})";
     "ceil" (FLOAT8) FLOAT8 "evesql_ceil({0})";
     "ceiling" (NUMERIC) NUMERIC "evesql_numeric_ceil({0})";
@@ -53,6 +53,15 @@ signatures! {
     "power" (NUMERIC, NUMERIC) NUMERIC "evesql_numeric_power({0}, {1})";
     "pow" (FLOAT8, FLOAT8) FLOAT8 "evesql_power({0}, {1})";
     "pow" (NUMERIC, NUMERIC) NUMERIC "evesql_numeric_power({0}, {1})";
+    "exp" (NUMERIC) NUMERIC "evesql_numeric_exp({0})";
+    "ln" (NUMERIC) NUMERIC "evesql_numeric_ln({0})";
+    "log" (NUMERIC) NUMERIC "evesql_numeric_log(evesql_numeric(10), {0})";
+    "log10" (NUMERIC) NUMERIC "evesql_numeric_log(evesql_numeric(10), {0})";
+    "log" (NUMERIC, NUMERIC) NUMERIC "evesql_numeric_log({0}, {1})";
+    "scale" (NUMERIC) INT4 "evesql_numeric_scale({0})";
+    "min_scale" (NUMERIC) INT4 "evesql_numeric_scale(evesql_numeric_shortest({0}))";
+    "trim_scale" (NUMERIC) NUMERIC "evesql_numeric_shortest({0})";
+    "quote_nullable" (TEXT) TEXT "ifnull(evesql_quote_literal({0}), 'NULL')";
     "exp" (FLOAT8) FLOAT8 "evesql_exp({0})";
     "ln" (FLOAT8) FLOAT8 "evesql_ln({0})";
     "log" (FLOAT8) FLOAT8 "evesql_log10({0})";
@@ -122,6 +131,10 @@ signatures! {
     "decode" (TEXT, TEXT) BYTEA "evesql_decode({0}, {1})";
     "regexp_replace" (TEXT, TEXT, TEXT) TEXT "evesql_regex_replace({0}, {1}, {2}, '')";
     "regexp_replace" (TEXT, TEXT, TEXT, TEXT) TEXT "evesql_regex_replace({0}, {1}, {2}, {3})";
+    "regexp_match" (TEXT, TEXT) TEXT_ARRAY "evesql_regex_match({0}, {1}, '')";
+    "regexp_match" (TEXT, TEXT, TEXT) TEXT_ARRAY "evesql_regex_match({0}, {1}, {2})";
+    "regexp_split_to_array" (TEXT, TEXT) TEXT_ARRAY "evesql_regex_split({0}, {1})";
+    "regexp_count" (TEXT, TEXT) INT4 "evesql_regex_count({0}, {1})";
     "regexp_like" (TEXT, TEXT) BOOL "evesql_regex({0}, {1}, 0)";
     "to_number" (TEXT, TEXT) NUMERIC "evesql_to_number({0}, {1})";
     // Dates and times.
@@ -138,6 +151,8 @@ signatures! {
     "array_length" (ANYARRAY, INT4) INT4 "evesql_array_length({0}, {1})";
     "array_upper" (ANYARRAY, INT4) INT4 "evesql_array_length({0}, {1})";
     "array_lower" (ANYARRAY, INT4) INT4 "iif(evesql_array_length({0}, {1}) IS NULL, NULL, 1)";
+    "array_ndims" (ANYARRAY) INT4 "evesql_array_ndims({0})";
+    "array_dims" (ANYARRAY) TEXT "evesql_array_dims({0})";
     "cardinality" (ANYARRAY) INT4 "json_array_length({0})";
     "string_to_array" (TEXT, TEXT) TEXT_ARRAY "evesql_string_to_array({0}, {1})";
     "json_typeof" (JSON) TEXT "evesql_json_typeof({0})";
@@ -148,8 +163,8 @@ signatures! {
     "jsonb_strip_nulls" (JSONB) JSONB "evesql_jsonb_strip_nulls({0})";
     "jsonb_exists" (JSONB, TEXT) BOOL "evesql_jsonb_exists({0}, {1})";
     "jsonb_contains" (JSONB, JSONB) BOOL "evesql_jsonb_contains({0}, {1})";
-    "json_array_length" (JSON) INT4 "json_array_length({0})";
-    "jsonb_array_length" (JSONB) INT4 "json_array_length({0})";
+    "json_array_length" (JSON) INT4 "evesql_json_array_length({0})";
+    "jsonb_array_length" (JSONB) INT4 "evesql_json_array_length({0})";
     // Identifiers and system functions without tables.
     "gen_random_uuid" () UUID "unhex(gen_random_uuid(), '-')";
     "uuid_generate_v4" () UUID "unhex(gen_random_uuid(), '-')";

@@ -73,6 +73,14 @@ impl Work {
         self.sql.push(format!("DELETE FROM evesql_sequences WHERE oid = {oid}"));
         self.change(Change::Remove(oid));
     }
+    /// Drops the sequences that a table's columns own, or one of them does.
+    pub fn drop_sequences_of(&mut self, table: u32, column: Option<i16>) {
+        let owned =
+            self.catalog.sequences_of(table).filter(|(number, _)| column.is_none_or(|column| column == *number));
+        for oid in owned.map(|(_, sequence)| sequence.oid).collect::<Vec<_>>() {
+            self.drop_sequence(oid);
+        }
+    }
     /// A name that is not taken in the schema: `base`, else with a number behind it.
     pub fn free_name(&self, schema: &str, base: &str) -> String {
         let base = cut(base, 63);
@@ -340,6 +348,7 @@ impl Translator<'_> {
             include: Vec::new(),
             predicate: None,
             method: "btree".into(),
+            comment: None,
         });
         table.constraints.push(Constraint {
             oid: constraint_oid,
@@ -349,6 +358,7 @@ impl Translator<'_> {
             index: Some(index_oid),
             deferrable: false,
             deferred: false,
+            comment: None,
         });
         Ok(())
     }

@@ -62,7 +62,8 @@ impl Translator<'_> {
             return Err(SqlError::new("42501", format!("the name \"{plain}\" is reserved")));
         }
         if work.catalog.schema_oid(&own).is_none() {
-            let schema = Schema { oid: work.oid(), name: own.clone(), access: Access::default(), is_gone: false };
+            let schema =
+                Schema { oid: work.oid(), name: own.clone(), comment: None, access: Access::default(), is_gone: false };
             work.change(Change::Put(Object::Schema(Arc::new(schema))));
         }
         Ok((own, plain))

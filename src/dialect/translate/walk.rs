@@ -153,7 +153,7 @@ fn named(expr: &Expr) -> Option<String> {
         Expr::Tuple(_) => fixed("row"),
         Expr::Subquery(query) => match query.body.as_ref() {
             SetExpr::Select(select) => select.projection.first().and_then(|item| match item {
-                SelectItem::UnnamedExpr(expr) => named(expr),
+                SelectItem::UnnamedExpr(expr) => named(expr).or_else(|| weakly_named(expr)),
                 SelectItem::ExprWithAlias { alias, .. } => Some(fold(alias)),
                 _ => None,
             }),

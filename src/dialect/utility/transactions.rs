@@ -42,7 +42,7 @@ pub(super) fn transaction(mut cursor: Cursor<'_>, first: &str) -> Read<Option<Ut
     let utility = match first {
         "start" => {
             cursor.expect("transaction")?;
-            Utility::Begin(modes(&mut cursor)?)
+            Utility::Begin(TransactionModes { is_start: true, ..modes(&mut cursor)? })
         }
         "begin" => {
             noise(&mut cursor);

@@ -1,0 +1,14 @@
+-- What the statements of grammar.txt and of the *.sql files are asked of.
+create table t (id int primary key, g int, i2 smallint, i8 bigint, n numeric, n2 numeric(8,2), f float8, s text, v varchar(10), c char(5), b bool, d date, ts timestamp, tz timestamptz, tm time, iv interval, a int[], sa text[], j jsonb, u uuid, y bytea);
+insert into t values (1, 1, 1, 10, 1.10, 1.10, 1.5, 'apple', 'apple', 'ab', true, '2024-01-31', '2024-01-31 10:20:30.5', '2024-01-31 10:20:30.5+02', '10:20:30', '1 day', '{1,2,3}', '{a,b}', '{"a": 1, "b": [1, 2]}', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '\x01ff');
+insert into t values (2, 1, -1, -10, 1.1, -2.50, -1.5, 'Banana', 'Banana', 'ab', false, '2024-02-29', '2024-02-29 00:00:00', '2024-02-29 00:00:00+00', '00:00:00', '1 mon', '{}', '{}', '{}', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12', '\x');
+insert into t values (3, 2, 32767, 9223372036854775807, 99999999999999999999.999, 999999.99, 1e300, '', '', '', true, '1999-12-31', '1999-12-31 23:59:59.999999', '1999-12-31 23:59:59+00', '23:59:59.999999', '-1 day +02:03:04', '{NULL,5}', '{NULL,""}', '[1, "x", null]', null, null);
+insert into t values (4, 2, -32768, -9223372036854775808, -0.001, 0.00, -0.0, 'apple', 'zzz', 'abcde', false, '2000-01-01', '2000-01-01 00:00:00', '2000-01-01 12:00:00-05', '12:00:00', '30 days', '{3,2,1}', '{"b c","a,b"}', '"text"', 'ffffffff-ffff-ffff-ffff-ffffffffffff', '\x00');
+insert into t values (5, null, 0, 0, 0, 0, 0, 'a%b_c', 'A', 'A', null, '2024-12-30', '2024-12-30 12:00:00', '2024-12-30 12:00:00+00', '01:02:03', '1 year 2 mons 3 days 04:05:06', '{1}', '{a}', '10', '00000000-0000-0000-0000-000000000000', '\x616263');
+insert into t values (6, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null);
+insert into t values (7, 3, 2, 2, 2.00, 2.00, 2, 'Äpfel', 'b', 'b', true, '2024-01-31', '2024-03-01 01:02:03', '2024-03-01 01:02:03+03:30', '10:20:30', '24:00:00', '{1,2,3}', '{a,b}', '{"a": 1.0, "b": [1, 2]}', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '\xff');
+insert into t values (8, 3, 5, 1000000000000, 2.0, 2.5, 0.1, ' padded ', 'x y', 'x y', false, '0044-03-15 BC', '1970-01-01 00:00:00', '1970-01-01 00:00:00+00', '18:30:00', '-1 mon', '{10,9}', '{z}', 'true', null, '\x0102');
+create table u (uid int primary key, tid int, k text, x int, m numeric(10,3));
+insert into u values (10, 1, 'one', 5, 1.500), (11, 1, 'two', -3, 0.001), (12, 2, 'one', null, null), (13, 99, 'three', 0, -7.250), (14, null, null, 7, 100.000), (15, 3, 'two', 2147483647, 2.000), (16, 7, 'two', 1, 1.100);
+create table w (id int primary key, n int not null check (n >= 0), s varchar(5) unique, q numeric(5,2) default 1.5, b bool default true);
+insert into w values (1, 10, 'a', default, default), (2, 20, 'b', 2.25, false), (3, 0, null, null, null), (4, 7, 'd', -1.00, true);

@@ -1,0 +1,6 @@
+END;
+END;
+BEGIN;
+COMMIT;
+select;
+table d

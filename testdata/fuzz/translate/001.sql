@@ -1,0 +1,6 @@
+analyze;
+rollback;
+select $1;
+LISTEN x;
+truncate a;
+RELEASE s1
