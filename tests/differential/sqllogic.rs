@@ -163,7 +163,7 @@ fn rewritten(path: &Path, name: &str, client: &mut Client) -> String {
                 (*types, *rows) = (now, shown(&found, *sorted));
             }
         }
-        write!(text, "{}{}\n", record.head, record.sql).unwrap();
+        writeln!(text, "{}{}", record.head, record.sql).unwrap();
         if let Expected::Rows { rows, .. } = &record.expected {
             write!(text, "----\n{rows}").unwrap();
         }

@@ -251,6 +251,6 @@ mod tests {
         assert_eq!((report.wips, report.all.count), (25.0, 100));
         assert_eq!(report.per_second, [49, 50, 1, 0]);
         let json = serde_json::to_string(&report).unwrap();
-        assert_eq!(serde_json::from_str::<Report>(&json).unwrap().wips, 25.0);
+        assert_eq!(json5::from_str::<Report>(&json).unwrap().wips, 25.0);
     }
 }

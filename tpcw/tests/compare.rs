@@ -49,7 +49,7 @@ fn contestants_take_turns_and_the_page_shows_all_of_them() {
     // Throughput for each number of browsers; for each mix against browsers, latency, stages.
     assert_eq!(page.matches("<svg").count(), 2 + 2 * 3);
     assert!(page.contains("&lt;these&gt;") && !page.contains("<these>"));
-    let read = serde_json::from_str::<tpcw::compare::Comparison>(&serde_json::to_string(&comparison).unwrap()).unwrap();
+    let read = json5::from_str::<tpcw::compare::Comparison>(&serde_json::to_string(&comparison).unwrap()).unwrap();
     assert_eq!(Table(&read).to_string(), table);
 }
 

@@ -27,7 +27,7 @@ fn experiment<T: serde::de::DeserializeOwned>(name: &str, words: &str) -> T {
     assert!(ran.status.success(), "{ran:?}");
     let page = std::fs::read_to_string(own(&format!("out/{name}.html"))).unwrap();
     assert!(page.contains("<svg") && !page.contains("Found:"), "{page}");
-    serde_json::from_slice(&std::fs::read(own(&format!("out/{name}.json"))).unwrap()).unwrap()
+    json5::from_str(&std::fs::read_to_string(own(&format!("out/{name}.json"))).unwrap()).unwrap()
 }
 
 fn recovery(words: &str) -> Recovery {

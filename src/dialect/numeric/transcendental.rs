@@ -11,8 +11,8 @@ const SHOWN_MAX: i64 = 1_000;
 /// Beyond this the result of exp is too large or, below its negative, zero.
 const EXPONENT_MAX: f64 = 6_000.0;
 /// ln(10) and log10(e), as PostgreSQL estimates with them.
-const LN_10: f64 = 2.302_585_092_994_046;
-const LOG_E: f64 = 0.434_294_481_903_252;
+const LN_10: f64 = std::f64::consts::LN_10;
+const LOG_E: f64 = std::f64::consts::LOG10_E;
 /// Digits beyond those that are wanted.
 const GUARD: u32 = 10;
 

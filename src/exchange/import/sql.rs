@@ -139,7 +139,7 @@ pub fn view_text(sql: &str) -> Option<String> {
     let Statement::CreateView(create) = &mut statement else { return None };
     create.temporary = false;
     create.if_not_exists = false;
-    create.name = ObjectName(create.name.0.iter().map(|part| folded_part(part)).collect());
+    create.name = ObjectName(create.name.0.iter().map(folded_part).collect());
     create.columns.iter_mut().for_each(|column| fold(&mut column.name));
     let mut translation = Translation { columns: None, named: &mut BTreeSet::new() };
     let _ = create.query.visit(&mut translation);

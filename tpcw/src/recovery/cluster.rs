@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// The one that comes in place of one whose disk is lost.
 const NEW: u64 = 4;
 /// Settings of nodes whose log does not reach back to the beginning, as in a cluster that is old.
-const FORGETFUL: &str = "checkpoint_batches = 200\nlog_keep_entries = 200\n";
+const FORGETFUL: &str = "checkpoint_batches = 50\nlog_keep_entries = 50\n";
 /// Nodes that nobody writes to agree within this time.
 const AGREEMENT_WAIT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(50);

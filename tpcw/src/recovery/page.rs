@@ -189,6 +189,6 @@ mod tests {
         assert!(found.contains("<li>node 3 is &lt;gone&gt;") && !found.contains("one root"));
         assert!(recovery.to_string().contains("finding: node 3 is <gone>"));
         let json = serde_json::to_string(&recovery).unwrap();
-        assert_eq!(serde_json::from_str::<Recovery>(&json).unwrap().to_string(), recovery.to_string());
+        assert_eq!(json5::from_str::<Recovery>(&json).unwrap().to_string(), recovery.to_string());
     }
 }
