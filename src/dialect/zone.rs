@@ -76,9 +76,13 @@ impl Zone {
     pub fn of_place(name: &str) -> Option<Zone> {
         static DATABASE: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
         static KNOWN: Mutex<BTreeMap<String, &'static Place>> = Mutex::new(BTreeMap::new());
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        // As functions name it, once for each row.
+        if let Some(place) = known.get(name) {
+            return Some(Zone::Place(place));
+        }
         let rules = DATABASE.get(name).ok()?;
         let name = rules.iana_name()?.to_owned();
-        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         let place = known.entry(name.clone()).or_insert_with(|| Box::leak(Box::new(Place { name, rules })));
         Some(Zone::Place(place))
     }

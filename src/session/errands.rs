@@ -14,7 +14,7 @@
 
 use super::cache::Plan;
 use super::client::{Done, Session};
-use super::gateway::{LockError, Soon};
+use super::gateway::LockError;
 use super::held_locks::{Given, HeldLocks, Lock};
 use super::locks::stopped;
 use super::read::Read;
@@ -245,17 +245,8 @@ impl Session {
                 (true, limit) => limit.map(|limit| limit.saturating_sub(began.elapsed()).max(Duration::from_millis(1))),
             };
             let (key, mode) = lock.clone();
-            let granted = match self.front.gateway.request_lock(self.holder(), key, mode, timeout) {
-                Soon::Now(granted) => granted,
-                Soon::Later(waiting) => {
-                    out.flush_if_due().await?;
-                    let registration = self.registration.clone();
-                    tokio::select! {
-                        granted = waiting => granted,
-                        reason = registration.wait_interrupted() => return Err(stopped(reason).into()),
-                    }
-                }
-            };
+            let soon = self.front.gateway.request_lock(self.holder(), key, mode, timeout);
+            let granted = self.wait_for(soon, out).await?;
             // What was granted before the others were lost is lost, too.
             let granted = granted.and_then(|()| match self.times_lost() == lost_before {
                 true => Ok(()),

@@ -43,6 +43,20 @@ impl Session {
         self.ensure_pinned(true, out).await
     }
 
+    /// What comes soon, unless the client or a time-out ends the statement before.
+    pub(super) async fn wait_for<T>(&self, soon: Soon<T>, out: &mut Outbox) -> Done<T> {
+        match soon {
+            Soon::Now(found) => Ok(found),
+            Soon::Later(waiting) => {
+                out.flush_if_due().await?;
+                tokio::select! {
+                    found = waiting => Ok(found),
+                    reason = self.registration.wait_interrupted() => Err(stopped(reason).into()),
+                }
+            }
+        }
+    }
+
     async fn wait_for_ticket(
         &mut self,
         key: tickets::Key,
@@ -53,18 +67,7 @@ impl Session {
         let timeout = if nowait { Some(Duration::ZERO) } else { self.settings.active().lock_timeout };
         let soon = self.front.gateway.request_ticket(self.holder(), key, mode, timeout);
         self.block()?.has_tickets = true;
-        let granted = match soon {
-            Soon::Now(granted) => granted,
-            Soon::Later(waiting) => {
-                out.flush_if_due().await?;
-                let registration = self.registration.clone();
-                tokio::select! {
-                    granted = waiting => granted,
-                    reason = registration.wait_interrupted() => return Err(stopped(reason).into()),
-                }
-            }
-        };
-        granted.map_err(|error| {
+        self.wait_for(soon, out).await?.map_err(|error| {
             Failure::from(match error {
                 TicketError::Deadlock => {
                     SqlError::new("40P01", "deadlock detected").with_hint("Run the transaction again.")

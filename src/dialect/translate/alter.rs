@@ -4,7 +4,7 @@ use super::create_table::{Pending, pending_of, same_set};
 use super::names::{fold, parts};
 use super::sequence_ddl::given_options;
 use super::table_ddl::{Work, columns_named, sqlite_name};
-use super::{Need, Result, Translator, quote_name};
+use super::{Need, Result, Translator, quote_name, unsupported};
 use crate::catalog::{Constraint, ConstraintKind, Object, Table};
 use crate::dialect::prepared::{Kind, Prepared, Tag};
 use crate::dialect::types::PgType;
@@ -13,10 +13,6 @@ use sqlparser::ast::{
     AlterColumnOperation, AlterTable, AlterTableOperation, ColumnDef, DropBehavior, Expr, GeneratedAs, Ident,
     RenameTableNameKind,
 };
-
-fn unsupported<T>(what: &str) -> Result<T> {
-    Err(SqlError::new("0A000", format!("{what} is not supported")))
-}
 
 impl Translator<'_> {
     pub(super) fn alter_table(&mut self, alter: &AlterTable) -> Result<Prepared> {

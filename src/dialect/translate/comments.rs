@@ -2,17 +2,13 @@
 
 use super::names::parts;
 use super::table_ddl::Work;
-use super::{Need, Result, Translator};
+use super::{Need, Result, Translator, unsupported};
 use crate::catalog::enums::EnumType;
 use crate::catalog::{Change, Object, Schema, Sequence, Table, View};
 use crate::dialect::prepared::Prepared;
 use crate::transaction::SqlError;
 use sqlparser::ast::{CommentObject, ObjectName};
 use std::sync::Arc;
-
-fn unsupported<T>(what: &str) -> Result<T> {
-    Err(SqlError::new("0A000", format!("{what} is not supported")))
-}
 
 impl Translator<'_> {
     pub(super) fn comment(

@@ -3,7 +3,7 @@
 use super::names::{fold, parts};
 use super::sequence_ddl::sequence_of;
 use super::table_ddl::{Work, columns_named, sqlite_name};
-use super::{Need, Privileges, Result, Translator, quote_name};
+use super::{Need, Privileges, Result, Translator, quote_name, unsupported};
 use crate::catalog::{Action, Column, Constraint, ConstraintKind, Identity, Index, IndexKey, Table};
 use crate::dialect::prepared::{Kind, Prepared, Tag};
 use crate::dialect::types::PgType;
@@ -14,10 +14,6 @@ use sqlparser::ast::{
     ReferentialAction, SequenceOptions, TableConstraint,
 };
 use std::sync::Arc;
-
-fn unsupported<T>(what: &str) -> Result<T> {
-    Err(SqlError::new("0A000", format!("{what} is not supported")))
-}
 
 pub(super) fn action(action: Option<ReferentialAction>) -> Action {
     match action {

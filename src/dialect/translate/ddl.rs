@@ -2,7 +2,7 @@
 
 use super::names::{fold, parts};
 use super::table_ddl::Work;
-use super::{Need, Result, Translator};
+use super::{Need, Result, Translator, unsupported};
 use crate::catalog::definitions::quote_ident;
 use crate::catalog::privileges::Access;
 use crate::catalog::{Change, Column, Object, PUBLIC, PUBLIC_OID, Schema, View, is_temporary};
@@ -41,10 +41,6 @@ fn first_select(body: &mut sqlparser::ast::SetExpr) -> Option<&mut sqlparser::as
         SetExpr::Query(query) => first_select(&mut query.body),
         _ => None,
     }
-}
-
-fn unsupported<T>(what: &str) -> Result<T> {
-    Err(SqlError::new("0A000", format!("{what} is not supported")))
 }
 
 impl Translator<'_> {

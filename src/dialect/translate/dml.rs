@@ -3,7 +3,7 @@
 use super::from::table_column;
 use super::names::{fold, parts};
 use super::typed::{Output, Relation, Scope, Target, Typed, quote_text};
-use super::{Privileges, Result, Translator, quote_name};
+use super::{Privileges, Result, Translator, quote_name, unsupported};
 use crate::catalog::{Column, ConstraintKind, Identity, Sequence, Table};
 use crate::dialect::prepared::{Kind, Prepared, Tag};
 use crate::dialect::types::PgType;
@@ -14,10 +14,6 @@ use sqlparser::ast::{
     Update, UpdateTableFromKind,
 };
 use std::sync::Arc;
-
-fn unsupported<T>(what: &str) -> Result<T> {
-    Err(SqlError::new("0A000", format!("{what} is not supported")))
-}
 
 fn is_default(expr: &Expr) -> bool {
     matches!(expr, Expr::Identifier(ident) if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))

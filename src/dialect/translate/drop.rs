@@ -2,17 +2,13 @@
 
 use super::names::parts;
 use super::table_ddl::Work;
-use super::{Need, Result, Translator, quote_name};
+use super::{Need, Result, Translator, quote_name, unsupported};
 use crate::catalog::enums::EnumType;
 use crate::catalog::{Change, Constraint, Object, Table, View};
 use crate::dialect::prepared::{Kind, Prepared, Tag};
 use crate::transaction::SqlError;
 use sqlparser::ast::{ObjectName, ObjectType};
 use std::sync::Arc;
-
-fn unsupported<T>(what: &str) -> Result<T> {
-    Err(SqlError::new("0A000", format!("{what} is not supported")))
-}
 
 impl Translator<'_> {
     pub(super) fn drop(

@@ -3,7 +3,7 @@
 use super::coerce::Context;
 use super::names::{Found, fold, parts};
 use super::typed::{Column, Relation, Scope, Typed};
-use super::{Result, Translator, quote_name};
+use super::{Result, Translator, quote_name, unsupported};
 use crate::catalog::Table;
 use crate::dialect::types::{PgType, numeric_typmod};
 use crate::transaction::{SqlError, Value};
@@ -20,10 +20,6 @@ pub(super) struct Item {
     pub merged: Vec<Column>,
     /// Has a RIGHT or FULL join, whose place among its neighbours matters.
     pub(super) outer: bool,
-}
-
-fn unsupported<T>(what: &str) -> Result<T> {
-    Err(SqlError::new("0A000", format!("{what} is not supported")))
 }
 
 /// A column of a stored table, seen through an alias.

@@ -28,6 +28,8 @@ mod sequences;
 mod set_operations;
 mod sets;
 mod signatures;
+mod single_row;
+mod subscripts;
 mod table_ddl;
 pub(super) mod temporary;
 mod typed;
@@ -50,6 +52,11 @@ use std::collections::BTreeSet;
 use typed::{Cte, Output, Scope, Typed};
 
 type Result<T> = std::result::Result<T, SqlError>;
+
+/// What is not supported is refused by name.
+fn unsupported<T>(what: &str) -> Result<T> {
+    Err(SqlError::new("0A000", format!("{what} is not supported")))
+}
 
 /// Parameters that a statement can have: SQLite's limit.
 const PARAMS_MAX: usize = 32_766;

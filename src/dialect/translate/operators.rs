@@ -192,6 +192,7 @@ impl Translator<'_> {
 
     /// Texts of two values of one type whose bytes compare as the values do.
     pub(super) fn aligned(&self, left: &Typed, right: &Typed, op: &str) -> Result<(String, String)> {
+        let orders = !matches!(op, "=" | "<>" | "IS" | "IS NOT");
         let pair = |name: &str| (format!("{name}({})", left.sql), format!("{name}({})", right.sql));
         match left.ty {
             PgType::NUMERIC => {
@@ -219,18 +220,17 @@ impl Translator<'_> {
             PgType::INTERVAL => Ok(pair("evesql_interval_key")),
             PgType::JSON | PgType::XML => Err(no_operator(op, left.ty, right.ty)),
             PgType::JSONB => Ok(pair("evesql_jsonb_key")),
-            ty if ty.element().is_some_and(PgType::is_enum) && !matches!(op, "=" | "<>" | "IS" | "IS NOT") => {
+            ty if ty.element().is_some_and(PgType::is_enum) && orders => {
                 Err(SqlError::new("0A000", "ordering arrays of enums is not supported"))
             }
             // Of most types equal arrays have equal texts, which an index may serve.
             ty if ty.element().is_some_and(|element| {
-                !matches!(op, "=" | "<>" | "IS" | "IS NOT")
-                    || matches!(element, PgType::NUMERIC | PgType::INTERVAL | PgType::JSONB)
+                orders || matches!(element, PgType::NUMERIC | PgType::INTERVAL | PgType::JSONB)
             }) =>
             {
                 Ok((self.sort_key(left), self.sort_key(right)))
             }
-            _ if !matches!(op, "=" | "<>" | "IS" | "IS NOT") => Ok((self.sort_key(left), self.sort_key(right))),
+            _ if orders => Ok((self.sort_key(left), self.sort_key(right))),
             _ => Ok((left.sql.clone(), right.sql.clone())),
         }
     }

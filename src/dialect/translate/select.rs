@@ -4,7 +4,7 @@ use super::coerce::Context;
 use super::names::{fold, parts};
 use super::typed::{Cte, GroupKey, Output, Scope, Targets, Typed};
 use super::walk::{column_name, has_aggregate};
-use super::{Privileges, Result, Translator, quote_name};
+use super::{Privileges, Result, Translator, quote_name, unsupported};
 use crate::dialect::prepared::{LockWait, Locking};
 use crate::dialect::types::PgType;
 use crate::transaction::{SqlError, Value};
@@ -16,10 +16,6 @@ use sqlparser::ast::{
 
 /// Queries translated for one statement, dry runs included: nested ones are run dry more than once.
 const QUERIES_MAX: u32 = 20_000;
-
-fn unsupported<T>(what: &str) -> Result<T> {
-    Err(SqlError::new("0A000", format!("{what} is not supported")))
-}
 
 /// How a query stands among others.
 pub(super) struct Shape<'t> {

@@ -2,16 +2,12 @@
 
 use super::coerce::Context;
 use super::typed::{Output, Scope, Target, Targets, Typed};
-use super::{Result, Translator, quote_name};
+use super::{Result, Translator, quote_name, unsupported};
 use crate::dialect::types::PgType;
 use crate::transaction::SqlError;
 use sqlparser::ast::{OrderByExpr, Query, SetExpr, SetOperator, SetQuantifier, Values};
 
 use super::select::{Shape, order_term, output_position};
-
-fn unsupported<T>(what: &str) -> Result<T> {
-    Err(SqlError::new("0A000", format!("{what} is not supported")))
-}
 
 impl Translator<'_> {
     /// UNION and its relatives, and whatever needs a query around it.
