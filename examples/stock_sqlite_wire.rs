@@ -32,7 +32,7 @@ fn main() {
     let threads = clients.parse().expect("CLIENTS is a number");
     let options = FrontOptions { threads, ..FrontOptions::default() };
     let file: Arc<str> = file.as_str().into();
-    let front = Front::start(listener, options, move |_| Stock { file: file.clone() }).expect("threads");
+    let front = Front::start(listener, None, options, move |_| Stock { file: file.clone() }).expect("threads");
     println!("ready: {}", front.address());
     std::thread::park();
 }

@@ -16,6 +16,9 @@ pub struct Config {
     pub data: PathBuf,
     /// Address for Postgres clients.
     pub listen: SocketAddr,
+    /// Directory in which there is a socket for clients of this machine as well, `.s.PGSQL.` and the port of `listen`.
+    /// Who may enter the directory may connect, as by loopback. None: no socket.
+    pub socket_dir: Option<PathBuf>,
     /// Address of the HTTP page that `evesql status` reads.
     pub admin: SocketAddr,
     /// Nodes in this process: 1, 3, 5 or 7. Without meaning for one node of a cluster.
@@ -99,6 +102,7 @@ impl Default for Config {
         Config {
             data: PathBuf::from("evesql-data"),
             listen: SocketAddr::from(([127, 0, 0, 1], 5433)),
+            socket_dir: None,
             admin: SocketAddr::from(([127, 0, 0, 1], 8433)),
             replicas: 3,
             member: None,

@@ -32,6 +32,9 @@ struct Common {
     /// Address for Postgres clients [default: 127.0.0.1:5433]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
+    /// Have a socket for clients of this machine in a directory, too: `psql -h DIR -p PORT`
+    #[arg(long, value_name = "DIR")]
+    socket_dir: Option<PathBuf>,
     /// Address of the status page [default: 127.0.0.1:8433]
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
@@ -73,6 +76,7 @@ impl Common {
         Config {
             data: self.data.unwrap_or(base.data),
             listen: self.listen.unwrap_or(base.listen),
+            socket_dir: self.socket_dir.or(base.socket_dir),
             admin: self.admin.unwrap_or(base.admin),
             rules: self.rules.or(base.rules),
             drills: self.drills || base.drills,

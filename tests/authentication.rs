@@ -556,6 +556,72 @@ fn psql_logs_in_with_tls_and_a_password() {
 }
 
 #[test]
+fn a_socket_in_the_file_system_is_for_clients_of_this_machine() {
+    let (certificates, directory) = (Certificates::new(), tempfile::tempdir().unwrap());
+    let socket_dir = Some(directory.path().to_path_buf());
+    let server = InProcess::start(|config| evesql::config::Config { socket_dir, ..certificates.given(config) });
+    let port = server.address().port();
+    let path = directory.path().join(format!(".s.PGSQL.{port}"));
+    let to_socket = |user: &str, password: &str| {
+        let mut config = config(user, password);
+        config.host_path(directory.path()).port(port);
+        config
+    };
+    let log_in = async |user: &str, password: &str| {
+        let (client, connection) = to_socket(user, password).connect(NoTls).await?;
+        tokio::spawn(connection);
+        Ok::<Client, tokio_postgres::Error>(client)
+    };
+    runtime().block_on(async {
+        let trusted = log_in("evesql", "").await.unwrap();
+        trusted.batch_execute(&format!("CREATE ROLE ann LOGIN PASSWORD '{PASSWORD}'")).await.unwrap();
+        assert!(log_in("ann", PASSWORD).await.is_ok());
+        assert_eq!(code(&log_in("ann", "guess").await.err().unwrap()), "28P01");
+        // More than a socket takes at once, both ways.
+        let long = "y".repeat(4 << 20);
+        let back: String = trusted.query_one("SELECT $1::text", &[&long]).await.unwrap().get(0);
+        assert!(back == long);
+        let canceller = trusted.cancel_token();
+        let (slept, _) = tokio::join!(trusted.query("SELECT pg_sleep(600)", &[]), async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            canceller.cancel_query(NoTls).await.unwrap();
+        });
+        assert_eq!(code(&slept.err().unwrap()), "57014");
+        // TLS is for networks.
+        let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, &[0, 0, 0, 8, 4, 210, 22, 47]).await.unwrap();
+        assert_eq!(tokio::io::AsyncReadExt::read_u8(&mut stream).await.unwrap(), b'N');
+    });
+    let second = harness::run(&[
+        "serve",
+        "--data",
+        directory.path().join("second").to_str().unwrap(),
+        "--listen",
+        &format!("127.0.0.2:{port}"),
+        "--admin",
+        "127.0.0.1:0",
+        "--socket-dir",
+        directory.path().to_str().unwrap(),
+    ]);
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("cannot listen on {}", path.display())) && said.contains("--socket-dir"), "{said}");
+    let server = server.power_cut();
+    runtime().block_on(async {
+        let (client, connection) = config("evesql", "")
+            .host_path(directory.path())
+            .port(server.address().port())
+            .connect(NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        client.batch_execute("ALTER ROLE ann PASSWORD 'another'").await.unwrap();
+    });
+    drop(server.end());
+    assert!(std::fs::read_dir(directory.path()).unwrap().all(|entry| entry.unwrap().file_name() == "second"));
+}
+
+#[test]
 fn a_certificate_that_cannot_be_used_ends_the_program_with_a_sentence() {
     let (certificates, others) = (Certificates::new(), Certificates::new());
     let data = tempfile::tempdir().unwrap();

@@ -141,6 +141,14 @@ pub enum NodeError {
         /// The operating system's word.
         reason: String,
     },
+    /// The socket in the file system cannot be made.
+    #[error("cannot listen on {}: {reason}; choose another directory with --socket-dir", path.display())]
+    LocalSocket {
+        /// Its file.
+        path: PathBuf,
+        /// The operating system's word.
+        reason: String,
+    },
     /// The status page.
     #[error(transparent)]
     Admin(#[from] crate::admin::AdminError),

@@ -10,7 +10,7 @@ use crate::config::{Auth, Config};
 use crate::page_store::refuse_huge_pages;
 use crate::seam::{Disk, RealDisk};
 use crate::session::{Admission, SessionService};
-use crate::wire::{ClientTls, Front, FrontOptions};
+use crate::wire::{ClientTls, Front, FrontOptions, LocalSocket};
 use std::fs::{File, TryLockError};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -46,6 +46,7 @@ impl Server {
         let lock = lock(&config.data)?;
         let listener = TcpListener::bind(config.listen)
             .map_err(|e| NodeError::Listen { address: config.listen, reason: e.to_string() })?;
+        let local = config.socket_dir.as_deref().map(|directory| local_socket(directory, &listener)).transpose()?;
         let admin_address = config.admin;
         let options = FrontOptions {
             threads: match config.front_threads {
@@ -89,8 +90,9 @@ impl Server {
             (Err(error), _) => return Err(error),
         }
         let gateway = ClusterGateway::new(cluster.clone());
-        let front = Front::start(listener, options, move |_| SessionService::new(gateway.clone(), rules_of_house))
-            .map_err(|e| NodeError::Listen { address: config.listen, reason: e.to_string() })?;
+        let front =
+            Front::start(listener, local, options, move |_| SessionService::new(gateway.clone(), rules_of_house))
+                .map_err(|e| NodeError::Listen { address: config.listen, reason: e.to_string() })?;
         Ok(Server { cluster, front: Some(front), admin: Some(admin), rules, _lock: lock })
     }
 
@@ -119,6 +121,13 @@ impl Drop for Server {
         self.admin = None;
         self.cluster.stop();
     }
+}
+
+/// The socket for clients of this machine, named by the port of the other one.
+fn local_socket(directory: &Path, listener: &TcpListener) -> Result<LocalSocket, NodeError> {
+    let port = listener.local_addr().map_or(0, |address| address.port());
+    LocalSocket::bind(directory, port)
+        .map_err(|error| NodeError::LocalSocket { path: LocalSocket::path(directory, port), reason: error.to_string() })
 }
 
 /// One process at a time works on a data directory.

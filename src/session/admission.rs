@@ -52,8 +52,10 @@ fn demand(
     roles: &Roles,
     now_us: i64,
 ) -> Result<Demand, SqlError> {
-    if !(origin.is_local || origin.has_tls || rules.plain || rules.insecure) {
-        let message = format!("clients at {} must use TLS", origin.address.ip());
+    if let Some(address) = origin.address
+        && !(origin.is_local || origin.has_tls || rules.plain || rules.insecure)
+    {
+        let message = format!("clients at {} must use TLS", address.ip());
         return Err(SqlError::new("28000", message).with_hint("Connect with sslmode=require."));
     }
     let kept = role.and_then(|role| role.password.as_deref()).and_then(Verifier::parse);
@@ -96,8 +98,8 @@ pub async fn admit(
     if let Demand::Proof { verifier, in_vain } = demand(rules, &hello.origin, user, role, roles, now_us)? {
         let proven = prove(verifier, hello, in_vain, talk).await;
         if let Err(NotAdmitted::Sql(error)) = &proven {
-            let (address, reason) = (hello.origin.address, &error.message);
-            tracing::warn!(user, %address, %reason, "a client was not let in");
+            let (address, reason) = (hello.origin.address.map(tracing::field::display), &error.message);
+            tracing::warn!(user, address, %reason, "a client was not let in");
         }
         proven?;
     }
@@ -150,7 +152,7 @@ mod tests {
     const NOW_US: i64 = 1_000;
 
     fn origin(is_local: bool, has_tls: bool) -> Origin {
-        Origin { address: SocketAddr::from(([10, 0, 0, 9], 4000)), is_local, has_tls, binding: None }
+        Origin { address: Some(SocketAddr::from(([10, 0, 0, 9], 4000))), is_local, has_tls, binding: None }
     }
 
     /// `in`, `proof`, `vain` or an SQLSTATE.

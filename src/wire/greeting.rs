@@ -31,8 +31,8 @@ const STARTUP_BYTES_MAX: usize = 10_000;
 /// Where a client is, and how it came.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    /// Its address.
-    pub address: SocketAddr,
+    /// Its address; `None` where it came by the socket in the file system.
+    pub address: Option<SocketAddr>,
     /// It is on this machine: a connection from an address to itself never leaves it.
     pub is_local: bool,
     /// It came over TLS.
@@ -42,14 +42,18 @@ pub struct Origin {
 }
 
 impl Origin {
-    fn of(stream: &TcpStream) -> io::Result<Origin> {
+    /// Where a fresh connection comes from.
+    fn of(stream: &Stream) -> io::Result<Origin> {
+        let Stream::Plain(stream) = stream else {
+            return Ok(Origin { address: None, is_local: true, has_tls: false, binding: None });
+        };
         let (address, own) = (stream.peer_addr()?, stream.local_addr()?);
         let plain = |address: SocketAddr| match address.ip() {
             IpAddr::V6(ip) => ip.to_canonical(),
             ip => ip,
         };
         let (ip, own) = (plain(address), plain(own));
-        Ok(Origin { address, is_local: ip.is_loopback() || ip == own, has_tls: false, binding: None })
+        Ok(Origin { address: Some(address), is_local: ip.is_loopback() || ip == own, has_tls: false, binding: None })
     }
 }
 
@@ -91,12 +95,14 @@ pub enum Greeting {
     Refused(&'static str),
 }
 
-/// Reads up to the start-up packet; with `tls`, over TLS if the client wants that.
-pub(super) async fn greet(stream: TcpStream, tls: Option<&ClientTls>) -> io::Result<(Stream, Greeting)> {
+/// Reads up to the start-up packet; with `tls`, over TLS if the client wants that and comes over the network.
+pub(super) async fn greet(stream: Stream, tls: Option<&ClientTls>) -> io::Result<(Stream, Greeting)> {
     let mut origin = Origin::of(&stream)?;
-    let mut stream = match tls {
-        Some(tls) if begins_with_handshake(&stream).await? => secured(stream, tls, true, &mut origin).await?,
-        _ => Stream::Plain(stream),
+    let mut stream = match (stream, tls) {
+        (Stream::Plain(plain), Some(tls)) if begins_with_handshake(&plain).await? => {
+            secured(plain, tls, true, &mut origin).await?
+        }
+        (stream, _) => stream,
     };
     let mut buffer = BytesMut::with_capacity(1024);
     let context = DecodeContext::new(ProtocolVersion::PROTOCOL3_0);

@@ -7,6 +7,7 @@
 mod connection;
 mod greeting;
 mod inbox;
+mod local;
 pub mod message;
 mod outbox;
 mod registry;
@@ -18,6 +19,7 @@ mod tls;
 pub use connection::{Flow, Handler, Link, Service};
 pub use greeting::{Hello, Origin};
 pub use inbox::{Fields, FrameError};
+pub use local::LocalSocket;
 pub use outbox::{CACHED_PLAN, Outbox};
 pub use registry::{Interrupt, Reason, Registration};
 pub use server::{Front, FrontOptions};

@@ -2,6 +2,7 @@
 
 use super::connection::{Limits, Link, Service, serve};
 use super::greeting::{Greeting, Hello, greet};
+use super::local::LocalSocket;
 use super::outbox::Outbox;
 use super::registry::{Registration, Registry};
 use super::stream::{Parcel, Stream};
@@ -73,6 +74,7 @@ impl Front {
     /// Fails if the listener's address cannot be read or a thread cannot be started.
     pub fn start<S: Service>(
         listener: TcpListener,
+        local: Option<LocalSocket>,
         options: FrontOptions,
         make_service: impl Fn(usize) -> S + Send + Sync + 'static,
     ) -> io::Result<Front> {
@@ -91,7 +93,9 @@ impl Front {
             })?);
         }
         let (stop, stopped) = oneshot::channel();
-        threads.push(spawn("greeting".to_owned(), move || run_greeting(listener, desks, registry, options, stopped))?);
+        threads.push(spawn("greeting".to_owned(), move || {
+            run_greeting(listener, local, desks, registry, options, stopped)
+        })?);
         Ok(Front { address, stop: Some(stop), threads })
     }
 
@@ -126,15 +130,18 @@ fn spawn<F: Future<Output = ()>>(
 /// Accepts, greets, hands over; serves cancels and deadlines meanwhile. Ends when `stopped` resolves.
 async fn run_greeting(
     listener: TcpListener,
+    local: Option<LocalSocket>,
     desks: Vec<mpsc::UnboundedSender<Arrival>>,
     registry: Arc<Registry>,
     options: FrontOptions,
     mut stopped: oneshot::Receiver<()>,
 ) {
-    let listener = match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => listener,
+    let doors = tokio::net::TcpListener::from_std(listener)
+        .and_then(|tcp| Ok(Doors { tcp, local: local.as_ref().map(LocalSocket::listener).transpose()? }));
+    let doors = match doors {
+        Ok(doors) => doors,
         Err(error) => {
-            tracing::error!(%error, "the listening socket cannot be used");
+            tracing::error!(%error, "a listening socket cannot be used");
             return;
         }
     };
@@ -146,8 +153,8 @@ async fn run_greeting(
             biased;
             _ = &mut stopped => return,
             _ = tick.tick() => registry.check_deadlines(),
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
+            accepted = doors.accept() => match accepted {
+                Ok(stream) => {
                     turn += 1;
                     let (desks, registry) = (desks.clone(), registry.clone());
                     let (tls, by) = (options.tls.clone(), Instant::now() + options.greeting_timeout);
@@ -170,15 +177,40 @@ async fn run_greeting(
     }
 }
 
+/// Where clients come in.
+struct Doors {
+    tcp: tokio::net::TcpListener,
+    local: Option<tokio::net::UnixListener>,
+}
+
+impl Doors {
+    /// The next client.
+    async fn accept(&self) -> io::Result<Stream> {
+        let local = async {
+            match &self.local {
+                Some(local) => local.accept().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            accepted = self.tcp.accept() => {
+                let (stream, _) = accepted?;
+                stream.set_nodelay(true)?;
+                Ok(Stream::Plain(stream))
+            }
+            accepted = local => Ok(Stream::Local(accepted?.0)),
+        }
+    }
+}
+
 /// Greets one client and passes it on.
 async fn welcome(
-    stream: tokio::net::TcpStream,
+    stream: Stream,
     admitted_by: Instant,
     tls: Option<&ClientTls>,
     desk: &mpsc::UnboundedSender<Arrival>,
     registry: &Registry,
 ) -> io::Result<()> {
-    stream.set_nodelay(true)?;
     let (stream, greeting) = greet(stream, tls).await?;
     match greeting {
         Greeting::Session(hello) => match registry.register() {

@@ -1,4 +1,4 @@
-//! A client's socket, plain or with TLS, and how it goes from the greeting thread to a front thread.
+//! A client's socket, of TCP, plain or with TLS, or in the file system, and how it goes from the greeting thread to a front thread.
 //!
 //! A socket is known to the runtime of one thread. To go to another one it leaves the first, also from underneath TLS,
 //! whose state goes along.
@@ -7,8 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpStream, UnixStream, tcp, unix};
 use tokio_rustls::server::TlsStream;
 
 /// What is underneath TLS: a socket, or one that is on its way.
@@ -64,12 +63,14 @@ impl AsyncWrite for Socket {
 /// A client's connection on the thread that reads it.
 pub(super) enum Stream {
     Plain(TcpStream),
+    Local(UnixStream),
     Tls(Box<TlsStream<Socket>>),
 }
 
 /// A client's connection between two threads.
 pub(super) enum Parcel {
     Plain(std::net::TcpStream),
+    Local(std::os::unix::net::UnixStream),
     Tls(Box<TlsStream<Socket>>),
 }
 
@@ -77,6 +78,7 @@ impl Stream {
     pub fn depart(self) -> io::Result<Parcel> {
         Ok(match self {
             Stream::Plain(stream) => Parcel::Plain(stream.into_std()?),
+            Stream::Local(stream) => Parcel::Local(stream.into_std()?),
             Stream::Tls(mut stream) => {
                 stream.get_mut().0.depart()?;
                 Parcel::Tls(stream)
@@ -90,6 +92,10 @@ impl Stream {
                 let (reader, writer) = stream.into_split();
                 (Reader::Plain(reader), Writer::Plain(writer))
             }
+            Stream::Local(stream) => {
+                let (reader, writer) = stream.into_split();
+                (Reader::Local(reader), Writer::Local(writer))
+            }
             Stream::Tls(stream) => {
                 let (reader, writer) = tokio::io::split(*stream);
                 (Reader::Tls(reader), Writer::Tls(writer))
@@ -102,6 +108,7 @@ impl Stream {
         use tokio::io::AsyncReadExt;
         match self {
             Stream::Plain(stream) => stream.read_buf(buffer).await,
+            Stream::Local(stream) => stream.read_buf(buffer).await,
             Stream::Tls(stream) => stream.read_buf(buffer).await,
         }
     }
@@ -110,6 +117,7 @@ impl Stream {
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Stream::Plain(stream) => stream.write_all(bytes).await,
+            Stream::Local(stream) => stream.write_all(bytes).await,
             Stream::Tls(stream) => {
                 stream.write_all(bytes).await?;
                 stream.flush().await
@@ -122,6 +130,7 @@ impl Parcel {
     pub fn arrive(self) -> io::Result<Stream> {
         Ok(match self {
             Parcel::Plain(stream) => Stream::Plain(TcpStream::from_std(stream)?),
+            Parcel::Local(stream) => Stream::Local(UnixStream::from_std(stream)?),
             Parcel::Tls(mut stream) => {
                 stream.get_mut().0.arrive()?;
                 Stream::Tls(stream)
@@ -132,7 +141,8 @@ impl Parcel {
 
 /// The half that is read.
 pub(super) enum Reader {
-    Plain(OwnedReadHalf),
+    Plain(tcp::OwnedReadHalf),
+    Local(unix::OwnedReadHalf),
     Tls(ReadHalf<TlsStream<Socket>>),
 }
 
@@ -141,6 +151,7 @@ impl AsyncRead for Reader {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Reader::Plain(reader) => Pin::new(reader).poll_read(cx, buffer),
+            Reader::Local(reader) => Pin::new(reader).poll_read(cx, buffer),
             Reader::Tls(reader) => Pin::new(reader).poll_read(cx, buffer),
         }
     }
@@ -149,7 +160,8 @@ impl AsyncRead for Reader {
 /// The half that is written.
 #[derive(Debug)]
 pub(super) enum Writer {
-    Plain(OwnedWriteHalf),
+    Plain(tcp::OwnedWriteHalf),
+    Local(unix::OwnedWriteHalf),
     Tls(WriteHalf<TlsStream<Socket>>),
 }
 
@@ -159,6 +171,7 @@ impl Writer {
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Writer::Plain(writer) => writer.write_all(bytes).await,
+            Writer::Local(writer) => writer.write_all(bytes).await,
             Writer::Tls(writer) => {
                 writer.write_all(bytes).await?;
                 writer.flush().await

@@ -169,7 +169,7 @@ impl Server {
         let kept = gateway.clone();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let serve = move |_| SessionService::new(gateway.clone(), Admission::default());
-        let front = Front::start(listener, options, serve).expect("a front");
+        let front = Front::start(listener, None, options, serve).expect("a front");
         Server { port: front.address().port(), gateway: kept, front: Some(front) }
     }
 

@@ -39,6 +39,9 @@ pub struct Compare {
         long, value_name = "TRANSACTIONS", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=100_000)
     )]
     batches: Vec<u32>,
+    /// Another EveSQL takes part that browsers reach over TCP, not by its socket in the file system
+    #[arg(long)]
+    tcp: bool,
     /// A PostgreSQL, or another database that speaks its protocol, to take part; a shop in it is replaced
     #[arg(long, value_name = "URL")]
     postgres: Option<String>,
@@ -82,6 +85,7 @@ pub fn compare(arguments: &Compare) -> Result<bool, Error> {
         let batches = |most: &u32| EveSql { batch_max: Some(*most), ..plain };
         all.extend(arguments.divergences.iter().map(diverging));
         all.extend(arguments.batches.iter().map(batches));
+        all.extend(arguments.tcp.then_some(EveSql { by_loopback: true, ..plain }));
     }
     let mut kinds: Vec<Kind> = all.into_iter().map(Kind::EveSql).collect();
     kinds.extend(arguments.sqlite.kinds());

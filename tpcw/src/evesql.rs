@@ -25,6 +25,8 @@ pub struct Process {
     /// Where clients connect, as HOST:PORT.
     pub listen: String,
     admin: String,
+    /// Where its socket in the file system is, if clients are to take that.
+    socket_dir: Option<PathBuf>,
     log: PathBuf,
     running: Option<(Child, ChildStdout)>,
 }
@@ -91,7 +93,15 @@ impl Process {
         let mut arguments: Vec<String> = words.into_iter().collect();
         let own = ["--data", &data.display().to_string(), "--listen", &listen, "--admin", &admin];
         arguments.extend(own.map(str::to_string));
-        Ok(Process { program: program.into(), arguments, listen, admin, log, running: None })
+        let program = program.into();
+        Ok(Process { program, arguments, listen, admin, socket_dir: None, log, running: None })
+    }
+
+    /// The same, with a socket in a directory that clients take instead of loopback.
+    pub fn with_socket(mut self, directory: &Path) -> Process {
+        self.arguments.extend(["--socket-dir".to_string(), directory.display().to_string()]);
+        self.socket_dir = Some(directory.into());
+        self
     }
 
     /// Starts it; whether it serves shows later.
@@ -167,7 +177,11 @@ impl Process {
 
     /// For clients.
     pub fn url(&self) -> String {
-        url([self.listen.as_str()])
+        let port = self.listen.rsplit(':').next().unwrap_or_default();
+        match &self.socket_dir {
+            Some(directory) => url([format!("{}:{port}", in_url(directory)).as_str()]),
+            None => url([self.listen.as_str()]),
+        }
     }
 
     /// What it says of itself and of those that it knows, if it answers.
@@ -203,6 +217,13 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A path where a URL has its host.
+fn in_url(path: &Path) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let bytes = path.as_os_str().as_encoded_bytes().iter();
+    bytes.map(|byte| if plain(*byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// One for clients that take any of these addresses.

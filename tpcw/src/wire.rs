@@ -13,6 +13,7 @@ use postgres_protocol::message::backend::{DataRowBody, ErrorFields, Message};
 use postgres_protocol::message::frontend;
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 use tokio_postgres::config::{Config, Host, LoadBalanceHosts, TargetSessionAttrs};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
@@ -65,9 +66,37 @@ pub struct Answer {
     pub count: u64,
 }
 
+/// What it goes over.
+enum Stream {
+    Tcp(TcpStream),
+    /// A socket in the file system.
+    Local(UnixStream),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.read(buffer),
+            Stream::Local(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.write(bytes),
+            Stream::Local(stream) => stream.write(bytes),
+        }
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// One connection.
 pub struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     out: BytesMut,
     input: BytesMut,
     prepared: u64,
@@ -97,19 +126,13 @@ impl Wire {
     }
 
     fn connect_to(config: &Config, host: &Host, port: u16) -> Result<Wire, Failure> {
-        let Host::Tcp(host) = host else {
-            return Err(Failure::Odd("a socket in the file system is not supported; name a host".into()));
-        };
-        let wait = config.get_connect_timeout().copied().unwrap_or(CONNECT_WAIT);
-        let mut stream = Err(std::io::Error::other(format!("{host} has no address")));
-        for address in (host.as_str(), port).to_socket_addrs()? {
-            stream = TcpStream::connect_timeout(&address, wait);
-            if stream.is_ok() {
-                break;
+        let (name, stream) = match host {
+            Host::Tcp(host) => (host.clone(), Stream::Tcp(tcp(config, host, port)?)),
+            Host::Unix(directory) => {
+                let path = directory.join(format!(".s.PGSQL.{port}"));
+                (directory.display().to_string(), Stream::Local(UnixStream::connect(path)?))
             }
-        }
-        let stream = stream?;
-        stream.set_nodelay(true)?;
+        };
         let (out, input) = (BytesMut::new(), BytesMut::with_capacity(READ_BYTES));
         let mut wire = Wire { stream, out, input, prepared: 0, is_lost: false };
         wire.start(config)?;
@@ -117,7 +140,7 @@ impl Wire {
             let mut read_only = false;
             wire.simple("SHOW transaction_read_only", |row| read_only |= row.buffer().ends_with(b"on"))?;
             if read_only {
-                return Err(Failure::Odd(format!("{host}:{port} is read-only")));
+                return Err(Failure::Odd(format!("{name}:{port} is read-only")));
             }
         }
         Ok(wire)
@@ -320,6 +343,21 @@ impl Wire {
             }
         }
     }
+}
+
+/// To the first address of a host that takes a connection.
+fn tcp(config: &Config, host: &str, port: u16) -> Result<TcpStream, Failure> {
+    let wait = config.get_connect_timeout().copied().unwrap_or(CONNECT_WAIT);
+    let mut stream = Err(std::io::Error::other(format!("{host} has no address")));
+    for address in (host, port).to_socket_addrs()? {
+        stream = TcpStream::connect_timeout(&address, wait);
+        if stream.is_ok() {
+            break;
+        }
+    }
+    let stream = stream?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 impl Drop for Wire {

@@ -40,12 +40,14 @@ pub struct EveSql {
     pub divergences_per_minute: u32,
     /// Transactions in one batch; `None`: as many as it takes by itself.
     pub batch_max: Option<u32>,
+    /// Browsers reach it by loopback, not by its socket in the file system.
+    pub by_loopback: bool,
 }
 
 impl EveSql {
     /// As it comes.
     pub fn plain(replicas: u64) -> Self {
-        EveSql { replicas, divergences_per_minute: 0, batch_max: None }
+        EveSql { replicas, divergences_per_minute: 0, batch_max: None, by_loopback: false }
     }
 
     fn name(&self) -> String {
@@ -59,6 +61,9 @@ impl EveSql {
         if let Some(most) = self.batch_max {
             name += &format!(", batches of {most}");
         }
+        if self.by_loopback {
+            name += ", TCP";
+        }
         name
     }
 
@@ -71,7 +76,8 @@ impl EveSql {
                 .map_err(|error| Error::Failed(format!("{} cannot be written: {error}", file.display())))?;
             words.extend(["--config".into(), file.display().to_string()]);
         }
-        evesql::Process::new(program, words, &directory.join("data"))
+        let process = evesql::Process::new(program, words, &directory.join("data"))?;
+        Ok(if self.by_loopback { process } else { process.with_socket(directory) })
     }
 }
 
