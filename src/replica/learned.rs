@@ -18,8 +18,10 @@ use std::time::Duration;
 const KINDS_MAX: usize = 4_096;
 /// Text of a kind that people are shown, in characters.
 const TEXT_MAX: usize = 200;
-/// The mean moves by one part in so many with each run.
+/// The mean moves by one part in so many with each run that is noted as often as the others of its kind.
 const MEAN_WEIGHT: u64 = 8;
+/// A run counts as so many times the mean at most: one that waited for a processor says little of its kind.
+const OUTLIER: u64 = 4;
 
 /// Running ahead pays from so many nanoseconds on: below, handing it over and checking cost as much.
 const RUN_NS_MIN: u64 = 2_500;
@@ -117,9 +119,9 @@ pub struct Kind {
 }
 
 impl Kind {
-    fn new(transaction: &Transaction) -> Self {
+    fn new(text: Arc<str>) -> Self {
         Kind {
-            text: transaction.text(TEXT_MAX).into(),
+            text,
             calls: 0,
             run_ns: 0,
             changes: 0,
@@ -134,9 +136,12 @@ impl Kind {
     }
 
     fn note(&mut self, ran: &Ran) {
-        let mean = |old: u64, new: u64| if self.calls == 0 { new } else { old - old / MEAN_WEIGHT + new / MEAN_WEIGHT };
-        (self.run_ns, self.changes_milli) =
-            (mean(self.run_ns, ran.run_ns), mean(self.changes_milli, ran.changes * 1_000));
+        // Of cheap runs some are noted, and of dear ones all: among cheap ones these would count too often.
+        let parts = if self.run_ns < SLOW_NS { MEAN_WEIGHT * SAMPLED / ran.weight } else { MEAN_WEIGHT };
+        let parts = parts.min(self.calls / ran.weight + 1);
+        let mean = |old: u64, new: u64| old - old / parts + new / parts;
+        let run_ns = if self.calls == 0 { ran.run_ns } else { ran.run_ns.min(OUTLIER * self.run_ns.max(1)) };
+        (self.run_ns, self.changes_milli) = (mean(self.run_ns, run_ns), mean(self.changes_milli, ran.changes * 1_000));
         self.changes = self.changes_milli.div_ceil(1_000);
         self.calls += ran.weight;
         match ran.how {
@@ -287,7 +292,7 @@ impl Learned {
                 kinds.clear();
             }
             let transaction = &transactions[ran.position as usize];
-            let kind = kinds.entry(ran.kind).or_insert_with(|| Kind::new(transaction));
+            let kind = kinds.entry(ran.kind).or_insert_with(|| Kind::new(transaction.text(TEXT_MAX).into()));
             kind.note(ran);
             // Of those as well that run in their turn: others are to run beside them.
             if footprints && kind.calls >= CALLS_MIN && wanted.len() < DERIVED_MAX {
@@ -318,7 +323,7 @@ impl Learned {
     #[cfg(test)]
     pub(crate) fn teach(&self, transaction: &Transaction, schema: Arc<Schema>, templates: Vec<Template>) {
         let kind = kind_of(transaction);
-        self.kinds.write().insert(kind, Kind::new(transaction));
+        self.kinds.write().insert(kind, Kind::new(transaction.text(TEXT_MAX).into()));
         self.set_templates(kind, Hash::default(), templates);
         self.set_schema(&transaction.database, schema);
     }
@@ -369,19 +374,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn runs_that_waited_for_a_processor_move_the_mean_little_and_a_change_is_followed() {
+        let mut kind = Kind::new("".into());
+        let note = |kind: &mut Kind, log_index: u64, run_ns| match weight(log_index, 0, run_ns) {
+            0 => {}
+            weight => kind.note(&Ran { kind: 1, position: 0, weight, run_ns, changes: 0, how: How::Direct }),
+        };
+        // One in a hundred is interrupted for a time slice: the mean of all would be 60 us.
+        (0..10_000).for_each(|run| note(&mut kind, run, if run % 100 == 50 { 4_000_000 } else { 20_000 }));
+        assert!((19_000..24_000).contains(&kind.run_ns), "{}", kind.run_ns);
+        assert!((9_000..=11_000).contains(&kind.calls), "{}", kind.calls);
+        (0..1_000).for_each(|run| note(&mut kind, run, 500_000));
+        assert!((490_000..=500_000).contains(&kind.run_ns), "{}", kind.run_ns);
+        (0..1_000).for_each(|run| note(&mut kind, run, 20_000));
+        assert!((20_000..24_000).contains(&kind.run_ns), "{}", kind.run_ns);
+    }
+
+    #[test]
     fn more_workers_make_it_pay_for_shorter_ones() {
         let kind = |run_ns, rows| Kind {
-            text: "".into(),
             calls: 1,
             run_ns,
             changes: rows,
-            applied: 0,
-            conflicted: 0,
-            unfit: 0,
-            tried: (0, 0),
-            direct_until: 0,
             changes_milli: rows * 1_000,
-            templates: None,
+            ..Kind::new("".into())
         };
         let least = |workers, rows| (1..200).find(|us| kind(us * 1_000, rows).pays_ahead(workers));
         // Half of the run is saved, and serial is half a microsecond and five for each row.
