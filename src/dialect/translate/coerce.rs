@@ -325,7 +325,10 @@ impl Translator<'_> {
             PgType::INTERVAL => format!("evesql_interval_key({})", typed.sql),
             PgType::JSONB => format!("evesql_jsonb_key({})", typed.sql),
             // Their texts do not sort as they do.
-            ty if ty.element().is_some() => format!("evesql_array_key({}, {})", typed.sql, ty.0),
+            ty if ty.element().is_some() => match self.enum_ranks(typed) {
+                Some(ranks) => format!("evesql_array_key({ranks}, {})", PgType::INT4.array().unwrap_or(ty).0),
+                None => format!("evesql_array_key({}, {})", typed.sql, ty.0),
+            },
             _ => self.enum_rank(typed).unwrap_or_else(|| typed.sql.clone()),
         }
     }

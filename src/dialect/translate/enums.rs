@@ -58,6 +58,13 @@ impl Translator<'_> {
         Some(format!("(CASE {}{} END)", typed.sql, arms.collect::<String>()))
     }
 
+    /// Text for the places of the values of an array of one dimension, itself an array, by which arrays of enums sort.
+    pub(super) fn enum_ranks(&self, typed: &Typed) -> Option<String> {
+        let rank = self.enum_rank(&Typed::new("e.value", typed.ty.element()?))?;
+        let ranks = format!("SELECT json_group_array({rank}) FROM json_each({}) AS e", typed.sql);
+        Some(format!("iif({} IS NULL, NULL, ({ranks}))", typed.sql))
+    }
+
     /// The label at a place: the other way round.
     pub(super) fn enum_at_rank(&self, rank: &str, ty: PgType) -> Result<Typed> {
         let found = self.enum_of(ty)?;

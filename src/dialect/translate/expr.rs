@@ -475,8 +475,13 @@ impl Translator<'_> {
         }
         let mut targets = Vec::new();
         let mut sides = Vec::new();
+        // By key where equal values may be different bytes.
+        let mut keyed = Vec::new();
         for (value, output) in values.into_iter().zip(&outputs) {
             let (ty, _) = self.common_type(&[&value, &output.typed], "IN")?;
+            if ty == PgType::JSON {
+                return Err(super::operators::no_operator("=", ty, ty));
+            }
             let same_form = |a: PgType| a == ty || (a.is_integer() && ty.is_integer()) || (a.is_text() && ty.is_text());
             let value = if same_form(value.ty) { value } else { self.coerce(value, ty, -1, Context::Implicit)? };
             targets.push(if same_form(output.typed.ty) {
@@ -484,15 +489,27 @@ impl Translator<'_> {
             } else {
                 Some(Target { ty, typmod: -1, align: false, column: None })
             });
-            let aligned_already = value.scale.is_some() && value.scale == output.typed.scale;
-            if ty == PgType::INTERVAL || (ty == PgType::NUMERIC && !aligned_already) {
-                return unsupported("IN with a subquery over numeric without a fixed scale");
-            }
-            sides.push(value.sql);
+            let mut common = Typed::new("", ty);
+            common.scale = value.scale.filter(|scale| output.typed.scale == Some(*scale));
+            keyed.push(common.has_equals_of_other_bytes().then_some(ty));
+            sides.push(if keyed.last().is_some_and(Option::is_some) { self.key_of(&value.sql, ty) } else { value.sql });
         }
-        let (sql, _) = self.subquery_with(query, Some(&targets))?;
+        let is_keyed = keyed.iter().any(Option::is_some);
+        let (mut sql, outputs) = self.query(query, Some(&targets), is_keyed)?;
+        if is_keyed {
+            let columns = keyed.iter().zip(&outputs).map(|(keyed, output)| {
+                let column = format!("u.{}", super::quote_name(&output.name));
+                keyed.map_or_else(|| column.clone(), |ty| self.key_of(&column, ty))
+            });
+            sql = format!("SELECT {} FROM ({sql}) AS u", columns.collect::<Vec<_>>().join(", "));
+        }
         let left = if sides.len() == 1 { sides.remove(0) } else { format!("({})", sides.join(", ")) };
         Ok(boolean(format!("({left} {word} ({sql}))")))
+    }
+
+    /// The key of a value of a type, of no scale that would be known.
+    fn key_of(&self, sql: &str, ty: PgType) -> String {
+        self.sort_key(&Typed::new(sql, ty))
     }
 
     /// `x op ANY (array or subquery)`

@@ -340,12 +340,6 @@ impl Translator<'_> {
                 if typed.ty == PgType::JSON {
                     return Err(SqlError::new("42883", "could not identify an equality operator for type json"));
                 }
-                if typed.ty == PgType::INTERVAL {
-                    return unsupported("DISTINCT of intervals");
-                }
-                if typed.scale.is_none() {
-                    typed = self.normal_form(typed);
-                }
             }
             outputs.push(Output { name: item.name.clone(), typed });
         }
@@ -371,8 +365,12 @@ impl Translator<'_> {
             make_unique(&mut outputs);
         }
         let from = if from.is_empty() { String::new() } else { format!(" FROM {from}") };
-        if let Some(Distinct::On(on)) = &select.distinct {
-            return self.distinct_on(on, &order, outputs, &format!("{from}{tail}"), &shape);
+        match &select.distinct {
+            Some(Distinct::On(on)) => return self.distinct_on(on, &order, outputs, &format!("{from}{tail}"), &shape),
+            Some(_) if distinct && outputs.iter().any(|output| output.typed.has_equals_of_other_bytes()) => {
+                return Ok(self.distinct_by_key(&order, outputs, &format!("{from}{tail}"), &shape));
+            }
+            _ => {}
         }
         let list: Vec<String> = outputs
             .iter()
@@ -381,6 +379,7 @@ impl Translator<'_> {
                 false => output.typed.sql.clone(),
             })
             .collect();
+        let order: Vec<String> = order.iter().map(|term| format!("{}{}", term.key, term.options)).collect();
         let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
         let list = if list.is_empty() { "NULL".to_string() } else { list.join(", ") };
         let word = if distinct { "SELECT DISTINCT " } else { "SELECT " };
@@ -391,7 +390,7 @@ impl Translator<'_> {
     fn distinct_on(
         &mut self,
         on: &[Expr],
-        order: &[String],
+        order: &[OrderTerm],
         mut outputs: Vec<Output>,
         tail: &str,
         shape: &Shape<'_>,
@@ -405,23 +404,16 @@ impl Translator<'_> {
             keys.push(self.sort_key(&key));
         }
         make_unique(&mut outputs);
-        let position = |term: &String| -> String {
-            let (key, rest) = term.split_once(' ').unwrap_or((term, ""));
-            match key.parse::<usize>() {
-                Ok(at) if at <= outputs.len() => format!("{} {rest}", outputs[at - 1].typed.sql).trim_end().to_string(),
-                _ => term.clone(),
-            }
+        let key = |term: &OrderTerm| match term.output {
+            Some(at) => self.sort_key(&outputs[at].typed),
+            None => term.key.clone(),
         };
-        let terms: Vec<String> = order.iter().map(position).collect();
         // The keys come first in the order, in whichever order among themselves.
-        let is_key = |term: &String| {
-            keys.iter()
-                .any(|key| term.strip_prefix(key.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(' ')))
-        };
-        if !terms.iter().take(keys.len()).all(is_key) {
+        if !order.iter().take(keys.len()).all(|term| keys.contains(&key(term))) {
             let message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions";
             return Err(SqlError::new("42P10", message));
         }
+        let terms: Vec<String> = order.iter().map(|term| format!("{}{}", key(term), term.options)).collect();
         let window_order = if terms.is_empty() { String::new() } else { format!(" ORDER BY {}", terms.join(", ")) };
         let mut inner: Vec<String> =
             outputs.iter().map(|output| format!("{} AS {}", output.typed.sql, quote_name(&output.name))).collect();
@@ -436,13 +428,45 @@ impl Translator<'_> {
             shape.limit
         );
         if !shape.named {
-            outputs.iter_mut().for_each(|output| {
-                if let Some((plain, _)) = output.name.split_once(":dup") {
-                    output.name = plain.to_string();
-                }
-            });
+            make_plain(&mut outputs);
         }
         Ok((sql, outputs))
+    }
+
+    /// The first of the rows whose keys are equal.
+    fn distinct_by_key(
+        &self,
+        order: &[OrderTerm],
+        mut outputs: Vec<Output>,
+        tail: &str,
+        shape: &Shape<'_>,
+    ) -> (String, Vec<Output>) {
+        make_unique(&mut outputs);
+        let of = |query: &str, output: &Output| format!("{query}.{}", quote_name(&output.name));
+        let key =
+            |query: &str, output: &Output| self.sort_key(&Typed { sql: of(query, output), ..output.typed.clone() });
+        let list: Vec<String> = outputs.iter().map(|output| of("d", output)).collect();
+        let keys: Vec<String> = outputs.iter().map(|output| key("u", output)).collect();
+        let inner: Vec<String> =
+            outputs.iter().map(|output| format!("{} AS {}", output.typed.sql, quote_name(&output.name))).collect();
+        // ORDER BY of DISTINCT knows outputs alone.
+        let order: Vec<String> = order
+            .iter()
+            .filter_map(|term| Some(format!("{}{}", key("d", &outputs[term.output?]), term.options)))
+            .collect();
+        let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
+        let sql = format!(
+            "SELECT {} FROM (SELECT u.*, row_number() OVER (PARTITION BY {}) AS \"n:\" FROM (SELECT {}{tail}) AS u) AS d \
+             WHERE d.\"n:\" = 1{order}{}",
+            list.join(", "),
+            keys.join(", "),
+            inner.join(", "),
+            shape.limit
+        );
+        if !shape.named {
+            make_plain(&mut outputs);
+        }
+        (sql, outputs)
     }
 
     /// A column of `*` must be fixed in a group, too.
@@ -562,13 +586,10 @@ impl Translator<'_> {
             if typed.ty == PgType::JSON {
                 return Err(SqlError::new("42883", "could not identify an equality operator for type json"));
             }
-            if typed.ty == PgType::INTERVAL {
-                return unsupported("GROUP BY of an interval");
-            }
             // A number alone would be a position in SQLite. What is shown of a group is one of its values as it is.
             list.push(match typed.literal {
                 Some(_) => "NULL".to_string(),
-                None if matches!(typed.ty, PgType::NUMERIC | PgType::JSONB) => self.sort_key(&typed),
+                None if matches!(typed.ty, PgType::NUMERIC | PgType::JSONB | PgType::INTERVAL) => self.sort_key(&typed),
                 None => typed.sql.clone(),
             });
             keys.push(GroupKey { expr: key_expr, typed });
@@ -589,40 +610,34 @@ impl Translator<'_> {
             .collect()
     }
 
-    fn order_of(&mut self, terms: &[OrderByExpr], outputs: &[Output], distinct: bool) -> Result<Vec<String>> {
+    fn order_of(&mut self, terms: &[OrderByExpr], outputs: &[Output], distinct: bool) -> Result<Vec<OrderTerm>> {
         if let Some(scope) = self.scopes.last_mut() {
             scope.clause = "ORDER BY";
         }
         let mut list = Vec::new();
         for term in terms {
-            let (key, nullable) = match output_position(&term.expr, outputs)? {
-                Some(at) => {
-                    let typed = &outputs[at].typed;
-                    if typed.ty == PgType::JSON {
-                        return Err(SqlError::new("42883", "could not identify an ordering operator for type json"));
-                    }
-                    let key = self.sort_key(typed);
-                    (if key == typed.sql { (at + 1).to_string() } else { key }, typed.nullable)
-                }
+            let (output, typed) = match output_position(&term.expr, outputs)? {
+                Some(at) => (Some(at), outputs[at].typed.clone()),
                 None => {
                     let typed = self.expr(&term.expr)?;
                     if typed.literal.is_some() {
                         continue;
                     }
-                    let key = self.sort_key(&typed);
-                    match outputs.iter().position(|output| output.typed.sql == typed.sql) {
-                        Some(at) if key == typed.sql => ((at + 1).to_string(), typed.nullable),
-                        None if distinct => {
-                            return Err(SqlError::new(
-                                "42P10",
-                                "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
-                            ));
-                        }
-                        _ => (key, typed.nullable),
-                    }
+                    (outputs.iter().position(|output| output.typed.sql == typed.sql), typed)
                 }
             };
-            list.push(order_term(&key, nullable, &term.options)?);
+            if typed.ty == PgType::JSON {
+                return Err(SqlError::new("42883", "could not identify an ordering operator for type json"));
+            }
+            if distinct && output.is_none() {
+                let message = "for SELECT DISTINCT, ORDER BY expressions must appear in select list";
+                return Err(SqlError::new("42P10", message));
+            }
+            let key = match (self.sort_key(&typed), output) {
+                (key, Some(at)) if key == typed.sql => (at + 1).to_string(),
+                (key, _) => key,
+            };
+            list.push(OrderTerm { output, key, options: order_term("", typed.nullable, &term.options)? });
         }
         Ok(list)
     }
@@ -639,6 +654,16 @@ impl Translator<'_> {
         }
         Ok(list)
     }
+}
+
+/// A term of ORDER BY.
+struct OrderTerm {
+    /// The output that it is, if it is one.
+    output: Option<usize>,
+    /// What SQLite sorts by: the output's number where that does.
+    key: String,
+    /// What stands behind it: direction, and where NULLs go.
+    options: String,
 }
 
 /// An item of a select list with `*` written out.
@@ -708,6 +733,15 @@ fn make_unique(outputs: &mut [Output]) {
         let (before, rest) = outputs.split_at_mut(at);
         if before.iter().any(|other| other.name.eq_ignore_ascii_case(&rest[0].name)) {
             rest[0].name = format!("{}:dup{at}", rest[0].name);
+        }
+    }
+}
+
+/// Undoes [`make_unique`] for clients, who may see a name twice.
+fn make_plain(outputs: &mut [Output]) {
+    for output in outputs {
+        if let Some((plain, _)) = output.name.split_once(":dup") {
+            output.name = plain.to_string();
         }
     }
 }

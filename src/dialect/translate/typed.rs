@@ -52,6 +52,13 @@ impl Typed {
             range: type_range(ty),
         }
     }
+    /// Whether values that are equal to PostgreSQL may be different bytes: `1.5` and `1.50`, a month and 30 days.
+    pub fn has_equals_of_other_bytes(&self) -> bool {
+        match self.ty.element().unwrap_or(self.ty) {
+            PgType::NUMERIC => self.scale.is_none() && self.literal.is_none(),
+            element => matches!(element, PgType::INTERVAL | PgType::JSONB),
+        }
+    }
     pub fn not_null(mut self) -> Typed {
         self.nullable = false;
         self
