@@ -171,7 +171,8 @@ fn field(name: &str, value: ValueRef<'_>, ty: PgType, zone: Zone) -> Result<Opti
     };
     let endless = infinite(number) || ty == PgType::DATE && matches!(number, DATE_INFINITY | DATE_MINUS_INFINITY);
     if endless {
-        return Ok(None);
+        // What no value of the type has is refused all the same.
+        return field(name, ValueRef::Integer(0), ty, zone).map(|_| None);
     }
     let (days, time) = (us.div_euclid(DAY_US), us.rem_euclid(DAY_US));
     let clock = match name {

@@ -399,10 +399,6 @@ impl Translator<'_> {
             (T::DATE, "-", ty) if ty.is_integer() => make(format!("evesql_date_add({a}, {b}, -1)"), T::DATE),
             (ty, "+", T::DATE) if ty.is_integer() => make(format!("evesql_date_add({b}, {a}, 1)"), T::DATE),
             (T::DATE, "-", T::DATE) => make(format!("evesql_date_diff({a}, {b})"), T::INT4),
-            (T::DATE, "+", T::TIME) | (T::TIME, "+", T::DATE) => {
-                let (date, time) = if left.ty == T::DATE { (a, b) } else { (b, a) };
-                make(format!("({date} * 86400000000 + {time})"), T::TIMESTAMP)
-            }
             (T::DATE, "+" | "-", T::INTERVAL) => {
                 let date = self.coerce(left, T::TIMESTAMP, -1, Context::Implicit)?;
                 self.date_arithmetic(sign, date, right)
@@ -420,7 +416,7 @@ impl Translator<'_> {
                 let span = self.coerce(right, T::INTERVAL, -1, Context::Implicit)?;
                 self.date_arithmetic(sign, left, span)
             }
-            (T::TIME, "+", T::TIMESTAMP | T::TIMESTAMPTZ) => self.date_arithmetic("+", right, left),
+            (T::TIME, "+", T::TIMESTAMP | T::TIMESTAMPTZ | T::DATE) => self.date_arithmetic("+", right, left),
             (T::TIME, "+" | "-", T::INTERVAL) => {
                 let direction = if sign == "+" { 1 } else { -1 };
                 make(format!("evesql_time_add({a}, {b}, {direction})"), T::TIME)

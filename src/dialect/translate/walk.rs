@@ -111,6 +111,7 @@ fn weakly_named(expr: &Expr) -> Option<String> {
     };
     match expr {
         Expr::Nested(inner) => weakly_named(inner),
+        Expr::CompoundFieldAccess { root, .. } => weakly_named(root),
         Expr::Cast { data_type, .. } => of_type(data_type),
         Expr::TypedString(typed) => of_type(&typed.data_type),
         Expr::Interval(_) => Some("interval".into()),
