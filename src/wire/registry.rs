@@ -33,6 +33,8 @@ pub struct Registration {
     /// Nanoseconds after `origin` at which the statement's time is over; 0 for none.
     deadline: AtomicU64,
     origin: Instant,
+    /// Told when a statement with a deadline begins.
+    timed: Arc<Notify>,
     wake: Notify,
     interrupt: Mutex<Option<Interrupt>>,
 }
@@ -44,6 +46,9 @@ impl Registration {
         self.timed_out.store(false, Ordering::Relaxed);
         let deadline = if timeout.is_zero() { 0 } else { (self.origin.elapsed() + timeout).as_nanos() as u64 };
         self.deadline.store(deadline, Ordering::Relaxed);
+        if deadline != 0 {
+            self.timed.notify_one();
+        }
     }
 
     /// The statement is over.
@@ -86,12 +91,15 @@ impl Registration {
         }
     }
 
-    fn check_deadline(&self) {
+    /// Whether there is one that is not over.
+    fn check_deadline(&self) -> bool {
         let deadline = self.deadline.load(Ordering::Relaxed);
-        if deadline != 0 && self.origin.elapsed().as_nanos() as u64 >= deadline {
+        let is_over = deadline != 0 && self.origin.elapsed().as_nanos() as u64 >= deadline;
+        if is_over {
             self.deadline.store(0, Ordering::Relaxed);
             self.stop(&self.timed_out);
         }
+        deadline != 0 && !is_over
     }
 }
 
@@ -102,6 +110,7 @@ pub struct Registry {
     next_process: AtomicU64,
     secrets: std::collections::hash_map::RandomState,
     origin: Instant,
+    timed: Arc<Notify>,
 }
 
 impl Registry {
@@ -113,6 +122,7 @@ impl Registry {
             next_process: AtomicU64::new(1),
             secrets: Default::default(),
             origin: Instant::now(),
+            timed: Arc::default(),
         }
     }
 
@@ -131,6 +141,7 @@ impl Registry {
             timed_out: AtomicBool::new(false),
             deadline: AtomicU64::new(0),
             origin: self.origin,
+            timed: self.timed.clone(),
             wake: Notify::new(),
             interrupt: Mutex::new(None),
         });
@@ -151,10 +162,15 @@ impl Registry {
         }
     }
 
-    /// Stops statements whose time is over; called every few milliseconds.
-    pub fn check_deadlines(&self) {
-        for registration in self.connections.lock().values() {
-            registration.check_deadline();
-        }
+    /// Stops statements whose time is over; called every few milliseconds while there are statements that have a deadline,
+    /// which it tells.
+    pub fn check_deadlines(&self) -> bool {
+        let connections = self.connections.lock();
+        connections.values().fold(false, |any, registration| registration.check_deadline() | any)
+    }
+
+    /// Resolves when a statement with a deadline has begun since it last did.
+    pub async fn deadline_begun(&self) {
+        self.timed.notified().await;
     }
 }

@@ -20,8 +20,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
-/// How often deadlines of running statements are looked at.
+/// How often deadlines of running statements are looked at, and how often none is there before nobody looks until one is.
 const DEADLINE_TICK: Duration = Duration::from_millis(5);
+const IDLE_TICKS_MAX: u32 = 200;
 
 /// Settings of the front.
 #[derive(Clone)]
@@ -147,12 +148,17 @@ async fn run_greeting(
     };
     let desks = Rc::new(desks);
     let mut tick = tokio::time::interval(DEADLINE_TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut idle_ticks = IDLE_TICKS_MAX;
     let mut turn = 0usize;
     loop {
         tokio::select! {
             biased;
             _ = &mut stopped => return,
-            _ = tick.tick() => registry.check_deadlines(),
+            _ = tick.tick(), if idle_ticks < IDLE_TICKS_MAX => {
+                idle_ticks = if registry.check_deadlines() { 0 } else { idle_ticks + 1 };
+            }
+            () = registry.deadline_begun(), if idle_ticks == IDLE_TICKS_MAX => idle_ticks = 0,
             accepted = doors.accept() => match accepted {
                 Ok(stream) => {
                     turn += 1;
