@@ -4,7 +4,7 @@
 //! the machine. Whoever may enter its directory may connect, as whoever is on the machine may by loopback.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -57,7 +57,9 @@ impl Drop for LocalSocket {
 
 /// A socket's file behind which nobody listens.
 fn is_abandoned(path: &Path) -> bool {
-    UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    // Other files refuse connections, too.
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
+        && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 #[cfg(test)]
