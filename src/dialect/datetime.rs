@@ -3,6 +3,7 @@
 //! Moments are counted from 2000-01-01: dates in days, timestamps in microseconds, as Postgres' binary
 //! format does.
 
+use super::types::{INTERVAL_ALL_DIGITS, INTERVAL_FIELDS};
 use super::zone::Zone;
 use crate::transaction::SqlError;
 
@@ -167,13 +168,14 @@ struct Written {
     zone: Option<Zone>,
     infinite: i32,
     has_date: bool,
+    has_time: bool,
 }
 
 /// Reads ISO dates (`2020-01-31`, `20200131`, `1/31/2020`, `Jan 31 2020`), times and zones in one string.
 fn parse_moment(kind: &str, text: &str) -> Result<Written, SqlError> {
     let bad = || wrong(kind, text);
     let mut lower = text.trim().to_ascii_lowercase();
-    let mut written = Written { days: 0, time_us: 0, zone: None, infinite: 0, has_date: false };
+    let mut written = Written { days: 0, time_us: 0, zone: None, infinite: 0, has_date: false, has_time: false };
     match lower.as_str() {
         "infinity" | "+infinity" => return Ok(Written { infinite: 1, has_date: true, ..written }),
         "-infinity" => return Ok(Written { infinite: -1, has_date: true, ..written }),
@@ -201,7 +203,6 @@ fn parse_moment(kind: &str, text: &str) -> Result<Written, SqlError> {
     }
     let (mut year_month_day, mut month_name, mut numbers) = (None, None, Vec::new());
     let mut afternoon = None;
-    let mut saw_time = false;
     for word in lower.split([' ', ',']).filter(|w| !w.is_empty()) {
         if let Some(month) = MONTHS
             .iter()
@@ -217,16 +218,16 @@ fn parse_moment(kind: &str, text: &str) -> Result<Written, SqlError> {
             };
             afternoon = suffix.or(afternoon);
             written.time_us = parse_clock(clock).ok_or_else(bad)?.ok_or_else(|| out_of_range(text))?;
-            saw_time = true;
+            written.has_time = true;
             if !zone.is_empty() {
                 let offset_s = if zone == "z" { 0 } else { parse_offset(zone).ok_or_else(bad)? };
                 written.zone = Some(Zone::Fixed(offset_s));
             }
         } else if matches!(word, "am" | "pm") {
             afternoon = Some(word == "pm");
-        } else if saw_time && word.starts_with(['+', '-']) {
+        } else if written.has_time && word.starts_with(['+', '-']) {
             written.zone = Some(Zone::Fixed(parse_offset(word).ok_or_else(bad)?));
-        } else if saw_time && word.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        } else if written.has_time && word.starts_with(|c: char| c.is_ascii_alphabetic()) {
             written.zone = Some(TimeZone::parse(word).map_err(|_| unknown_zone(word))?.zone);
         } else if matches!(word, "z" | "utc" | "gmt") {
             written.zone = Some(Zone::UTC);
@@ -277,7 +278,7 @@ fn parse_moment(kind: &str, text: &str) -> Result<Written, SqlError> {
         }
         written.days = days_from_civil(year, month, day);
         written.has_date = true;
-    } else if !saw_time {
+    } else if !written.has_time {
         return Err(bad());
     }
     Ok(written)
@@ -349,7 +350,8 @@ fn join(written: &Written, text: &str, zone: Zone) -> Result<i64, SqlError> {
 
 /// Microseconds since midnight.
 pub fn parse_time(text: &str) -> Result<i64, SqlError> {
-    Ok(parse_moment("time", text)?.time_us)
+    let written = parse_moment("time", text)?;
+    if written.has_time { Ok(written.time_us) } else { Err(wrong("time", text)) }
 }
 
 /// `2020-01-31`
@@ -471,7 +473,38 @@ impl Interval {
     }
     /// Reads `1 day 02:03:04`, `1 year 2 mons -3 days`, `P1DT2H`.
     pub fn parse(text: &str) -> Result<Interval, SqlError> {
-        parse_interval(text).ok_or_else(|| wrong("interval", text))
+        parse_interval(text, "second").ok_or_else(|| wrong("interval", text))
+    }
+    /// Reads the text of `INTERVAL '..' first TO last`: a number alone counts `last`, two parts of a clock are minutes and
+    /// seconds if those are the fields.
+    pub fn parse_fields(text: &str, first: &str, last: &str) -> Result<Interval, SqlError> {
+        let clock = text.trim().trim_start_matches(['+', '-']);
+        let is_short = first == "minute" && clock.matches(':').count() == 1 && !clock.contains(' ');
+        let longer = match (is_short, text.trim().strip_prefix('-')) {
+            (false, _) => text.to_string(),
+            (true, Some(_)) => format!("-00:{clock}"),
+            (true, None) => format!("00:{clock}"),
+        };
+        parse_interval(&longer, last).ok_or_else(|| wrong("interval", text))
+    }
+    /// Without what is smaller than the last field of a type modifier, and with its digits of seconds.
+    pub fn fit(mut self, typmod: i32) -> Interval {
+        let (bits, digits) = (typmod >> 16, typmod & 0xffff);
+        match INTERVAL_FIELDS.iter().rev().find(|(_, bit)| bits & bit != 0).map_or("", |(field, _)| *field) {
+            "year" => self = Interval { months: self.months / 12 * 12, ..Interval::default() },
+            "month" => self = Interval { months: self.months, ..Interval::default() },
+            "day" => self.us = 0,
+            "hour" => self.us -= self.us % 3_600_000_000,
+            "minute" => self.us -= self.us % 60_000_000,
+            _ => {}
+        }
+        if digits != INTERVAL_ALL_DIGITS {
+            // Half a unit rounds away from zero.
+            let unit = 10i64.pow(6 - digits.clamp(0, 6) as u32);
+            let us = self.us.saturating_add(self.us.signum() * (unit / 2));
+            self.us = us - us % unit;
+        }
+        self
     }
 }
 
@@ -502,7 +535,8 @@ impl std::fmt::Display for Interval {
     }
 }
 
-fn parse_interval(text: &str) -> Option<Interval> {
+/// `unit` is what a number counts that has none behind it.
+fn parse_interval(text: &str, unit: &str) -> Option<Interval> {
     let lower = text.trim().to_ascii_lowercase();
     if let Some(iso) = lower.strip_prefix('p') {
         return parse_iso_interval(iso);
@@ -543,7 +577,7 @@ fn parse_interval(text: &str) -> Option<Interval> {
             continue;
         }
         let amount: f64 = word.parse().ok().filter(|n: &f64| n.is_finite())?;
-        let unit = words.get(at + 1).map(String::as_str).unwrap_or("second");
+        let unit = words.get(at + 1).map_or(unit, String::as_str);
         // `3 4:05:06`: a number before a clock is one of days.
         let before_clock = unit.contains(':');
         add_unit(&mut interval, amount, if before_clock { "day" } else { unit })?;

@@ -84,3 +84,39 @@ pub fn print(json: &Json, out: &mut String) {
         other => out.push_str(&other.to_string()),
     }
 }
+
+/// The members of a JSON object or the elements of an array, each value as it is written, keys with their quotes. The
+/// text must be valid JSON; of a scalar there are none.
+pub fn written_parts(text: &str) -> Vec<(Option<&str>, &str)> {
+    let text = text.trim();
+    let (mut parts, mut depth, mut start, mut colon) = (Vec::new(), 0, 0, None);
+    let (mut in_string, mut escaped) = (false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => {
+                depth += 1;
+                if depth == 1 {
+                    (start, colon) = (at + 1, None);
+                }
+            }
+            b':' if depth == 1 => colon = Some(at),
+            b',' | b']' | b'}' => {
+                let body = text[start..at].trim();
+                if depth == 1 && !body.is_empty() {
+                    parts.push(match colon.take() {
+                        Some(colon) => (Some(text[start..colon].trim()), text[colon + 1..at].trim()),
+                        None => (None, body),
+                    });
+                    start = at + 1;
+                }
+                depth -= i32::from(byte != b',');
+            }
+            _ => {}
+        }
+    }
+    parts
+}

@@ -11,8 +11,10 @@
 //! as u16 big-endian.
 
 use limbs::*;
+pub use spread::Moments;
 
 mod limbs;
+mod spread;
 mod transcendental;
 
 use crate::transaction::SqlError;
@@ -205,6 +207,10 @@ impl Decimal {
         // At least 16 significant digits, as Postgres counts them in groups of four.
         let group = if self.is_zero() { 0 } else { (self.weight() - 1).div_euclid(4) };
         let scale = (16 - ((group + 1) * 2 - 1)).max(i64::from(self.scale)).clamp(0, 1000) as u32;
+        self.root_to(scale)
+    }
+    /// The square root of what is not negative, with `scale` digits after the point.
+    fn root_to(&self, scale: u32) -> Result<Decimal, SqlError> {
         if self.is_zero() {
             return Ok(Decimal { negative: false, limbs: Vec::new(), scale });
         }

@@ -89,7 +89,7 @@ impl Database {
             let call = move |context: &mut Context<'_>| f(&arguments(context)).map(store).map_err(raise);
             connection.create_scalar_function(function.name, function.args, flags, call).unwrap();
         }
-        for aggregate in AGGREGATES {
+        for aggregate in AGGREGATES.iter().copied().flatten() {
             connection
                 .create_aggregate_function(aggregate.name, aggregate.args, pure, Adapter(aggregate.start))
                 .unwrap();

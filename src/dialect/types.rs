@@ -104,6 +104,43 @@ types! {
     XID8 5069 "xid8" "xid8" 8 'U' 271 Integer;
 }
 
+/// Fields of an interval's type modifier, greatest first, with their bits in its upper half.
+pub const INTERVAL_FIELDS: [(&str, i32); 6] =
+    [("year", 1 << 2), ("month", 1 << 1), ("day", 1 << 3), ("hour", 1 << 10), ("minute", 1 << 11), ("second", 1 << 12)];
+/// The lower half of an interval's type modifier where no digits of seconds were asked for.
+pub const INTERVAL_ALL_DIGITS: i32 = 0xffff;
+
+/// The type modifier of an interval with the fields from `first` to `last`, all of them if neither is named, and so many
+/// digits of seconds. `None` for fields that do not go together.
+pub fn interval_typmod(fields: Option<(&str, &str)>, digits: Option<u64>) -> Option<i32> {
+    let place = |name: &str| INTERVAL_FIELDS.iter().position(|(field, _)| *field == name);
+    let bits = match fields {
+        None => 0x7fff,
+        Some((first, last)) => {
+            let (from, to) = (place(first)?, place(last)?);
+            if from > to || (from < 2) != (to < 2) {
+                return None;
+            }
+            INTERVAL_FIELDS[from..=to].iter().map(|(_, bit)| bit).sum()
+        }
+    };
+    let digits = digits.map_or(INTERVAL_ALL_DIGITS, |digits| digits.min(6) as i32);
+    Some(if fields.is_none() && digits == INTERVAL_ALL_DIGITS { -1 } else { bits << 16 | digits })
+}
+
+/// What an interval's type modifier says, as format_type prints it: ` day to second(3)`.
+fn interval_fields(typmod: i32) -> String {
+    let (bits, digits) = (typmod >> 16 & 0x7fff, typmod & 0xffff);
+    let digits = if digits == INTERVAL_ALL_DIGITS { String::new() } else { format!("({digits})") };
+    let mut named = INTERVAL_FIELDS.iter().filter(|(_, bit)| bits & bit != 0).map(|(name, _)| name);
+    match (named.next(), named.next_back()) {
+        _ if bits == 0x7fff => digits,
+        (Some(first), Some(last)) => format!(" {first} to {last}{digits}"),
+        (Some(only), None) => format!(" {only}{digits}"),
+        _ => String::new(),
+    }
+}
+
 impl PgType {
     /// `int4[]`
     pub const INT4_ARRAY: PgType = PgType(1007);
@@ -141,6 +178,10 @@ impl PgType {
     /// catalog.
     pub fn is_users(self) -> bool {
         self.0 >= FIRST_OID
+    }
+    /// Whether it is a date or a timestamp.
+    pub fn is_moment(self) -> bool {
+        matches!(self, PgType::DATE | PgType::TIMESTAMP | PgType::TIMESTAMPTZ)
     }
     /// Whether it is an enum type.
     pub fn is_enum(self) -> bool {
@@ -185,6 +226,7 @@ impl PgType {
             PgType::TIMESTAMP => format!("timestamp({typmod}) without time zone"),
             PgType::TIMESTAMPTZ => format!("timestamp({typmod}) with time zone"),
             PgType::TIME => format!("time({typmod}) without time zone"),
+            PgType::INTERVAL => format!("interval{}", interval_fields(typmod)),
             _ => match self.element() {
                 Some(element) => format!("{}[]", element.format(typmod)),
                 None => self.sql_name(),

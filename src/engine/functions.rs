@@ -35,7 +35,7 @@ fn register_dialect(connection: &Connection, allowed: &AllowList) -> Result<(), 
         let flags = FunctionFlags { deterministic: function.deterministic, innocuous: true };
         connection.register_function(function.name, function.args, flags, function.f)?;
     }
-    for aggregate in dialect::functions::AGGREGATES {
+    for aggregate in dialect::functions::AGGREGATES.iter().copied().flatten() {
         allowed.function(aggregate.name);
         let start = aggregate.start;
         connection.register_aggregate(aggregate.name, aggregate.args, FunctionFlags::PURE, move || {

@@ -170,6 +170,13 @@ impl Aggregate for Intervals {
 /// json_agg: items are JSON already.
 struct JsonArray {
     items: VecDeque<String>,
+    separator: &'static str,
+}
+
+impl JsonArray {
+    fn boxed(separator: &'static str) -> Box<dyn Aggregate> {
+        Box::new(JsonArray { items: VecDeque::new(), separator })
+    }
 }
 
 impl Aggregate for JsonArray {
@@ -186,14 +193,20 @@ impl Aggregate for JsonArray {
             return Ok(Value::Null);
         }
         let items: Vec<&str> = self.items.iter().map(String::as_str).collect();
-        Ok(text(format!("[{}]", items.join(", "))))
+        Ok(text(format!("[{}]", items.join(self.separator))))
     }
 }
 
-/// bit_and and bit_or keep all values, so that one can leave.
+/// bit_and, bit_or and bit_xor keep all values, so that one can leave.
 struct Bits {
     values: VecDeque<i64>,
-    and: bool,
+    join: fn(i64, i64) -> i64,
+}
+
+impl Bits {
+    fn boxed(join: fn(i64, i64) -> i64) -> Box<dyn Aggregate> {
+        Box::new(Bits { values: VecDeque::new(), join })
+    }
 }
 
 impl Aggregate for Bits {
@@ -210,7 +223,7 @@ impl Aggregate for Bits {
         Ok(())
     }
     fn value(&self) -> Result<Value> {
-        let folded = self.values.iter().copied().reduce(|a, b| if self.and { a & b } else { a | b });
+        let folded = self.values.iter().copied().reduce(self.join);
         Ok(folded.map_or(Value::Null, Value::Integer))
     }
 }
@@ -239,8 +252,7 @@ const fn one(name: &'static str, start: fn() -> Box<dyn Aggregate>) -> Aggregate
     AggregateFunction { name, args: 1, start }
 }
 
-/// All aggregates.
-pub static AGGREGATES: &[AggregateFunction] = &[
+pub(super) const TABLE: &[AggregateFunction] = &[
     one("evesql_sum_int8", || Exact::boxed(false, true)),
     one("evesql_sum_numeric", || Exact::boxed(false, false)),
     one("evesql_avg_int", || Exact::boxed(true, true)),
@@ -254,7 +266,10 @@ pub static AGGREGATES: &[AggregateFunction] = &[
     one("evesql_sum_interval", || Intervals::boxed(false)),
     one("evesql_avg_interval", || Intervals::boxed(true)),
     one("evesql_single", || Box::new(Single(None))),
-    one("evesql_bit_and", || Box::new(Bits { values: VecDeque::new(), and: true })),
-    one("evesql_bit_or", || Box::new(Bits { values: VecDeque::new(), and: false })),
-    AggregateFunction { name: "evesql_json_agg", args: 2, start: || Box::new(JsonArray { items: VecDeque::new() }) },
+    one("evesql_bit_and", || Bits::boxed(|a, b| a & b)),
+    one("evesql_bit_or", || Bits::boxed(|a, b| a | b)),
+    one("evesql_bit_xor", || Bits::boxed(|a, b| a ^ b)),
+    one("evesql_json_agg", || JsonArray::boxed(", ")),
+    // Rows and arrays stand each on a line of its own.
+    one("evesql_json_agg_lines", || JsonArray::boxed(", \n ")),
 ];

@@ -1,10 +1,11 @@
 //! Arrays and JSON, both kept as JSON text.
 
+use super::array_parts::dimensions;
 use super::jsonb::{equal, truth};
 use super::{Arguments, BYTES_MAX, Result, ScalarFunction, bytes, integer, pure, strict, string, text, too_large};
 use crate::dialect::codec::{TextStyle, array_from_json, array_to_json, to_text};
 use crate::dialect::datetime::{Interval, add_interval};
-use crate::dialect::json::print;
+use crate::dialect::json::{print, written_parts};
 use crate::dialect::types::PgType;
 use crate::dialect::zone::Zone;
 use crate::transaction::{SqlError, Value, ValueRef};
@@ -51,8 +52,19 @@ fn array_cat(args: &Arguments<'_>) -> Result<Value> {
         (ValueRef::Null, ValueRef::Null) => Ok(Value::Null),
         (ValueRef::Null, one) | (one, ValueRef::Null) => Ok(one.to_value()),
         (a, b) => {
-            let (mut a, b) = (elements(a)?, elements(b)?);
-            a.extend(b);
+            let (mut a, mut b) = (elements(a)?, elements(b)?);
+            let (of_a, of_b) = (dimensions(&a), dimensions(&b));
+            // What has one dimension less is one element of the other.
+            match of_a.len() as i64 - of_b.len() as i64 {
+                _ if of_a.is_empty() || of_b.is_empty() => a.extend(b),
+                0 if of_a[1..] == of_b[1..] => a.extend(b),
+                1 if of_a[1..] == of_b[..] => a.push(Json::Array(b)),
+                -1 if of_a[..] == of_b[1..] => {
+                    b.insert(0, Json::Array(a));
+                    a = b;
+                }
+                _ => return Err(SqlError::new("2202E", "cannot concatenate incompatible arrays")),
+            }
             Ok(text(Json::Array(a).to_string()))
         }
     }
@@ -77,9 +89,10 @@ fn array_to_string(args: &Arguments<'_>) -> Result<Value> {
     Ok(text(parts.join(string(args[2])?)))
 }
 
+/// Arguments: text, separator, and if given the piece that stands for NULL.
 fn string_to_array(args: &Arguments<'_>) -> Result<Value> {
     let ValueRef::Text(value) = args[0] else { return Ok(Value::Null) };
-    let items: Vec<Json> = match args[1] {
+    let mut items: Vec<Json> = match args[1] {
         _ if value.is_empty() => Vec::new(),
         ValueRef::Null => value.chars().map(|c| Json::from(c.to_string())).collect(),
         separator => match string(separator)? {
@@ -87,6 +100,9 @@ fn string_to_array(args: &Arguments<'_>) -> Result<Value> {
             separator => value.split(separator).map(Json::from).collect(),
         },
     };
+    if let Some(ValueRef::Text(null)) = args.get(2) {
+        items.iter_mut().filter(|item| item.as_str() == Some(null)).for_each(|item| *item = Json::Null);
+    }
     Ok(text(Json::Array(items).to_string()))
 }
 
@@ -175,12 +191,41 @@ fn step<'j>(json: &'j Json, key: &str) -> Option<&'j Json> {
     }
 }
 
+/// A member or an element of json, as it is written.
+fn written_member(json: &str, wanted: ValueRef<'_>, as_text: bool) -> Result<Value> {
+    let parts = written_parts(json);
+    let is_array = json.trim_start().starts_with('[');
+    let found = match wanted {
+        ValueRef::Integer(at) if is_array => {
+            let at = if at < 0 { at + parts.len() as i64 } else { at };
+            usize::try_from(at).ok().and_then(|at| parts.get(at))
+        }
+        // Of members with one name the last counts.
+        ValueRef::Text(key) if !is_array => {
+            let is_it = |name: &str| parse(ValueRef::Text(name)).is_ok_and(|name| name.as_str() == Some(key));
+            parts.iter().rfind(|(name, _)| name.is_some_and(is_it))
+        }
+        _ => None,
+    };
+    match found {
+        None => Ok(Value::Null),
+        Some((_, value)) if as_text && (*value == "null" || value.starts_with('"')) => {
+            Ok(shown(&parse(ValueRef::Text(value))?, true))
+        }
+        Some((_, value)) => Ok(text(*value)),
+    }
+}
+
 fn json_get(args: &Arguments<'_>) -> Result<Value> {
     if strict(args) {
         return Ok(Value::Null);
     }
-    let (json, flags) = (parse(args[0])?, integer(args[2])?);
+    let flags = integer(args[2])?;
     let (as_text, is_binary) = (flags & 1 != 0, flags & 2 != 0);
+    if !is_binary {
+        return written_member(string(args[0])?, args[1], as_text);
+    }
+    let json = parse(args[0])?;
     let found = match (args[1], &json) {
         (ValueRef::Integer(at), Json::Array(_)) => step(&json, &at.to_string()),
         (ValueRef::Integer(0 | -1), json) if is_binary && !json.is_object() => Some(json),
@@ -248,70 +293,95 @@ fn to_json(value: ValueRef<'_>, ty: PgType, style: &TextStyle) -> Result<Json> {
     })
 }
 
-fn written(json: &Json, binary: bool, spaced: bool) -> String {
-    if !binary && !spaced {
-        return json.to_string();
+/// The same as it is printed for json: what is JSON already stays as it is written.
+fn to_json_text(value: ValueRef<'_>, ty: PgType, style: &TextStyle) -> Result<String> {
+    if !value.is_null() && matches!(ty, PgType::JSON | PgType::JSONB) {
+        return Ok(string(value)?.to_string());
     }
-    let mut out = String::new();
-    print(json, &mut out);
-    out
+    match ty.element() {
+        Some(element @ (PgType::JSON | PgType::JSONB)) if !value.is_null() => {
+            let items = array_from_json(string(value)?, element)?;
+            let texts: Result<Vec<String>> =
+                items.iter().map(|item| to_json_text(item.as_ref(), element, style)).collect();
+            Ok(format!("[{}]", texts?.join(",")))
+        }
+        _ => Ok(to_json(value, ty, style)?.to_string()),
+    }
+}
+
+/// Whether jsonb is asked for, and how moments are shown: the first two arguments of what builds JSON.
+fn asked_for(args: &Arguments<'_>) -> Result<(bool, TextStyle)> {
+    Ok((integer(args[0])? != 0, TextStyle { zone: Zone::read(args[1])?, ..TextStyle::default() }))
+}
+
+fn type_at(args: &Arguments<'_>, at: usize) -> Result<PgType> {
+    args.get(at).map_or_else(
+        || Err(SqlError::new("XX000", "an argument without a type")),
+        |ty| Ok(PgType(integer(*ty)? as u32)),
+    )
+}
+
+/// Arguments are (binary, zone), then keys and values, each with its type.
+fn build_object(args: &Arguments<'_>) -> Result<Value> {
+    let (binary, style) = asked_for(args)?;
+    if args.len() % 4 != 2 {
+        return Err(SqlError::new("22023", "argument list must have even number of elements"));
+    }
+    let (mut fields, mut parts) = (serde_json::Map::new(), Vec::new());
+    for at in (2..args.len()).step_by(4) {
+        let key = match to_json(args[at], type_at(args, at + 1)?, &style)? {
+            Json::Null => return Err(SqlError::new("22023", "argument list must not have null keys")),
+            Json::String(text) => text,
+            other => other.to_string(),
+        };
+        let (value, ty) = (args[at + 2], type_at(args, at + 3)?);
+        match binary {
+            true => _ = fields.insert(key, to_json(value, ty, &style)?),
+            // json keeps order and doubles.
+            false => parts.push(format!("{} : {}", Json::from(key), to_json_text(value, ty, &style)?)),
+        }
+    }
+    Ok(if binary { shown(&Json::Object(fields), false) } else { text(format!("{{{}}}", parts.join(", "))) })
+}
+
+/// A row as an object. Arguments are (binary, zone), then names, values and their types.
+fn build_row(args: &Arguments<'_>) -> Result<Value> {
+    let (binary, style) = asked_for(args)?;
+    let (mut fields, mut parts) = (serde_json::Map::new(), Vec::new());
+    for at in (2..args.len()).step_by(3) {
+        let (name, ty) = (string(args[at])?, type_at(args, at + 2)?);
+        match binary {
+            true => _ = fields.insert(name.to_string(), to_json(args[at + 1], ty, &style)?),
+            false => parts.push(format!("{}:{}", Json::from(name), to_json_text(args[at + 1], ty, &style)?)),
+        }
+    }
+    Ok(if binary { shown(&Json::Object(fields), false) } else { text(format!("{{{}}}", parts.join(","))) })
 }
 
 /// Arguments are (binary, zone), then values each with its type.
-fn pairs(args: &Arguments<'_>) -> Result<(bool, Vec<Json>)> {
-    let binary = integer(args[0])? != 0;
-    let style = TextStyle { zone: Zone::read(args[1])?, ..TextStyle::default() };
-    let items: Result<Vec<Json>> = args[2..]
-        .chunks(2)
-        .map(|pair| match pair {
-            [value, ty] => to_json(*value, PgType(integer(*ty)? as u32), &style),
-            _ => Err(SqlError::new("XX000", "an argument without a type")),
-        })
-        .collect();
-    Ok((binary, items?))
-}
-
-fn build_object(args: &Arguments<'_>) -> Result<Value> {
-    let (binary, items) = pairs(args)?;
-    if items.len() % 2 != 0 {
-        return Err(SqlError::new("22023", "argument list must have even number of elements"));
-    }
-    let key = |json: &Json| match json {
-        Json::Null => Err(SqlError::new("22023", "argument list must not have null keys")),
-        Json::String(text) => Ok(text.clone()),
-        other => Ok(other.to_string()),
-    };
-    if binary {
-        let mut fields = serde_json::Map::new();
-        for pair in items.chunks(2) {
-            fields.insert(key(&pair[0])?, pair[1].clone());
-        }
-        return Ok(text(written(&Json::Object(fields), true, true)));
-    }
-    // json keeps order and doubles.
-    let mut parts = Vec::new();
-    for pair in items.chunks(2) {
-        parts.push(format!("{} : {}", Json::from(key(&pair[0])?), pair[1]));
-    }
-    Ok(text(format!("{{{}}}", parts.join(", "))))
-}
-
 fn build_array(args: &Arguments<'_>) -> Result<Value> {
-    let (binary, items) = pairs(args)?;
-    if binary {
-        return Ok(text(written(&Json::Array(items), true, true)));
+    let (binary, style) = asked_for(args)?;
+    let (mut items, mut parts) = (Vec::new(), Vec::new());
+    for at in (2..args.len()).step_by(2) {
+        let ty = type_at(args, at + 1)?;
+        match binary {
+            true => items.push(to_json(args[at], ty, &style)?),
+            false => parts.push(to_json_text(args[at], ty, &style)?),
+        }
     }
-    let parts: Vec<String> = items.iter().map(Json::to_string).collect();
-    Ok(text(format!("[{}]", parts.join(", "))))
+    Ok(if binary { shown(&Json::Array(items), false) } else { text(format!("[{}]", parts.join(", "))) })
 }
 
+/// Arguments are (binary, zone), the value and its type.
 fn build_value(args: &Arguments<'_>) -> Result<Value> {
     if args[2].is_null() {
         return Ok(Value::Null);
     }
-    let (binary, mut items) = pairs(args)?;
-    let value = items.pop().unwrap_or(Json::Null);
-    Ok(text(written(&value, binary, false)))
+    let ((binary, style), ty) = (asked_for(args)?, type_at(args, 3)?);
+    Ok(match binary {
+        true => shown(&to_json(args[2], ty, &style)?, false),
+        false => text(to_json_text(args[2], ty, &style)?),
+    })
 }
 
 /// The elements of a JSON array as texts.
@@ -366,6 +436,7 @@ pub(super) const TABLE: &[ScalarFunction] = &[
     pure("evesql_array_to_string", 3, array_to_string),
     pure("evesql_array_to_string", 4, array_to_string),
     pure("evesql_string_to_array", 2, string_to_array),
+    pure("evesql_string_to_array", 3, string_to_array),
     pure("evesql_array_remove", 3, array_remove),
     pure("evesql_series", 3, series),
     pure("evesql_series_time", 3, series_time),
@@ -373,6 +444,7 @@ pub(super) const TABLE: &[ScalarFunction] = &[
     pure("evesql_json_path", 3, json_path),
     pure("evesql_json_typeof", 1, json_typeof),
     pure("evesql_json_build_object", -1, build_object),
+    pure("evesql_json_build_row", -1, build_row),
     pure("evesql_json_build_array", -1, build_array),
     pure("evesql_json_build_value", 4, build_value),
     pure("evesql_json_texts", 1, json_texts),

@@ -179,6 +179,7 @@ pub(in crate::dialect) fn fit(value: ValueRef<'_>, ty: PgType, typmod: i32, expl
             let (precision, scale) = numeric_typmod(typmod);
             Value::Blob(Numeric::decode(bytes)?.fit(precision, scale)?.encode().into())
         }
+        (ValueRef::Blob(bytes), PgType::INTERVAL) => Value::Blob(Interval::decode(bytes)?.fit(typmod).encode().into()),
         (ValueRef::Integer(us), PgType::TIMESTAMP | PgType::TIMESTAMPTZ | PgType::TIME) => {
             Value::Integer(round_time(us, typmod as u32))
         }

@@ -229,6 +229,36 @@ fn jsonb_set(args: &Arguments<'_>) -> Result<Value> {
     Ok(shown(&json))
 }
 
+/// jsonb_insert(target, path, value, behind the element that is there).
+fn jsonb_insert(args: &Arguments<'_>) -> Result<Value> {
+    if strict(args) {
+        return Ok(Value::Null);
+    }
+    let (mut json, path, value, behind) = (parse(args[0])?, keys(args[1])?, parse(args[2])?, integer(args[3])? != 0);
+    if !json.is_object() && !json.is_array() {
+        return Err(refused("cannot set path in scalar"));
+    }
+    match holder(&mut json, &path)? {
+        Some((Json::Object(fields), key, _)) => {
+            if fields.contains_key(key) {
+                return Err(refused("cannot replace existing key")
+                    .with_hint("Try using the function jsonb_set to replace key value."));
+            }
+            fields.insert(key.to_string(), value);
+        }
+        Some((Json::Array(items), key, step)) => {
+            let at = step_number(key, step)?;
+            match place(at, items.len()) {
+                Some(at) => items.insert(at + usize::from(behind), value),
+                None if at < 0 => items.insert(0, value),
+                None => items.push(value),
+            }
+        }
+        _ => {}
+    }
+    Ok(shown(&json))
+}
+
 fn print_pretty(json: &Json, indent: usize, out: &mut String) {
     let line = |indent: usize, out: &mut String| {
         out.push('\n');
@@ -335,6 +365,7 @@ pub(super) const TABLE: &[ScalarFunction] = &[
     pure("evesql_jsonb_delete_keys", 2, jsonb_delete_keys),
     pure("evesql_jsonb_delete_path", 2, jsonb_delete_path),
     pure("evesql_jsonb_set", 4, jsonb_set),
+    pure("evesql_jsonb_insert", 4, jsonb_insert),
     pure("evesql_jsonb_pretty", 1, jsonb_pretty),
     pure("evesql_jsonb_strip_nulls", 1, jsonb_strip_nulls),
     pure("evesql_jsonb_elements", 1, jsonb_elements),

@@ -104,6 +104,13 @@ fn element_key(value: &Value, element: PgType, out: &mut Vec<u8>) -> Result<()> 
     Ok(())
 }
 
+/// The key of one value that is not NULL.
+pub(super) fn value_key(value: Value, ty: PgType) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    element_key(&value, ty, &mut out)?;
+    Ok(out)
+}
+
 /// Elements in order, those of inner arrays one after the other; NULL is greater than any other.
 fn elements_key(items: &[Json], element: PgType, out: &mut Vec<u8>) -> Result<()> {
     for item in items {

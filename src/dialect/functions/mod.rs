@@ -8,17 +8,22 @@
 mod aggregates;
 mod array_parts;
 mod arrays;
+mod binary;
 mod casts;
+mod collecting;
 mod jsonb;
 mod keys;
+mod moments;
 mod network;
 mod numbers;
 mod patterns;
+mod regexes;
+mod sets;
+mod statistics;
 mod text;
 mod time;
 mod to_char;
 
-pub use aggregates::AGGREGATES;
 pub(super) use casts::{cast, fit};
 pub(super) use numbers::numeric_operator;
 pub(super) use time::zone_named;
@@ -66,8 +71,12 @@ const fn pure(name: &'static str, args: i32, f: fn(&Arguments<'_>) -> Result<Val
     ScalarFunction { name, args, deterministic: true, f }
 }
 
-const PARTS: [&[ScalarFunction]; 11] = [
+const PARTS: [&[ScalarFunction]; 15] = [
     network::TABLE,
+    binary::TABLE,
+    regexes::TABLE,
+    sets::TABLE,
+    moments::TABLE,
     numbers::TABLE,
     text::TABLE,
     patterns::TABLE,
@@ -103,6 +112,9 @@ static ALL: [ScalarFunction; COUNT] = {
     }
     all
 };
+
+/// All aggregates, in parts.
+pub static AGGREGATES: &[&[AggregateFunction]] = &[aggregates::TABLE, statistics::TABLE, collecting::TABLE];
 
 /// All scalar functions.
 pub static TABLE: &[ScalarFunction] = &ALL;

@@ -219,7 +219,49 @@ fn counted(args: &Arguments<'_>, none: i64, code: &str, clause: &str) -> Result<
     }
 }
 
+fn bucket_numeric(args: &Arguments<'_>) -> Result<Value> {
+    if strict(args) {
+        return Ok(Value::Null);
+    }
+    let bucket = numeric(args[0])?.bucket(&numeric(args[1])?, &numeric(args[2])?, integer(args[3])?)?;
+    within(Some(bucket), INT4.0, INT4.1, INT4.2)
+}
+
+/// width_bucket of doubles, rounded as in PostgreSQL (width_bucket_float8).
+fn bucket_float(args: &Arguments<'_>) -> Result<Value> {
+    if strict(args) {
+        return Ok(Value::Null);
+    }
+    let (x, low, high, count) = (real(args[0])?, real(args[1])?, real(args[2])?, integer(args[3])?);
+    let wrong = |message: &str| Err(SqlError::new("2201G", message));
+    if count <= 0 {
+        return wrong("count must be greater than zero");
+    }
+    if low.is_infinite() || high.is_infinite() {
+        return wrong("lower and upper bounds must be finite");
+    }
+    if low == high {
+        return wrong("lower bound cannot equal upper bound");
+    }
+    let (before, behind) = if low < high { (x < low, x >= high) } else { (x > low, x <= high) };
+    let bucket = match (before, behind) {
+        (true, _) => 0,
+        (_, true) => count + 1,
+        _ if (high - low).is_finite() => ((count as f64 * ((x - low) / (high - low))) as i64).min(count - 1) + 1,
+        // Halved, lest the width overflow.
+        _ => ((count as f64 * ((x / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0))) as i64).min(count - 1) + 1,
+    };
+    within(Some(bucket), INT4.0, INT4.1, INT4.2)
+}
+
+fn factorial(args: &Arguments<'_>) -> Result<Value> {
+    if strict(args) { Ok(Value::Null) } else { Numeric::factorial(integer(args[0])?).map(stored) }
+}
+
 pub(super) const TABLE: &[ScalarFunction] = &[
+    pure("evesql_factorial", 1, factorial),
+    pure("evesql_width_bucket_numeric", 4, bucket_numeric),
+    pure("evesql_width_bucket_float8", 4, bucket_float),
     pure("evesql_int2", 1, |args| check(args, INT2)),
     pure("evesql_int4", 1, |args| check(args, INT4)),
     pure("evesql_int8", 1, |args| check(args, INT8)),
@@ -309,6 +351,11 @@ pub(super) const TABLE: &[ScalarFunction] = &[
     pure("evesql_degrees", 1, |args| float1(args, |x| x / (std::f64::consts::PI / 180.0))),
     pure("evesql_radians", 1, |args| float1(args, |x| x * (std::f64::consts::PI / 180.0))),
     pure("evesql_sin", 1, |args| float1(args, libm::sin)),
+    pure("evesql_sinh", 1, |args| float1(args, libm::sinh)),
+    pure("evesql_cosh", 1, |args| float1(args, libm::cosh)),
+    pure("evesql_tanh", 1, |args| float1(args, libm::tanh)),
+    pure("evesql_asinh", 1, |args| float1(args, libm::asinh)),
+    pure("evesql_cot", 1, |args| float1(args, |x| 1.0 / libm::tan(x))),
     pure("evesql_cos", 1, |args| float1(args, libm::cos)),
     pure("evesql_tan", 1, |args| float1(args, libm::tan)),
     pure("evesql_asin", 1, |args| inverse_trigonometric(args, libm::asin)),

@@ -304,7 +304,16 @@ fn concat_ws(args: &Arguments<'_>) -> Result<Value> {
     Ok(text(parts?.join(separator)))
 }
 
-/// format(): %s, %I, %L and %%, with positions.
+/// A piece of format() filled up with blanks to a width, on the right if `is_left`.
+fn padded(piece: &str, width: usize, is_left: bool) -> Result<String> {
+    if width > BYTES_MAX / 4 {
+        return Err(too_large());
+    }
+    let blanks = " ".repeat(width.saturating_sub(piece.chars().count()));
+    Ok(if is_left { format!("{piece}{blanks}") } else { format!("{blanks}{piece}") })
+}
+
+/// format(): %s, %I, %L and %%, with positions and widths.
 fn format(args: &Arguments<'_>) -> Result<Value> {
     let Some((ValueRef::Text(picture), values)) = args.split_first() else { return Ok(Value::Null) };
     let mut out = String::new();
@@ -315,31 +324,54 @@ fn format(args: &Arguments<'_>) -> Result<Value> {
             out.push(c);
             continue;
         }
-        let mut number = String::new();
-        while let Some(digit) = chars.peek().filter(|c| c.is_ascii_digit()) {
-            number.push(*digit);
-            chars.next();
+        let number = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| {
+            let mut digits = String::new();
+            while let Some(digit) = chars.next_if(char::is_ascii_digit) {
+                digits.push(digit);
+            }
+            digits
+        };
+        let mut width = number(&mut chars);
+        if chars.next_if_eq(&'$').is_some() {
+            next = match width.parse::<usize>().unwrap_or(1).checked_sub(1) {
+                Some(at) => at,
+                None => {
+                    let message = "format specifies argument 0, but arguments are numbered from 1";
+                    return Err(SqlError::new("22023", message));
+                }
+            };
+            width.clear();
         }
-        if chars.peek() == Some(&'$') {
-            chars.next();
-            next = number.parse::<usize>().unwrap_or(1).saturating_sub(1);
+        let mut is_left = false;
+        while chars.next_if_eq(&'-').is_some() {
+            is_left = true;
         }
+        if width.is_empty() {
+            width = number(&mut chars);
+        }
+        if chars.next_if_eq(&'*').is_some() {
+            return Err(SqlError::new("0A000", "a width of format() that is an argument is not supported"));
+        }
+        let width: usize = width.parse().unwrap_or(0);
         let kind = chars.next();
         if kind == Some('%') {
             out.push('%');
             continue;
         }
+        if out.len() > BYTES_MAX {
+            return Err(too_large());
+        }
         let value = values.get(next).ok_or_else(|| SqlError::new("22023", "too few arguments for format()"))?;
         next += 1;
         match (kind, value) {
-            (Some('s'), ValueRef::Null) => {}
-            (Some('s'), value) => out += string(*value)?,
-            (Some('L'), ValueRef::Null) => out += "NULL",
-            (Some('L'), value) => out += &quote_literal(string(*value)?),
+            (Some('s'), ValueRef::Null) => out += &padded("", width, is_left)?,
+            (Some('s'), value) => out += &padded(string(*value)?, width, is_left)?,
+            (Some('L'), ValueRef::Null) => out += &padded("NULL", width, is_left)?,
+            (Some('L'), value) => out += &padded(&quote_literal(string(*value)?), width, is_left)?,
             (Some('I'), ValueRef::Null) => {
                 return Err(SqlError::new("22004", "null values cannot be formatted as an SQL identifier"));
             }
-            (Some('I'), value) => out += &quote_ident(string(*value)?),
+            (Some('I'), value) => out += &padded(&quote_ident(string(*value)?), width, is_left)?,
             (other, _) => {
                 let shown = other.map_or(String::new(), String::from);
                 return Err(SqlError::new("22023", format!("unrecognized format() type specifier \"{shown}\"")));

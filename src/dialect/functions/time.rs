@@ -201,7 +201,7 @@ fn field(name: &str, value: ValueRef<'_>, ty: PgType, zone: Zone) -> Result<Opti
         "quarter" => whole((month - 1) / 3 + 1),
         "month" | "months" => whole(month),
         "week" => whole(iso_week(days).1),
-        "isoyear" => whole(iso_week(days).0),
+        "isoyear" => whole(iso_week(days).0 - i64::from(iso_week(days).0 <= 0)),
         "day" | "days" => whole(day),
         "dow" | "dayofweek" => whole(weekday),
         "isodow" => whole(if weekday == 0 { 7 } else { weekday }),
@@ -462,6 +462,9 @@ pub(super) const TABLE: &[ScalarFunction] = &[
     pure("evesql_interval_mul", 2, |args| interval_scale(args, false)),
     pure("evesql_interval_div", 2, |args| interval_scale(args, true)),
     pure("evesql_interval_key", 1, interval_key),
+    pure("evesql_interval_fit", 2, |args| {
+        if strict(args) { Ok(Value::Null) } else { Ok(stored(interval(args[0])?.fit(integer(args[1])? as i32))) }
+    }),
     pure("evesql_extract", 4, extract),
     pure("evesql_date_part", 4, date_part),
     pure("evesql_date_trunc", 4, date_trunc),
@@ -469,12 +472,6 @@ pub(super) const TABLE: &[ScalarFunction] = &[
     pure("evesql_date_add", 3, date_add),
     pure("evesql_date_diff", 2, date_diff),
     pure("evesql_make_date", 3, make_date),
-    pure("evesql_make_interval", 1, |args| {
-        if strict(args) {
-            return Ok(Value::Null);
-        }
-        Ok(stored(Interval { months: integer(args[0])? as i32 * 12, ..Interval::default() }))
-    }),
     pure("evesql_justify", 2, justify),
     pure("evesql_to_timestamp", 1, to_timestamp),
     pure("evesql_isfinite", 1, |args| {

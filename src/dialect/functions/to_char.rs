@@ -143,8 +143,96 @@ fn moment(picture: &str, moment_us: i64, zone: Option<Zone>) -> Result<String> {
     Ok(out)
 }
 
-/// Pictures of 9, 0, `,`, `.`, FM, S and MI.
+/// A span by a picture. Hours are not cut at a day; a part below zero has its sign before its digits.
+fn span(picture: &str, span: &Interval) -> Result<String> {
+    let (years, months, days) = (i64::from(span.months / 12), i64::from(span.months % 12), i64::from(span.days));
+    let (hours, minutes, seconds) = (span.us / 3_600_000_000, span.us / 60_000_000 % 60, span.us / 1_000_000 % 60);
+    let mut out = String::new();
+    for (piece, is_field, plain) in cut(picture) {
+        if !is_field {
+            if piece.chars().all(|c| c.is_ascii_alphabetic()) && piece.len() == 1 && !"TtZz".contains(&piece) {
+                return Err(unsupported(picture));
+            }
+            out += &piece;
+            continue;
+        }
+        let number = |value: i64, width: usize| match plain {
+            true => value.to_string(),
+            false => format!("{value:0width$}"),
+        };
+        // The sign of years and of what a clock shows takes no digit's place.
+        let signed = |value: i64, width: usize| number(value, width + usize::from(value < 0));
+        let is_morning = hours % 24 < 12;
+        let half = |am: &str, pm: &str| if is_morning { am.to_string() } else { pm.to_string() };
+        out += &match piece.as_str() {
+            "YYYY" => signed(years, 4),
+            "YYY" => signed(years % 1000, 3),
+            "YY" => signed(years % 100, 2),
+            "Y" => number(years % 10, 1),
+            "MM" => number(months, 2),
+            "DD" => number(days, 2),
+            "DDD" => number((years * 12 + months) * 30 + days, 3),
+            "HH24" => signed(hours, 2),
+            "HH12" | "HH" => signed(if hours % 12 == 0 { 12 } else { hours % 12 }, 2),
+            "MI" => signed(minutes, 2),
+            "SS" => signed(seconds, 2),
+            "SSSS" => number(span.us / 1_000_000, 1),
+            "MS" => number(span.us % 1_000_000 / 1000, 3),
+            "US" => number(span.us % 1_000_000, 6),
+            "AM" | "PM" => half("AM", "PM"),
+            "am" | "pm" => half("am", "pm"),
+            "IYYY" | "IW" | "WW" | "CC" | "Q" | "J" => return Err(unsupported(picture)),
+            _ => {
+                return Err(SqlError::new("22007", "invalid format specification for an interval value")
+                    .with_hint("Intervals are not tied to specific calendar dates."));
+            }
+        };
+    }
+    Ok(out)
+}
+
+/// A number of 1 to 3999 in Roman digits, 15 wide unless the picture says `FM`; `None` if the picture is another.
+fn roman(picture: &str, value: &Numeric) -> Option<String> {
+    const DIGITS: [(i64, &str); 13] = [
+        (1000, "M"),
+        (900, "CM"),
+        (500, "D"),
+        (400, "CD"),
+        (100, "C"),
+        (90, "XC"),
+        (50, "L"),
+        (40, "XL"),
+        (10, "X"),
+        (9, "IX"),
+        (5, "V"),
+        (4, "IV"),
+        (1, "I"),
+    ];
+    let plain = picture.get(..2).is_some_and(|head| head.eq_ignore_ascii_case("fm"));
+    let body = if plain { &picture[2..] } else { picture };
+    if !body.eq_ignore_ascii_case("rn") {
+        return None;
+    }
+    let mut rest = value.rescale(0, false).to_i64().unwrap_or(0);
+    if !(1..=3999).contains(&rest) {
+        return Some("#".repeat(15));
+    }
+    let mut out = String::new();
+    for (worth, digit) in DIGITS {
+        while rest >= worth {
+            out += digit;
+            rest -= worth;
+        }
+    }
+    let out = if body.starts_with('r') { out.to_lowercase() } else { out };
+    Some(if plain { out } else { format!("{out:>15}") })
+}
+
+/// Pictures of 9, 0, `,`, `.`, FM, S and MI, and of RN alone.
 fn number(picture: &str, value: &Numeric) -> Result<String> {
+    if let Some(shown) = roman(picture, value) {
+        return Ok(shown);
+    }
     let (plain, body) = picture.strip_prefix("FM").map_or((false, picture), |rest| (true, rest));
     let body = body.replace(['D', 'd'], ".").replace(['G', 'g'], ",");
     if !body.chars().all(|c| matches!(c, '9' | '0' | ',' | '.')) || body.matches('.').count() > 1 {
@@ -222,16 +310,7 @@ fn to_char(args: &Arguments<'_>) -> Result<Value> {
         (PgType::DATE, days) => moment(picture, integer(days)?.saturating_mul(DAY_US), None)?,
         (PgType::TIMESTAMP, us) => moment(picture, integer(us)?, None)?,
         (PgType::TIMESTAMPTZ, us) => moment(picture, integer(us)?, Some(zone))?,
-        (PgType::INTERVAL, span) => {
-            let span = Interval::decode(bytes(span)?)?;
-            let supported = cut(picture)
-                .iter()
-                .all(|(piece, field, _)| !field || matches!(piece.as_str(), "HH24" | "MI" | "SS" | "MS" | "US"));
-            if !supported || span.us < 0 || span.us >= DAY_US {
-                return Err(unsupported(picture));
-            }
-            moment(picture, span.us, None)?
-        }
+        (PgType::INTERVAL, value) => span(picture, &Interval::decode(bytes(value)?)?)?,
         (PgType::NUMERIC, value) => number(picture, &Numeric::decode(bytes(value)?)?)?,
         (ty, value) if ty.is_float() => number(picture, &Numeric::from_f64(real(value)?, 15)?)?,
         (_, ValueRef::Integer(value)) => number(picture, &Numeric::from(value))?,

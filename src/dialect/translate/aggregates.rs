@@ -36,6 +36,29 @@ pub(super) fn is_aggregate(name: &str) -> bool {
             | "var_pop"
             | "bit_and"
             | "bit_or"
+            | "bit_xor"
+            | "mode"
+            | "percentile_cont"
+            | "percentile_disc"
+    ) || is_of_pairs(name)
+}
+
+/// Aggregates of two doubles.
+fn is_of_pairs(name: &str) -> bool {
+    matches!(
+        name,
+        "corr"
+            | "covar_pop"
+            | "covar_samp"
+            | "regr_avgx"
+            | "regr_avgy"
+            | "regr_count"
+            | "regr_intercept"
+            | "regr_r2"
+            | "regr_slope"
+            | "regr_sxx"
+            | "regr_sxy"
+            | "regr_syy"
     )
 }
 
@@ -73,6 +96,9 @@ impl Translator<'_> {
         if !window && self.scopes[level].inside_aggregate {
             return Err(SqlError::new("42803", "aggregate function calls cannot be nested"));
         }
+        if window && args.distinct {
+            return Err(SqlError::new("0A000", "DISTINCT is not implemented for window functions"));
+        }
         let before = self.scopes[level].inside_aggregate;
         self.scopes[level].inside_aggregate = before || !window;
         let result = self.aggregate_inside(name, function, args);
@@ -96,10 +122,21 @@ impl Translator<'_> {
 
     fn aggregate_inside(&mut self, name: &str, function: &Function, args: Arguments) -> Result<Typed> {
         let mut typed = Vec::new();
+        let mut is_row = false;
         for expr in &args.exprs {
-            let arg = self.expr(expr)?;
+            let row = if name.starts_with("json") { self.row_as_json(expr)? } else { None };
+            is_row |= row.is_some();
+            let arg = match row {
+                Some(row) => row,
+                None => self.expr(expr)?,
+            };
             let arg = self.parameter_type(arg);
-            typed.push(self.as_text_if_unknown(arg)?);
+            typed.push(if name == "string_agg" { arg } else { self.as_text_if_unknown(arg)? });
+        }
+        if name == "string_agg" && typed.first().is_none_or(|first| first.ty != PgType::BYTEA) {
+            for arg in &mut typed {
+                *arg = self.as_text_if_unknown(arg.clone())?;
+            }
         }
         let filter = match &function.filter {
             Some(filter) => {
@@ -108,7 +145,16 @@ impl Translator<'_> {
             }
             None => String::new(),
         };
-        let order = self.order_terms(&args.order_by)?;
+        if super::ordered_sets::is_ordered_set(name) {
+            return self.ordered_set(name, function, &typed, &filter);
+        }
+        let mut order = self.order_terms(&args.order_by)?;
+        if let ("array_agg" | "json_agg" | "jsonb_agg", true, true, [item]) =
+            (name, args.distinct, order.is_empty(), typed.as_slice())
+        {
+            // PostgreSQL sorts to find what is equal.
+            order.push(super::select::order_term(&self.sort_key(item), item.nullable, &Default::default())?);
+        }
         let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
         let distinct = if args.distinct { "DISTINCT " } else { "" };
         let make =
@@ -149,7 +195,9 @@ impl Translator<'_> {
                 return Err(wrong(&typed));
             }
             ("min" | "max", ty) if one && ty.element().is_some() => {
-                return Err(SqlError::new("0A000", format!("{name}() of arrays is not supported")));
+                let by = self.sort_key(&first);
+                let list = format!("{}, {by}", first.sql);
+                Typed::new(format!("evesql_{name}_by_key({list}){filter}"), ty)
             }
             ("min" | "max", _) if one => {
                 // varchar and name have no minimum of their own.
@@ -163,15 +211,19 @@ impl Translator<'_> {
             }
             ("bool_and" | "every", PgType::BOOL) if one => make("min", &key, PgType::BOOL),
             ("bool_or", PgType::BOOL) if one => make("max", &key, PgType::BOOL),
+            ("string_agg", PgType::BYTEA) if typed.len() == 2 && !args.distinct => {
+                let separator = self.coerce(typed[1].clone(), PgType::BYTEA, -1, Context::Implicit)?;
+                make("evesql_string_agg_bytes", &format!("{}, {}", first.sql, separator.sql), PgType::BYTEA)
+            }
             ("string_agg", _) if typed.len() == 2 => {
                 let value = self.coerce(typed[0].clone(), PgType::TEXT, -1, Context::Implicit)?;
                 let separator = self.coerce(typed[1].clone(), PgType::TEXT, -1, Context::Implicit)?;
                 if args.distinct {
-                    // SQLite takes one argument with DISTINCT.
-                    return Err(SqlError::new("0A000", "string_agg(DISTINCT ..) is not supported"));
+                    return self.string_agg_distinct(&args, &first, [&value, &separator], &filter);
                 }
                 make("group_concat", &format!("{}, {}", value.sql, separator.sql), PgType::TEXT)
             }
+            ("array_agg", ty) if one && ty.element().is_some() => make("evesql_array_agg", &first.sql, ty),
             ("array_agg", ty) if one => {
                 let array = ty.array().ok_or_else(|| wrong(&typed))?;
                 let item = self.json_item(&first, false);
@@ -183,26 +235,45 @@ impl Translator<'_> {
                 let ty = if name == "json_agg" { PgType::JSON } else { PgType::JSONB };
                 let binary = i32::from(ty == PgType::JSONB);
                 let zone = self.settings.time_zone.zone.sql();
-                let item = format!("evesql_json_build_value({binary}, {zone}, {}, {})", first.sql, first.ty.0);
-                make("evesql_json_agg", &format!("{item}, {binary}"), ty)
+                let shown = super::whole_rows::shown(&first);
+                let item = format!("evesql_json_build_value({binary}, {zone}, {shown}, {})", first.ty.0);
+                let by_line = ty == PgType::JSON && (is_row || first.ty.element().is_some());
+                make(if by_line { "evesql_json_agg_lines" } else { "evesql_json_agg" }, &item, ty)
             }
             ("stddev" | "stddev_samp" | "stddev_pop" | "variance" | "var_samp" | "var_pop", ty)
-                if one && ty.is_float() =>
+                if one && ty.is_number() =>
             {
                 let call = match name {
                     "stddev" => "stddev_samp",
                     "variance" => "var_samp",
                     other => other,
                 };
-                make(&format!("evesql_{call}"), &key, PgType::FLOAT8)
+                match ty.is_float() {
+                    true => make(&format!("evesql_{call}"), &key, PgType::FLOAT8),
+                    false => make(&format!("evesql_{call}_numeric"), &key, PgType::NUMERIC),
+                }
             }
-            ("bit_and" | "bit_or", ty) if one && ty.is_integer() => make(&format!("evesql_{name}"), &key, ty),
-            ("json_object_agg" | "jsonb_object_agg", _) => {
-                return Err(SqlError::new("0A000", format!("{name}() is not supported")));
+            ("bit_and" | "bit_or" | "bit_xor", ty) if one && ty.is_integer() => {
+                make(&format!("evesql_{name}"), &key, ty)
             }
-            ("stddev" | "stddev_samp" | "stddev_pop" | "variance" | "var_samp" | "var_pop", ty) if ty.is_number() => {
-                return Err(SqlError::new("0A000", format!("{name}() of {} is not supported", ty.sql_name()))
-                    .with_hint("Cast the argument to double precision."));
+            ("json_object_agg" | "jsonb_object_agg", key) if typed.len() == 2 && !args.distinct => {
+                if key.element().is_some() || matches!(key, PgType::JSON | PgType::JSONB) {
+                    return Err(SqlError::new("22023", "key value must be scalar, not array, composite, or json"));
+                }
+                let ty = if name == "json_object_agg" { PgType::JSON } else { PgType::JSONB };
+                let (binary, zone) = (i32::from(ty == PgType::JSONB), self.settings.time_zone.zone.sql());
+                let (key, value) = (self.coerce(first, PgType::TEXT, -1, Context::Explicit)?, &typed[1]);
+                let shown = super::whole_rows::shown(value);
+                let value = format!("evesql_json_build_value({binary}, {zone}, {shown}, {})", value.ty.0);
+                make("evesql_json_object_agg", &format!("{}, {value}, {binary}", key.sql), ty)
+            }
+            (_, _) if is_of_pairs(name) && typed.len() == 2 && !args.distinct => {
+                let mut list = Vec::new();
+                for number in &typed {
+                    list.push(self.coerce(number.clone(), PgType::FLOAT8, -1, Context::Implicit)?.sql);
+                }
+                let ty = if name == "regr_count" { PgType::INT8 } else { PgType::FLOAT8 };
+                make(&format!("evesql_{name}"), &list.join(", "), ty)
             }
             _ => return Err(wrong(&typed)),
         })

@@ -3,7 +3,7 @@
 
 use super::aggregates::is_aggregate;
 use super::coerce::{Context, castable};
-use super::names::parts;
+use super::names::{fold, parts};
 use super::signatures::{SIGNATURES, Signature};
 use super::typed::{Typed, literal_sql};
 use super::{Need, Result, Translator};
@@ -19,19 +19,30 @@ use sqlparser::ast::{
 };
 
 /// Functions that are NULL for some arguments that are not.
-const MAY_BE_NULL: &[&str] =
-    &["array_length", "array_upper", "array_lower", "array_ndims", "array_dims", "regexp_match", "substring"];
+const MAY_BE_NULL: &[&str] = &[
+    "array_length",
+    "array_upper",
+    "array_lower",
+    "array_ndims",
+    "array_dims",
+    "regexp_match",
+    "regexp_substr",
+    "substring",
+];
 
 /// What was written between the parentheses.
 pub(super) struct Arguments {
     pub exprs: Vec<Expr>,
+    /// The parameter that each is for, where one was named.
+    pub names: Vec<Option<String>>,
     pub star: bool,
     pub distinct: bool,
     pub order_by: Vec<OrderByExpr>,
 }
 
 fn arguments(function: &Function) -> Result<Arguments> {
-    let mut found = Arguments { exprs: Vec::new(), star: false, distinct: false, order_by: Vec::new() };
+    let mut found =
+        Arguments { exprs: Vec::new(), names: Vec::new(), star: false, distinct: false, order_by: Vec::new() };
     let list = match &function.args {
         FunctionArguments::None => return Ok(found),
         FunctionArguments::Subquery(query) => {
@@ -44,9 +55,17 @@ fn arguments(function: &Function) -> Result<Arguments> {
     found.distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
     for arg in &list.args {
         match arg {
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => found.exprs.push(expr.clone()),
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => {
+                found.exprs.push(expr.clone());
+                found.names.push(None);
+            }
             FunctionArg::Unnamed(FunctionArgExpr::Wildcard) => found.star = true,
-            _ => return Err(SqlError::new("0A000", "named function arguments are not supported")),
+            FunctionArg::Named { name, arg: FunctionArgExpr::Expr(expr), .. }
+            | FunctionArg::ExprNamed { name: Expr::Identifier(name), arg: FunctionArgExpr::Expr(expr), .. } => {
+                found.exprs.push(expr.clone());
+                found.names.push(Some(fold(name)));
+            }
+            _ => return Err(SqlError::new("0A000", "this kind of function argument is not supported")),
         }
     }
     for clause in &list.clauses {
@@ -87,10 +106,16 @@ impl Translator<'_> {
         {
             return Err(SqlError::new("42883", format!("function {} does not exist", names.join("."))));
         }
-        if !function.within_group.is_empty() {
-            return Err(SqlError::new("0A000", "WITHIN GROUP is not supported"));
+        if !function.within_group.is_empty() && !super::ordered_sets::is_ordered_set(name) {
+            return Err(SqlError::new("0A000", format!("WITHIN GROUP with {name}() is not supported")));
         }
         let args = arguments(function)?;
+        if name == "make_interval" && function.over.is_none() {
+            return self.make_interval(&args);
+        }
+        if args.names.iter().any(Option::is_some) {
+            return Err(SqlError::new("0A000", "named function arguments are not supported"));
+        }
         if name == "array" && matches!(function.args, FunctionArguments::Subquery(_)) {
             return self.array_of_query(&args.exprs);
         }
@@ -187,10 +212,14 @@ impl Translator<'_> {
             return Err(SqlError::new("42601", "subquery must return only one column"));
         };
         let ty = if output.typed.ty == PgType::UNKNOWN { PgType::TEXT } else { output.typed.ty };
+        let column = super::quote_name(&output.name);
+        if ty.element().is_some() {
+            let sql = format!("(SELECT ifnull(evesql_array_agg(q.{column}), '[]') FROM ({sql}) AS q)");
+            return Ok(Typed::new(sql, ty).not_null());
+        }
         let array = ty.array().ok_or_else(|| {
             SqlError::new("42704", format!("could not find array type for data type {}", ty.sql_name()))
         })?;
-        let column = super::quote_name(&output.name);
         let item = self.json_item(&Typed::new(format!("q.{column}"), ty), false);
         Ok(Typed::new(format!("(SELECT json_group_array({item}) FROM ({sql}) AS q)"), array).not_null())
     }
@@ -223,6 +252,26 @@ impl Translator<'_> {
                 Typed::new("evesql_clock()", PgType::TIMESTAMPTZ).not_null()
             }
             ("localtimestamp", []) => Typed::new(shift("evesql_now()"), PgType::TIMESTAMP).not_null(),
+            ("current_timestamp", [digits]) => {
+                self.clock_of_digits(Typed::new("evesql_now()", PgType::TIMESTAMPTZ), digits)?
+            }
+            ("localtimestamp", [digits]) => {
+                self.clock_of_digits(Typed::new(shift("evesql_now()"), PgType::TIMESTAMP), digits)?
+            }
+            ("localtime", [digits]) => {
+                let now = format!("({} % 86400000000)", shift("evesql_now()"));
+                self.clock_of_digits(Typed::new(now, PgType::TIME), digits)?
+            }
+            ("make_timestamptz", _) => self.make_timestamptz(exprs)?,
+            ("age", [_]) => {
+                let since = self.strict_args(exprs, 1, name)?.remove(0);
+                if !since.ty.is_moment() && since.ty != PgType::UNKNOWN {
+                    return Err(no_function(name, &[since]));
+                }
+                let since = self.coerce(since, PgType::TIMESTAMP, -1, Context::Explicit)?;
+                let today = format!("({0} - {0} % 86400000000)", shift("evesql_now()"));
+                Typed::new(format!("evesql_age({today}, {})", since.sql), PgType::INTERVAL)
+            }
             ("current_date", []) => {
                 Typed::new(format!("({} / 86400000000)", shift("evesql_now()")), PgType::DATE).not_null()
             }
@@ -329,13 +378,23 @@ impl Translator<'_> {
                 let value = self.expr(value)?;
                 self.date_trunc(field, value)?
             }
+            ("date_trunc", [_, _, _]) => {
+                // As the clocks of that zone show it, and back.
+                let mut args = self.strict_args(exprs, 3, name)?;
+                let zone = args.remove(2);
+                let moment = self.coerce(args.remove(1), PgType::TIMESTAMPTZ, -1, Context::Implicit)?;
+                let shown = self.at_time_zone(moment, zone.clone())?;
+                let cut = self.date_trunc(args.remove(0), shown)?;
+                self.at_time_zone(cut, zone)?
+            }
             ("date_part", [_, value]) => {
                 let field = self.expr(&exprs[0])?;
-                let field = self.literal_text(&field).ok_or_else(|| {
-                    SqlError::new("0A000", "date_part with a field that is not constant is not supported")
-                })?;
+                let field = match self.literal_text(&field) {
+                    Some(field) => super::typed::quote_text(&field.to_lowercase()),
+                    None => format!("lower({})", self.coerce(field, PgType::TEXT, -1, Context::Implicit)?.sql),
+                };
                 let value = self.expr(value)?;
-                self.extract(&field.to_lowercase(), value, false)?
+                self.extract(&field, value, false)?
             }
             ("timezone", [_, _]) => {
                 let mut args = self.strict_args(exprs, 2, name)?;
@@ -365,6 +424,9 @@ impl Translator<'_> {
             }
             ("age", [_, _]) => {
                 let mut args = self.strict_args(exprs, 2, name)?;
+                if !args.iter().all(|arg| arg.ty.is_moment() || arg.ty == PgType::UNKNOWN) {
+                    return Err(no_function(name, &args));
+                }
                 let other = self.coerce(args.remove(1), PgType::TIMESTAMP, -1, Context::Explicit)?;
                 let value = self.coerce(args.remove(0), PgType::TIMESTAMP, -1, Context::Explicit)?;
                 Typed::new(format!("evesql_age({}, {})", value.sql, other.sql), PgType::INTERVAL)
@@ -389,13 +451,19 @@ impl Translator<'_> {
                 }
                 Typed::new(format!("evesql_array_to_string({})", list.join(", ")), PgType::TEXT)
             }
-            ("array_position", [_, _]) => {
-                let args = self.strict_args(exprs, 2, name)?;
+            ("array_position", [_, _] | [_, _, _]) => {
+                let mut args = self.strict_args(exprs, exprs.len(), name)?;
+                let start = match args.len() {
+                    3 => self.coerce(args.remove(2), PgType::INT4, -1, Context::Implicit)?.sql,
+                    _ => "1".into(),
+                };
                 let element = args[0].ty.element().ok_or_else(|| no_function(name, &args))?;
                 let item = self.coerce(args[1].clone(), element, -1, Context::Explicit)?;
                 let value = self.element_sql("value", element);
-                let sql =
-                    format!("(SELECT min(key) + 1 FROM json_each({}) WHERE {value} IS {})", args[0].sql, item.sql);
+                let sql = format!(
+                    "(SELECT min(key) + 1 FROM json_each({}) WHERE {value} IS {} AND key + 1 >= {start})",
+                    args[0].sql, item.sql
+                );
                 Typed::new(sql, PgType::INT4)
             }
             ("array_remove", [_, _]) => {
@@ -414,6 +482,40 @@ impl Translator<'_> {
                 }
                 let ty = if name == "array_replace" { args[0].ty } else { PgType::INT4_ARRAY };
                 Typed::new(format!("evesql_{name}({})", list.join(", ")), ty)
+            }
+            ("array_fill", [_, _]) => {
+                let mut args = self.strict_args(exprs, 2, name)?;
+                let item = self.as_text_if_unknown(args.remove(0))?;
+                let array = item.ty.array().ok_or_else(|| no_function(name, &[item.clone(), args[0].clone()]))?;
+                let lengths = self.coerce(args.remove(0), PgType::INT4_ARRAY, -1, Context::Implicit)?;
+                let item = self.json_item(&item, false);
+                Typed::new(format!("evesql_array_fill(json_array({item}), {})", lengths.sql), array).not_null()
+            }
+            ("array_to_json", [_]) => {
+                let array = self.strict_args(exprs, 1, name)?.remove(0);
+                array.ty.element().ok_or_else(|| no_function(name, std::slice::from_ref(&array)))?;
+                Typed::new(
+                    format!("evesql_json_build_value(0, {zone_sql}, {}, {})", array.sql, array.ty.0),
+                    PgType::JSON,
+                )
+                .nullable_if(array.nullable)
+            }
+            ("width_bucket", [_, _]) => {
+                let mut args = self.strict_args(exprs, 2, name)?;
+                let element = args[1].ty.element().ok_or_else(|| no_function(name, &args))?;
+                let bounds = args.remove(1);
+                let operand = self.coerce(args.remove(0), element, -1, Context::Implicit)?;
+                let sql = format!("evesql_bucket_of({}, {}, {})", operand.sql, bounds.sql, bounds.ty.0);
+                Typed::new(sql, PgType::INT4).nullable_if(operand.nullable || bounds.nullable)
+            }
+            ("quote_literal" | "quote_nullable", [_]) => {
+                let value = self.strict_args(exprs, 1, name)?.remove(0);
+                let value = self.coerce(value, PgType::TEXT, -1, Context::Explicit)?;
+                let quoted = format!("evesql_quote_literal({})", value.sql);
+                match name {
+                    "quote_literal" => Typed::new(quoted, PgType::TEXT).nullable_if(value.nullable),
+                    _ => Typed::new(format!("ifnull({quoted}, 'NULL')"), PgType::TEXT).not_null(),
+                }
             }
             ("trim_array", [_, _]) => {
                 let args = self.strict_args(exprs, 2, name)?;
@@ -474,6 +576,12 @@ impl Translator<'_> {
                 | "json_array_elements"
                 | "jsonb_array_elements"
                 | "regexp_split_to_table"
+                | "regexp_matches"
+                | "string_to_table"
+                | "json_each"
+                | "json_each_text"
+                | "jsonb_each"
+                | "jsonb_each_text"
                 | "generate_subscripts",
                 _,
             ) => {
@@ -504,7 +612,11 @@ impl Translator<'_> {
             return Ok(args[0].clone());
         }
         if ty == PgType::JSONB || ty.element().is_some() {
-            return Err(SqlError::new("0A000", format!("{name} of {} is not supported", ty.sql_name())));
+            let direction = if name == "greatest" { 1 } else { -1 };
+            let pairs: Vec<String> = args.iter().map(|arg| format!("{}, {}", arg.sql, self.sort_key(arg))).collect();
+            let nullable = args.iter().all(|arg| arg.nullable);
+            let sql = format!("evesql_extreme({direction}, {})", pairs.join(", "));
+            return Ok(Typed::new(sql, ty).nullable_if(nullable));
         }
         // SQLite's max(a, b) is NULL if one is; ours skip them.
         let key = |arg: &Typed| self.enum_rank(arg).unwrap_or_else(|| arg.sql.clone());
@@ -522,16 +634,22 @@ impl Translator<'_> {
         let ty = if name.contains("jsonb") { PgType::JSONB } else { PgType::JSON };
         let mut list = Vec::new();
         for expr in exprs {
-            let arg = self.expr(expr)?;
+            let arg = match self.row_as_json(expr)? {
+                Some(row) => row,
+                None if name == "row_to_json" => {
+                    return Err(SqlError::new("0A000", "row_to_json() of this expression is not supported"));
+                }
+                None => self.expr(expr)?,
+            };
             let arg = self.as_text_if_unknown(arg)?;
-            list.push(arg.sql.clone());
+            list.push(super::whole_rows::shown(&arg));
             list.push(arg.ty.0.to_string());
         }
         let zone_sql = self.settings.time_zone.zone.sql();
         let kind = match name {
             "json_build_object" | "jsonb_build_object" => "object",
             "json_build_array" | "jsonb_build_array" => "array",
-            "row_to_json" => return Err(SqlError::new("0A000", "row_to_json() is not supported")),
+            _ if exprs.len() != 1 => return Err(no_function(name, &[])),
             _ => "value",
         };
         list.insert(0, zone_sql);
@@ -539,6 +657,7 @@ impl Translator<'_> {
         Ok(Typed::new(format!("evesql_json_build_{kind}({})", list.join(", ")), ty))
     }
 
+    /// EXTRACT, or date_part if it is not exact; `field` is SQLite's text for the field's name.
     pub(super) fn extract(&mut self, field: &str, value: Typed, exact: bool) -> Result<Typed> {
         let value = self.parameter_type(value);
         let value = if value.ty == PgType::UNKNOWN {
@@ -555,7 +674,6 @@ impl Translator<'_> {
         }
         let zone_sql = self.settings.time_zone.zone.sql();
         let (name, ty) = if exact { ("evesql_extract", PgType::NUMERIC) } else { ("evesql_date_part", PgType::FLOAT8) };
-        let field = super::typed::quote_text(field);
         Ok(Typed::new(format!("{name}({field}, {}, {}, {zone_sql})", value.sql, value.ty.0), ty))
     }
 

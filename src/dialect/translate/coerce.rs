@@ -220,6 +220,7 @@ impl Translator<'_> {
             PgType::TIMESTAMP | PgType::TIMESTAMPTZ | PgType::TIME if typmod < 6 => {
                 format!("evesql_time_fit({}, {typmod})", typed.sql)
             }
+            PgType::INTERVAL => format!("evesql_interval_fit({}, {typmod})", typed.sql),
             _ if ty.element().is_some_and(has_modifier) => {
                 format!("evesql_array_fit({}, {}, {typmod}, {explicit})", typed.sql, ty.0)
             }
@@ -365,7 +366,13 @@ impl Translator<'_> {
 fn has_modifier(ty: PgType) -> bool {
     matches!(
         ty,
-        PgType::VARCHAR | PgType::BPCHAR | PgType::NUMERIC | PgType::TIMESTAMP | PgType::TIMESTAMPTZ | PgType::TIME
+        PgType::VARCHAR
+            | PgType::BPCHAR
+            | PgType::NUMERIC
+            | PgType::TIMESTAMP
+            | PgType::TIMESTAMPTZ
+            | PgType::TIME
+            | PgType::INTERVAL
     )
 }
 

@@ -91,6 +91,9 @@ impl Translator<'_> {
 
     /// `(a, b) < (c, d)`
     fn rows(&mut self, left: &[Expr], op: &BinaryOperator, right: &[Expr]) -> Result<Typed> {
+        if *op == BinaryOperator::Overlaps {
+            return self.overlaps(left, right);
+        }
         let sign = super::operators::comparison(op)
             .ok_or_else(|| SqlError::new("0A000", format!("operator {op} on rows is not supported")))?;
         if left.len() != right.len() {
@@ -147,6 +150,15 @@ impl Translator<'_> {
             Expr::UnaryOp { op, expr } => self.unary(op, expr),
             Expr::IsNull(inner) | Expr::IsNotNull(inner) => {
                 let word = if matches!(expr, Expr::IsNull(_)) { "IS NULL" } else { "IS NOT NULL" };
+                if let Some(items) = row_items(inner).filter(|items| !items.is_empty()) {
+                    // Of a row it asks for all fields, either way.
+                    let mut tests = Vec::new();
+                    for item in &items {
+                        let item = self.expr(item)?;
+                        tests.push(format!("{} {word}", self.as_text_if_unknown(item)?.sql));
+                    }
+                    return Ok(boolean(format!("({})", tests.join(" AND "))).not_null());
+                }
                 let inner = self.expr(inner)?;
                 let inner = self.as_text_if_unknown(inner)?;
                 Ok(boolean(format!("({} {word})", inner.sql)).not_null())
@@ -178,11 +190,13 @@ impl Translator<'_> {
             Expr::InUnnest { .. } => unsupported("IN UNNEST"),
             Expr::AnyOp { left, compare_op, right, .. } => self.quantified(left, compare_op, right, true),
             Expr::AllOp { left, compare_op, right } => self.quantified(left, compare_op, right, false),
-            Expr::Like { negated, any: false, expr, pattern, escape_char } => {
-                self.like_expr(expr, pattern, escape_char.as_deref(), false, *negated)
-            }
-            Expr::ILike { negated, any: false, expr, pattern, escape_char } => {
-                self.like_expr(expr, pattern, escape_char.as_deref(), true, *negated)
+            Expr::Like { negated, any, expr: value, pattern, escape_char }
+            | Expr::ILike { negated, any, expr: value, pattern, escape_char } => {
+                let fold = matches!(expr, Expr::ILike { .. });
+                if let Some((array, any)) = pattern_array(pattern, *any) {
+                    return self.like_each(value, array, any, fold, *negated);
+                }
+                self.like_expr(value, pattern, escape_char.as_deref(), fold, *negated)
             }
             Expr::SimilarTo { negated, expr, pattern, escape_char: None } => {
                 let (value, pattern) = (self.expr(expr)?, self.expr(pattern)?);
@@ -221,7 +235,7 @@ impl Translator<'_> {
             Expr::CompoundFieldAccess { root, access_chain } => self.subscript(root, access_chain),
             Expr::Extract { field, expr, .. } => {
                 let value = self.expr(expr)?;
-                self.extract(&field_name(field), value, true)
+                self.extract(&super::typed::quote_text(&field_name(field)), value, true)
             }
             Expr::AtTimeZone { timestamp, time_zone } => {
                 let (moment, zone) = (self.expr(timestamp)?, self.expr(time_zone)?);
@@ -319,19 +333,6 @@ impl Translator<'_> {
             Constant::HexStringLiteral(_) | Constant::SingleQuotedByteStringLiteral(_) => unsupported("a bit string"),
             other => unsupported(&format!("the literal {other}")),
         }
-    }
-
-    fn interval(&mut self, interval: &sqlparser::ast::Interval) -> Result<Typed> {
-        let value = self.expr(&interval.value)?;
-        let Some(mut text) = self.literal_text(&value) else { return unsupported("INTERVAL of an expression") };
-        if let Some(field) = &interval.leading_field {
-            text = format!("{text} {}", field_name(field));
-        }
-        if interval.last_field.is_some() {
-            return unsupported("INTERVAL with a range of fields");
-        }
-        let parsed = crate::dialect::datetime::Interval::parse(&text)?;
-        Ok(Typed::constant(Value::Blob(parsed.encode().into()), PgType::INTERVAL))
     }
 
     fn truth(&mut self, expr: &Expr, test: &str) -> Result<Typed> {
@@ -573,15 +574,34 @@ impl Translator<'_> {
                 return Ok(boolean(format!("({} IN (SELECT {} FROM json_each({list})))", value.sql, each.sql)));
             }
         }
-        let test = self.compare(&op.to_string(), value, each)?;
-        let list = format!("(SELECT {} AS r FROM json_each({}))", test.sql, array.sql);
-        // Three-valued: one that decides decides; else NULL if any is NULL.
-        let (pick, decides, otherwise) = if any { ("max", 1, 0) } else { ("min", 0, 1) };
-        Ok(boolean(format!(
-            "(SELECT CASE WHEN {} IS NULL THEN NULL WHEN {pick}(r) = {decides} THEN {decides} \
-             WHEN count(*) > count(r) THEN NULL ELSE {otherwise} END FROM {list})",
-            array.sql
-        )))
+        let test = match super::operators::comparison(op) {
+            Some(sign) => self.compare(sign, value, each)?,
+            None => self.binary(op, value, each)?,
+        };
+        if test.ty != PgType::BOOL {
+            return Err(SqlError::new("42809", "op ANY/ALL (array) requires operator to yield boolean"));
+        }
+        Ok(over_elements(&array.sql, &test.sql, any))
+    }
+
+    /// `value LIKE ANY (array)` and `ALL`, also with NOT and ILIKE.
+    fn like_each(&mut self, value: &Expr, array: &Expr, any: bool, fold: bool, negated: bool) -> Result<Typed> {
+        if matches!(array, Expr::Subquery(_)) {
+            return unsupported("LIKE ANY of a subquery");
+        }
+        let value = self.expr(value)?;
+        let value = self.parameter_type(value);
+        let array = self.expr(array)?;
+        let array = self.parameter_type(array);
+        let array = match array.ty.element() {
+            Some(element) if element.is_text() => array,
+            Some(element) => return Err(super::operators::no_operator("~~", value.ty, element)),
+            None if array.ty == PgType::UNKNOWN => self.coerce(array, PgType::TEXT_ARRAY, -1, Context::Implicit)?,
+            None => return Err(SqlError::new("42809", "op ANY/ALL (array) requires array on right side")),
+        };
+        let each = Typed::new("value", PgType::TEXT);
+        let test = self.like(value, each, None, fold, negated)?;
+        Ok(over_elements(&array.sql, &test.sql, any))
     }
 
     /// An element that json_each gave, in stored form.
@@ -604,6 +624,13 @@ impl Translator<'_> {
         let (value, pattern) = (self.expr(expr)?, self.expr(pattern)?);
         let escape = escape.map(|escape| self.expr(escape)).transpose()?;
         let value = self.parameter_type(value);
+        if value.ty == PgType::BYTEA && escape.is_none() && !fold {
+            let pattern = self.coerce(pattern, PgType::BYTEA, -1, Context::Implicit)?;
+            let not = if negated { "NOT " } else { "" };
+            let nullable = value.nullable || pattern.nullable;
+            let sql = format!("({not}evesql_bytes_like({}, {}))", value.sql, pattern.sql);
+            return Ok(boolean(sql).nullable_if(nullable));
+        }
         if value.ty != PgType::UNKNOWN && !value.ty.is_text() {
             return Err(super::operators::no_operator("~~", value.ty, pattern.ty));
         }
@@ -659,8 +686,34 @@ impl Translator<'_> {
     }
 }
 
+/// A test of the `value` of each element of an array, put together in three-valued logic: one that decides decides, else
+/// it is NULL if any is NULL.
+fn over_elements(array: &str, test: &str, any: bool) -> Typed {
+    let (pick, decides, otherwise) = if any { ("max", 1, 0) } else { ("min", 0, 1) };
+    boolean(format!(
+        "(SELECT CASE WHEN {array} IS NULL THEN NULL WHEN {pick}(r) = {decides} THEN {decides} \
+         WHEN count(*) > count(r) THEN NULL ELSE {otherwise} END FROM (SELECT {test} AS r FROM json_each({array})))"
+    ))
+}
+
+/// The array behind LIKE ANY or LIKE ALL, which the parser takes for a function; and whether it is ANY.
+fn pattern_array(pattern: &Expr, any: bool) -> Option<(&Expr, bool)> {
+    match pattern {
+        Expr::Nested(array) if any => Some((array, true)),
+        other if any => Some((other, true)),
+        Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("all") => {
+            let FunctionArguments::List(list) = &function.args else { return None };
+            match list.args.as_slice() {
+                [FunctionArg::Unnamed(FunctionArgExpr::Expr(array))] => Some((array, false)),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
 /// The items of `(a, b)` and `ROW(a, b)`.
-fn row_items(expr: &Expr) -> Option<Vec<Expr>> {
+pub(super) fn row_items(expr: &Expr) -> Option<Vec<Expr>> {
     match expr {
         Expr::Tuple(items) => Some(items.clone()),
         Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("row") => {

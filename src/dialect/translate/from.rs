@@ -372,6 +372,9 @@ impl Translator<'_> {
             item.relations.iter_mut().try_for_each(|relation| rename(relation, alias))?;
             return Ok(item);
         }
+        if let Some(item) = self.record_set(&function, args, alias, with_ordinality, visible)? {
+            return Ok(item);
+        }
         self.scopes.push(Scope { relations: visible.to_vec(), clause: "functions in FROM", ..Scope::default() });
         let result = self.set_of(&function, args);
         self.scopes.pop();
@@ -413,9 +416,20 @@ impl Translator<'_> {
                 Ok((array.sql, array.ty.element().unwrap_or(PgType::TEXT)))
             }
             ("generate_series", [start, stop]) | ("generate_series", [start, stop, _]) => {
-                let (both, ty, _) = self.unify(vec![start.clone(), stop.clone()], "generate_series")?;
+                let (both, mut ty, _) = self.unify(vec![start.clone(), stop.clone()], "generate_series")?;
                 let step = typed.get(2).cloned();
+                if ty.is_integer() && step.as_ref().is_some_and(|step| step.ty == PgType::NUMERIC) {
+                    ty = PgType::NUMERIC;
+                }
                 match ty {
+                    PgType::NUMERIC => {
+                        let mut list = Vec::new();
+                        let one = Typed::constant(Value::Integer(1), PgType::INT4);
+                        for number in both.into_iter().chain([step.unwrap_or(one)]) {
+                            list.push(self.coerce(number, ty, -1, Context::Implicit)?.sql);
+                        }
+                        Ok((format!("evesql_series_numeric({})", list.join(", ")), ty))
+                    }
                     _ if ty.is_integer() => {
                         let step = match step {
                             Some(step) => self.coerce(step, PgType::INT8, -1, Context::Implicit)?,
@@ -464,14 +478,37 @@ impl Translator<'_> {
                 Ok((format!("evesql_jsonb_elements({})", json.sql), PgType::JSONB))
             }
             ("json_object_keys" | "jsonb_object_keys", [json]) => {
-                let ty = if function == "json_object_keys" { PgType::JSON } else { PgType::JSONB };
+                let is_binary = function == "jsonb_object_keys";
+                let (ty, kind) = if is_binary { (PgType::JSONB, "jsonb") } else { (PgType::JSON, "json") };
                 let json = self.coerce(json.clone(), ty, -1, Context::Implicit)?;
-                Ok((format!("evesql_jsonb_keys({})", json.sql), PgType::TEXT))
+                Ok((format!("evesql_{kind}_keys({})", json.sql), PgType::TEXT))
             }
-            ("json_array_elements_text" | "jsonb_array_elements_text", [json]) => {
+            ("json_array_elements" | "json_array_elements_text", [json]) => {
+                let json = self.coerce(json.clone(), PgType::JSON, -1, Context::Implicit)?;
+                let as_text = function.ends_with("_text");
+                let ty = if as_text { PgType::TEXT } else { PgType::JSON };
+                Ok((format!("evesql_json_elements({}, {})", json.sql, i32::from(as_text)), ty))
+            }
+            ("jsonb_array_elements_text", [json]) => {
+                let json = self.coerce(json.clone(), PgType::JSONB, -1, Context::Implicit)?;
                 Ok((format!("evesql_json_texts({})", json.sql), PgType::TEXT))
             }
-            ("regexp_split_to_table", _) | ("string_to_table", _) => unsupported(&format!("{function}()")),
+            ("regexp_matches" | "regexp_split_to_table", [_, _] | [_, _, _])
+            | ("string_to_table", [_, _] | [_, _, _]) => {
+                let mut list = Vec::new();
+                for arg in &typed {
+                    list.push(self.coerce(arg.clone(), PgType::TEXT, -1, Context::Implicit)?.sql);
+                }
+                if list.len() == 2 && function != "string_to_table" {
+                    list.push("''".into());
+                }
+                let list = list.join(", ");
+                Ok(match function {
+                    "regexp_matches" => (format!("evesql_regex_matches({list})"), PgType::TEXT_ARRAY),
+                    "regexp_split_to_table" => (format!("evesql_regex_split({list}, 1)"), PgType::TEXT),
+                    _ => (format!("ifnull(evesql_string_to_array({list}), '[]')"), PgType::TEXT),
+                })
+            }
             ("pg_listening_channels", []) => {
                 self.does_errands = Some(function.to_owned());
                 self.uses_system_values = true;
@@ -518,7 +555,7 @@ fn is_bare(select: &Select) -> bool {
 }
 
 /// Gives columns the names of an alias's column list.
-fn rename(relation: &mut Relation, alias: Option<&TableAlias>) -> Result<()> {
+pub(super) fn rename(relation: &mut Relation, alias: Option<&TableAlias>) -> Result<()> {
     let Some(alias) = alias else { return Ok(()) };
     if alias.columns.len() > relation.columns.len() {
         return Err(SqlError::new(

@@ -18,10 +18,13 @@ mod expr;
 mod from;
 mod grant;
 mod keywords;
+mod moments;
 mod names;
 mod needs;
 mod notify;
 mod operators;
+mod ordered_sets;
+mod record_sets;
 mod select;
 mod sequence_ddl;
 mod sequences;
@@ -34,6 +37,7 @@ mod table_ddl;
 pub(super) mod temporary;
 mod typed;
 mod walk;
+mod whole_rows;
 
 pub(super) use typed::quote_name;
 

@@ -410,7 +410,11 @@ pub(super) fn data_type_of(data_type: &DataType, users: &dyn Fn(&[String]) -> Op
         DataType::Timestamp(precision, zone) => {
             (if zoned(zone) { PgType::TIMESTAMPTZ } else { PgType::TIMESTAMP }, time_typmod(precision))
         }
-        DataType::Interval { .. } => (PgType::INTERVAL, -1),
+        DataType::Interval { fields, precision } => {
+            let fields = fields.as_ref().map(|fields| fields.to_string().to_lowercase());
+            let ends = fields.as_deref().map(|fields| fields.split_once(" to ").unwrap_or((fields, fields)));
+            (PgType::INTERVAL, crate::dialect::types::interval_typmod(ends, *precision).unwrap_or(-1))
+        }
         DataType::JSON => (PgType::JSON, -1),
         DataType::JSONB => (PgType::JSONB, -1),
         DataType::Regclass => (PgType::REGCLASS, -1),

@@ -22,9 +22,15 @@ const IN_SELECT_LIST: &[&str] = &[
     "generate_series",
     "generate_subscripts",
     "_pg_expandarray",
+    "json_array_elements",
+    "json_array_elements_text",
+    "json_object_keys",
     "jsonb_array_elements",
     "jsonb_array_elements_text",
     "jsonb_object_keys",
+    "regexp_matches",
+    "regexp_split_to_table",
+    "string_to_table",
     "pg_listening_channels",
 ];
 /// Stands for several set-returning functions in step; no client can write this name unquoted.

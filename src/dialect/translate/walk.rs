@@ -82,6 +82,7 @@ pub(super) fn walk<'e>(expr: &'e Expr, visit: &mut impl FnMut(&'e Expr)) {
                     }
                 }
                 stack.extend(function.filter.as_deref());
+                stack.extend(function.within_group.iter().map(|term| &term.expr));
                 if let Some(sqlparser::ast::WindowType::WindowSpec(spec)) = &function.over {
                     stack.extend(&spec.partition_by);
                     stack.extend(spec.order_by.iter().map(|term| &term.expr));
@@ -151,6 +152,7 @@ fn named(expr: &Expr) -> Option<String> {
         }),
         Expr::Overlay { .. } => fixed("overlay"),
         Expr::AtTimeZone { .. } => fixed("timezone"),
+        Expr::BinaryOp { op: sqlparser::ast::BinaryOperator::Overlaps, .. } => fixed("overlaps"),
         Expr::Tuple(_) => fixed("row"),
         Expr::Subquery(query) => match query.body.as_ref() {
             SetExpr::Select(select) => select.projection.first().and_then(|item| match item {
