@@ -218,3 +218,5 @@ select json_agg(w) from w
 select g, json_agg(t.id order by t.id), count(*) from t group by g
 select jsonb_agg(u order by uid) from t left join u on u.tid = t.id where t.id in (1, 6)
 select '1 day 2:03'::interval(0), iv::interval hour from t
+select to_char(date '0044-03-15 BC', 'YYYY-MM-DD'), to_char('infinity'::timestamp, 'YYYY'), to_char('-infinity'::date, 'YYYY')
+select greatest(null, '[1]'::json)

@@ -2,7 +2,10 @@
 //! beyond them is refused, never printed wrongly.
 
 use super::{Arguments, Result, ScalarFunction, bytes, integer, pure, real, strict, string, text};
-use crate::dialect::datetime::{DAY_US, Interval, civil_from_days, days_from_civil, days_in_month};
+use crate::dialect::datetime::{
+    DATE_INFINITY, DATE_MINUS_INFINITY, DAY_US, Interval, TIMESTAMP_INFINITY, civil_from_days, days_from_civil,
+    days_in_month,
+};
 use crate::dialect::numeric::Numeric;
 use crate::dialect::types::PgType;
 use crate::dialect::zone::Zone;
@@ -76,6 +79,8 @@ fn moment(picture: &str, moment_us: i64, zone: Option<Zone>) -> Result<String> {
     let us = zone.map_or(moment_us, |zone| zone.local_us(moment_us));
     let (days, time) = (us.div_euclid(DAY_US), us.rem_euclid(DAY_US));
     let (year, month, day) = civil_from_days(days);
+    // Before Christ there is no year 0.
+    let shown_year = if year > 0 { year } else { 1 - year };
     let (hour, minute, second) = (time / 3_600_000_000, time / 60_000_000 % 60, time / 1_000_000 % 60);
     let weekday = (days + 6).rem_euclid(7);
     let mut out = String::new();
@@ -92,10 +97,10 @@ fn moment(picture: &str, moment_us: i64, zone: Option<Zone>) -> Result<String> {
         let half = |am: &str, pm: &str| if hour < 12 { am.to_string() } else { pm.to_string() };
         let twelve = if hour % 12 == 0 { 12 } else { hour % 12 };
         out += &match piece.as_str() {
-            "YYYY" => number(year, 4),
-            "YYY" => number(year % 1000, 3),
-            "YY" => number(year % 100, 2),
-            "Y" => number(year % 10, 1),
+            "YYYY" => number(shown_year, 4),
+            "YYY" => number(shown_year % 1000, 3),
+            "YY" => number(shown_year % 100, 2),
+            "Y" => number(shown_year % 10, 1),
             "IYYY" => number(super::time::iso_week(days).0, 4),
             "IW" => number(super::time::iso_week(days).1, 2),
             "WW" => number((days - days_from_civil(year, 1, 1)) / 7 + 1, 2),
@@ -306,6 +311,14 @@ fn to_char(args: &Arguments<'_>) -> Result<Value> {
         return Ok(Value::Null);
     }
     let (picture, ty, zone) = (string(args[1])?, PgType(integer(args[2])? as u32), Zone::read(args[3])?);
+    let is_endless = match (ty, args[0]) {
+        (PgType::DATE, ValueRef::Integer(days)) => matches!(days, DATE_INFINITY | DATE_MINUS_INFINITY),
+        (PgType::TIMESTAMP | PgType::TIMESTAMPTZ, ValueRef::Integer(us)) => matches!(us, TIMESTAMP_INFINITY | i64::MIN),
+        _ => false,
+    };
+    if is_endless {
+        return Ok(Value::Null);
+    }
     Ok(text(match (ty, args[0]) {
         (PgType::DATE, days) => moment(picture, integer(days)?.saturating_mul(DAY_US), None)?,
         (PgType::TIMESTAMP, us) => moment(picture, integer(us)?, None)?,

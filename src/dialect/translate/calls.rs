@@ -611,6 +611,9 @@ impl Translator<'_> {
         if args.len() == 1 {
             return Ok(args[0].clone());
         }
+        if ty == PgType::JSON {
+            return Err(SqlError::new("42883", "could not identify a comparison function for type json"));
+        }
         if ty == PgType::JSONB || ty.element().is_some() {
             let direction = if name == "greatest" { 1 } else { -1 };
             let pairs: Vec<String> = args.iter().map(|arg| format!("{}, {}", arg.sql, self.sort_key(arg))).collect();
