@@ -11,6 +11,7 @@ pub mod datetime;
 pub mod errors;
 pub mod functions;
 pub mod json;
+mod lexemes;
 pub mod network;
 pub mod numeric;
 mod parse;

@@ -1,6 +1,7 @@
 //! From the text of a query to its statements: lexemes once, cut at semicolons, then sqlparser for SQL
 //! and [`super::utility`] for commands that are the session's own.
 
+use super::lexemes::understandable;
 use super::utility::{self, Utility};
 use crate::transaction::SqlError;
 use sqlparser::ast::{OnCommit, SetExpr, Statement};
@@ -163,7 +164,7 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>, SqlError> {
         failure.position = places.position(error.location);
         failure
     })?;
-    let tokens = spelled_out(tokens);
+    let tokens = understandable(tokens).map_err(|token| syntax_error(&token, &places))?;
     let mut statements = Vec::new();
     for piece in tokens.split(|token| token.token == Token::SemiColon) {
         let solid: Vec<TokenWithSpan> =
@@ -184,29 +185,6 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>, SqlError> {
         statements.push(Parsed { text: "".into(), whole, ast: Ast::Empty, overriding: false });
     }
     Ok(statements)
-}
-
-/// `x ISNULL`, which the parser would take for an alias, as `x IS NULL`.
-fn spelled_out(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let is = |token: &TokenWithSpan, word: &str| match &token.token {
-        Token::Word(found) => found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word),
-        _ => false,
-    };
-    if !tokens.iter().any(|token| is(token, "isnull")) {
-        return tokens;
-    }
-    let mut all: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len() + 1);
-    for token in tokens {
-        let before = all.iter().rev().find(|token| !matches!(token.token, Token::Whitespace(_)));
-        let is_name = before.is_none_or(|before| before.token == Token::Period || is(before, "as"));
-        if !is_name && is(&token, "isnull") {
-            let words = ["IS", "NULL"].map(Token::make_keyword);
-            all.extend(words.map(|word| TokenWithSpan { token: word, span: token.span }));
-        } else {
-            all.push(token);
-        }
-    }
-    all
 }
 
 /// Options of a sequence in the order in which the parser wants them: it knows one, Postgres takes any.

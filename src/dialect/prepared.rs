@@ -54,6 +54,28 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// A part of a statement, of which the whole will say what it needs.
+    pub(super) fn of_part(kind: Kind, sql: Vec<String>, columns: Vec<OutputColumn>, tag: Tag) -> Prepared {
+        Prepared {
+            kind,
+            sql: sql.into_iter().map(Into::into).collect(),
+            params: Vec::new(),
+            enums: Vec::new(),
+            columns,
+            draws: Vec::new(),
+            read_only: false,
+            locking: Vec::new(),
+            uses_system_values: false,
+            does_errands: false,
+            uses_catalog: false,
+            tag,
+            changes_schema: false,
+            notices: Vec::new(),
+            needs: Vec::new(),
+            depends_on_user: false,
+        }
+    }
+
     /// Refuses values of parameters that their types do not have, beyond what decoding them refuses: labels of enums.
     ///
     /// # Errors

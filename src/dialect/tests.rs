@@ -6,7 +6,7 @@
 //! in files that say `show sql`), `:` the columns, `|` a row, `=` the tag, `!` an error, `?` a notice.
 
 use super::codec::{TextStyle, decode_text, to_text};
-use super::functions::{AGGREGATES, Aggregate, TABLE};
+use super::functions::{AGGREGATES, Aggregate, COMMAND_FUNCTIONS, CommandRows, TABLE};
 use super::types::with_names;
 use super::{Kind, Prepared, Settings, Tag, errors, parse, prepare};
 use crate::catalog::{BOOTSTRAP_SQL, CATALOG_SQL, Catalog};
@@ -76,6 +76,7 @@ pub(super) struct Database {
     connection: Connection,
     pub catalog: Catalog,
     settings: Settings,
+    rows: Arc<Mutex<CommandRows>>,
 }
 
 impl Database {
@@ -107,6 +108,15 @@ impl Database {
                 Ok(*counter)
             })
             .unwrap();
+        let rows: Arc<Mutex<CommandRows>> = Arc::default();
+        for (name, arguments_count) in COMMAND_FUNCTIONS {
+            let rows = rows.clone();
+            let call = move |context: &mut Context<'_>| {
+                rows.lock().unwrap().call(name, &arguments(context)).map(store).map_err(raise)
+            };
+            let flags = FunctionFlags::SQLITE_UTF8;
+            connection.create_scalar_function(name, arguments_count, flags, call).unwrap();
+        }
         // What the session would do shows as its answer.
         connection
             .create_scalar_function("evesql_system", 1, pure, |context| {
@@ -121,7 +131,7 @@ impl Database {
         for sql in BOOTSTRAP_SQL {
             connection.execute_batch(sql).unwrap();
         }
-        Database { connection, catalog: Catalog::empty(), settings: Settings::default() }
+        Database { connection, catalog: Catalog::empty(), settings: Settings::default(), rows }
     }
 
     fn rows(&self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, SqlError> {
@@ -153,6 +163,7 @@ impl Database {
     /// Runs one statement; all of it or nothing.
     pub fn run(&mut self, prepared: &Prepared, params: &[Value]) -> Result<(Vec<Vec<Value>>, u64), SqlError> {
         self.connection.execute_batch("BEGIN").unwrap();
+        self.rows.lock().unwrap().clear();
         let mut answer = Ok(Vec::new());
         for sql in &prepared.sql {
             answer = self.rows(sql, params);

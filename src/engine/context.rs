@@ -1,6 +1,7 @@
 //! What a transaction brings with it beside its statements: time, randomness, identity numbers and
 //! system values (invariant 8). Everything that is not a function of pages and SQL comes from here.
 
+use crate::dialect::functions::CommandRows;
 use crate::page::Hash;
 use crate::transaction::{SqlError, Value};
 use std::collections::HashMap;
@@ -50,6 +51,8 @@ pub struct Context {
     replay: Replay,
     /// Sequences drawn from in this statement, to be written back at its end.
     pub(super) live: HashMap<i64, super::sequences::Sequence>,
+    /// What the statement remembers of the rows that it changes.
+    pub(super) rows: CommandRows,
     /// The last number of each sequence in this transaction, and of any.
     pub(super) current: HashMap<i64, i64>,
     pub(super) last: Option<i64>,
@@ -76,6 +79,7 @@ impl Context {
         self.random_calls = 0;
         self.recorded = Recorded::default();
         self.live.clear();
+        self.rows.clear();
         self.replay.next_drawn = 0;
         self.replay.next_value = 0;
         self.replay.drawn.clear();

@@ -101,6 +101,13 @@ fn register_context(
         Ok(Value::Blob(random_bytes(&mut context.borrow_mut(), length).into()))
     })?;
     register("gen_random_uuid", 0, |context, _| Ok(Value::Text(uuid(context.borrow_mut().random()).into())))?;
+    for (name, arguments) in dialect::functions::COMMAND_FUNCTIONS {
+        allowed.function(name);
+        let context = context.clone();
+        connection.register_function(name, arguments, FunctionFlags::CONTEXT, move |values| {
+            context.borrow_mut().rows.call(name, values)
+        })?;
+    }
     register("evesql_root", 0, |context, _| context.borrow_mut().system_value("root", None))?;
     register("evesql_clock", 0, |context, _| {
         let mut context = context.borrow_mut();

@@ -31,7 +31,7 @@ use crate::page::Hash;
 use crate::page_store::sqlite;
 
 /// Goes up when functions, settings or translations change what a statement writes or answers.
-const EXECUTION_VERSION: u32 = 2;
+const EXECUTION_VERSION: u32 = 3;
 
 /// What two nodes must have alike to execute alike (rule 16): SQLite's source, its compile-time options, and
 /// the version of what EveSQL adds. Compilers may differ, so their names are left out.

@@ -108,7 +108,7 @@ impl Pair {
 
     /// Asks both, and keeps count. What changes rows is taken back.
     fn compare(&mut self, sql: &str) {
-        let changes = ["insert", "update", "delete"].iter().any(|word| sql.starts_with(word));
+        let changes = ["insert", "update", "delete", "with"].iter().any(|word| sql.starts_with(word));
         if changes {
             self.ask("begin");
         }
@@ -130,7 +130,7 @@ impl Pair {
         let known = std::mem::take(&mut self.known);
         let mut no_more = Vec::new();
         for sql in known.iter().flat_map(|known| &known.examples) {
-            let changes = ["insert", "update", "delete"].iter().any(|word| sql.starts_with(word));
+            let changes = ["insert", "update", "delete", "with"].iter().any(|word| sql.starts_with(word));
             if changes {
                 self.ask("begin");
             }

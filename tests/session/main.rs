@@ -4,6 +4,7 @@
 
 mod advisory;
 mod blocks;
+mod changes;
 mod explain;
 mod gateway;
 mod notifications;

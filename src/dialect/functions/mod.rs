@@ -11,6 +11,7 @@ mod arrays;
 mod binary;
 mod casts;
 mod collecting;
+mod command;
 mod jsonb;
 mod keys;
 mod moments;
@@ -25,6 +26,7 @@ mod time;
 mod to_char;
 
 pub(super) use casts::{cast, fit};
+pub use command::{COMMAND_FUNCTIONS, CommandRows};
 pub(super) use numbers::numeric_operator;
 pub(super) use time::zone_named;
 

@@ -4,6 +4,7 @@ use super::coerce::Context;
 use super::names::fold;
 use super::typed::Typed;
 use super::{Result, Translator};
+use crate::dialect::lexemes::excluded_by;
 use crate::dialect::types::PgType;
 use crate::transaction::SqlError;
 use sqlparser::ast::{Expr, Function, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType};
@@ -340,9 +341,16 @@ impl Translator<'_> {
         if let Some(name) = &spec.window_name {
             clauses.push(super::quote_name(&fold(name)));
         }
-        if !spec.partition_by.is_empty() {
+        let (excluded, partition_by) = match spec.partition_by.split_first() {
+            Some((first, rest)) => match excluded_by(first) {
+                Some(what) => (Some(what), rest),
+                None => (None, spec.partition_by.as_slice()),
+            },
+            None => (None, spec.partition_by.as_slice()),
+        };
+        if !partition_by.is_empty() {
             let mut keys = Vec::new();
-            for expr in &spec.partition_by {
+            for expr in partition_by {
                 let key = self.expr(expr)?;
                 keys.push(self.sort_key(&key));
             }
@@ -371,6 +379,9 @@ impl Translator<'_> {
                 Some(end) => format!("{units} BETWEEN {start} AND {}", self.frame_bound(end)?),
                 None => format!("{units} {start}"),
             });
+            clauses.extend(excluded.map(|what| format!("EXCLUDE {what}")));
+        } else if excluded.is_some() {
+            return Err(SqlError::new("42601", "syntax error at or near \"EXCLUDE\""));
         }
         Ok(clauses.join(" "))
     }

@@ -122,6 +122,9 @@ impl Translator<'_> {
         if is_aggregate(name) {
             return self.aggregate(name, function, args);
         }
+        if name == "grouping" {
+            return self.grouping(&args.exprs);
+        }
         if let Some(over) = &function.over {
             return self.window_function(name, args, over, function);
         }

@@ -1,17 +1,18 @@
 //! INSERT, UPDATE, DELETE, TRUNCATE.
 
-use super::from::table_column;
+use super::from::{Item, table_column};
 use super::names::{fold, parts};
-use super::typed::{Output, Relation, Scope, Target, Typed, quote_text};
+use super::returning::Returning;
+use super::typed::{Relation, Scope, Target, Typed, quote_text};
 use super::{Privileges, Result, Translator, quote_name, unsupported};
 use crate::catalog::{Column, ConstraintKind, Identity, Sequence, Table};
 use crate::dialect::prepared::{Kind, Prepared, Tag};
 use crate::dialect::types::PgType;
 use crate::transaction::{SqlError, Value};
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, CascadeOption, ConflictTarget, Delete, Expr, FromTable, Insert, OnConflictAction,
-    OnInsert, Query, SelectItem, SetExpr, TableFactor, TableObject, TableWithJoins, Truncate, TruncateIdentityOption,
-    Update, UpdateTableFromKind,
+    Assignment, AssignmentTarget, CascadeOption, ConflictTarget, Delete, Expr, FromTable, Insert, ObjectName,
+    OnConflictAction, OnInsert, Query, SetExpr, TableFactor, TableObject, TableWithJoins, Truncate,
+    TruncateIdentityOption, Update, UpdateTableFromKind,
 };
 use std::sync::Arc;
 
@@ -31,7 +32,7 @@ pub(super) fn rowid_name(table: &Table) -> &'static str {
 }
 
 /// A table as the statement's target sees it.
-fn target_relation(table: &Table, alias: Option<String>) -> Relation {
+pub(super) fn target_relation(table: &Table, alias: Option<String>) -> Relation {
     let schema = alias.is_none().then(|| table.schema.clone());
     let shown = alias.unwrap_or_else(|| table.name.clone());
     let sql_alias = if schema.is_some() { &table.sqlite_name } else { &shown };
@@ -111,13 +112,17 @@ impl Translator<'_> {
         };
         let as_alias = alias.as_ref().map_or(String::new(), |alias| format!(" AS {}", quote_name(alias)));
         let mut sql = format!("{with}INSERT INTO {}{as_alias}{body}", quote_name(&table.sqlite_name));
+        let watched = may_meet_a_row_twice(insert);
         if let Some(on) = &insert.on {
-            sql += &self.on_conflict(on, &table, alias.clone())?;
+            sql += &self.on_conflict(on, &table, alias.clone(), watched)?;
         }
-        let (mut returning, outputs) = self.returning(insert.returning.as_deref(), &table, alias)?;
-        for (_, name) in &drawn {
+        let Returning { sql: mut returning, outputs, .. } =
+            self.returning(insert.returning.as_deref(), &table, alias, &Item::default())?;
+        // Behind what the client asked for, and not shown to it.
+        let hidden = drawn.iter().map(|(_, name)| quote_name(name));
+        for hidden in hidden.chain(watched.then(|| format!("evesql_changed({})", rowid_name(&table)))) {
             returning += if returning.is_empty() { " RETURNING " } else { ", " };
-            returning += &quote_name(name);
+            returning += &hidden;
         }
         self.ctes.truncate(ctes);
         let columns = self.output_columns(outputs)?;
@@ -286,7 +291,13 @@ impl Translator<'_> {
         ))
     }
 
-    fn on_conflict(&mut self, on: &OnInsert, table: &Arc<Table>, alias: Option<String>) -> Result<String> {
+    fn on_conflict(
+        &mut self,
+        on: &OnInsert,
+        table: &Arc<Table>,
+        alias: Option<String>,
+        watched: bool,
+    ) -> Result<String> {
         let OnInsert::OnConflict(on) = on else {
             return Err(SqlError::new("42601", "ON DUPLICATE KEY is not Postgres"));
         };
@@ -345,24 +356,22 @@ impl Translator<'_> {
                 });
                 let excluded =
                     Relation { alias: "excluded".into(), schema: None, table: None, columns: excluded.collect() };
-                let mut target = target_relation(table, alias);
-                let relations = vec![
-                    std::mem::replace(
-                        &mut target,
-                        Relation { alias: String::new(), schema: None, table: None, columns: Vec::new() },
-                    ),
-                    hide(excluded),
-                ];
+                let shown = alias.clone().unwrap_or_else(|| table.sqlite_name.clone());
+                let unchanged =
+                    watched.then(|| format!("evesql_unchanged({}.{})", quote_name(&shown), rowid_name(table)));
+                let relations = vec![target_relation(table, alias), hide(excluded)];
                 self.scopes.push(Scope { relations, clause: "UPDATE", ..Scope::default() });
                 let result = self.set_list(&update.assignments, table).and_then(|list| {
                     let condition = match &update.selection {
                         Some(selection) => {
                             let typed = self.expr(selection)?;
-                            format!(" WHERE {}", self.condition(typed, "WHERE")?.sql)
+                            Some(self.condition(typed, "WHERE")?.sql)
                         }
-                        None => String::new(),
+                        None => None,
                     };
-                    Ok(format!(" DO UPDATE SET {list}{condition}"))
+                    let conditions: Vec<String> = unchanged.into_iter().chain(condition).collect();
+                    let word = if conditions.is_empty() { "" } else { " WHERE " };
+                    Ok(format!(" DO UPDATE SET {}{word}{}", set_sql(&list), conditions.join(" AND ")))
                 });
                 self.scopes.pop();
                 sql += &result?;
@@ -371,8 +380,8 @@ impl Translator<'_> {
         Ok(sql)
     }
 
-    /// The SET list of an UPDATE.
-    fn set_list(&mut self, assignments: &[Assignment], table: &Arc<Table>) -> Result<String> {
+    /// The SET list of an UPDATE: what is set, and to what.
+    fn set_list(&mut self, assignments: &[Assignment], table: &Arc<Table>) -> Result<Vec<(String, String)>> {
         let mut list = Vec::new();
         let mut seen: Vec<i16> = Vec::new();
         let mut check = |column: &Column| -> Result<()> {
@@ -392,7 +401,7 @@ impl Translator<'_> {
                         .clone();
                     check(&column)?;
                     let value = self.set_value(&assignment.value, &column, table)?;
-                    list.push(format!("{} = {value}", quote_name(&column.name)));
+                    list.push((quote_name(&column.name), value));
                 }
                 AssignmentTarget::Tuple(names) => {
                     let mut columns = Vec::new();
@@ -425,7 +434,7 @@ impl Translator<'_> {
                             }
                             let (sql, _) = self.query(query, Some(&targets), false)?;
                             let names: Vec<String> = columns.iter().map(|column| quote_name(&column.name)).collect();
-                            list.push(format!("({}) = ({sql})", names.join(", ")));
+                            list.push((format!("({})", names.join(", ")), format!("({sql})")));
                             continue;
                         }
                         _ => {
@@ -440,12 +449,12 @@ impl Translator<'_> {
                     }
                     for (value, column) in values.iter().zip(&columns) {
                         let value = self.set_value(value, column, table)?;
-                        list.push(format!("{} = {value}", quote_name(&column.name)));
+                        list.push((quote_name(&column.name), value));
                     }
                 }
             }
         }
-        Ok(list.join(", "))
+        Ok(list)
     }
 
     fn set_value(&mut self, expr: &Expr, column: &Column, table: &Arc<Table>) -> Result<String> {
@@ -460,49 +469,6 @@ impl Translator<'_> {
         let typed = self.assign(typed, column).map_err(|error| self.at(error, expr))?;
         let typed = if table.rowid == Some(column.number) { typed.settled() } else { typed };
         Ok(self.stored(table, column, &typed))
-    }
-
-    fn returning(
-        &mut self,
-        items: Option<&[SelectItem]>,
-        table: &Table,
-        alias: Option<String>,
-    ) -> Result<(String, Vec<Output>)> {
-        let Some(items) = items else { return Ok((String::new(), Vec::new())) };
-        self.need_on(table.oid, Privileges::SELECT);
-        let mut relation = target_relation(table, alias);
-        // SQLite knows the row's columns by their bare names there.
-        for (made, column) in relation.columns.iter_mut().zip(&table.columns) {
-            made.typed.sql = quote_name(&column.name);
-        }
-        let columns = relation.columns.clone();
-        self.scopes.push(Scope { relations: vec![relation], clause: "RETURNING", ..Scope::default() });
-        let result = (|| {
-            let mut outputs = Vec::new();
-            for item in items {
-                match item {
-                    SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => {
-                        outputs.extend(columns.iter().map(|c| Output { name: c.name.clone(), typed: c.typed.clone() }));
-                    }
-                    item => {
-                        let Some(expr) = super::from::item_expr(item) else {
-                            return unsupported("this RETURNING item");
-                        };
-                        let name = match item {
-                            SelectItem::ExprWithAlias { alias, .. } => fold(alias),
-                            _ => super::walk::column_name(expr),
-                        };
-                        let typed = self.expr(expr)?;
-                        outputs.push(Output { name, typed: self.as_text_if_unknown(typed)? });
-                    }
-                }
-            }
-            Ok(outputs)
-        })();
-        self.scopes.pop();
-        let outputs = result?;
-        let list: Vec<&str> = outputs.iter().map(|output| output.typed.sql.as_str()).collect();
-        Ok((format!(" RETURNING {}", list.join(", ")), outputs))
     }
 
     /// The table and alias that UPDATE or DELETE names.
@@ -528,8 +494,8 @@ impl Translator<'_> {
         };
         let from = self.tables_of(from)?;
         let mut relations = vec![relation];
-        relations.extend(from.relations);
-        self.scopes.push(Scope { relations, merged: from.merged, clause: "UPDATE", ..Scope::default() });
+        relations.extend(from.relations.iter().cloned());
+        self.scopes.push(Scope { relations, merged: from.merged.clone(), clause: "UPDATE", ..Scope::default() });
         let result = self.set_list(&update.assignments, &table).and_then(|list| {
             if let Some(scope) = self.scopes.last_mut() {
                 scope.clause = "WHERE";
@@ -538,12 +504,20 @@ impl Translator<'_> {
             Ok((list, condition))
         });
         self.scopes.pop();
-        let (list, condition) = result?;
+        let (mut list, condition) = result?;
         let as_alias = alias.as_ref().map_or(String::new(), |alias| format!(" AS {}", quote_name(alias)));
+        let returning = self.returning(update.returning.as_deref(), &table, alias.clone(), &from)?;
+        if !returning.kept.is_empty() {
+            keep_in_set(&mut list, &table, alias.as_deref(), &returning)?;
+        }
         let from = if from.sql.is_empty() { String::new() } else { format!(" FROM {}", from.sql) };
-        let (returning, outputs) = self.returning(update.returning.as_deref(), &table, alias)?;
-        let sql = format!("UPDATE {}{as_alias} SET {list}{from}{condition}{returning}", quote_name(&table.sqlite_name));
-        let columns = self.output_columns(outputs)?;
+        let sql = format!(
+            "UPDATE {}{as_alias} SET {}{from}{condition}{}",
+            quote_name(&table.sqlite_name),
+            set_sql(&list),
+            returning.sql
+        );
+        let columns = self.output_columns(returning.outputs)?;
         self.finish(Kind::Update, vec![sql], columns, Tag::Update, false)
     }
 
@@ -567,25 +541,26 @@ impl Translator<'_> {
         let relation = target_relation(&table, alias.clone());
         let using = self.tables_of(delete.using.as_deref().unwrap_or(&[]))?;
         let mut relations = vec![relation];
-        relations.extend(using.relations);
-        self.scopes.push(Scope { relations, merged: using.merged, clause: "WHERE", ..Scope::default() });
+        relations.extend(using.relations.iter().cloned());
+        self.scopes.push(Scope { relations, merged: using.merged.clone(), clause: "WHERE", ..Scope::default() });
         let condition = self.where_of(delete.selection.as_ref());
         self.scopes.pop();
         let condition = condition?;
         let name = quote_name(&table.sqlite_name);
         let as_alias = alias.as_ref().map_or(String::new(), |alias| format!(" AS {}", quote_name(alias)));
-        let (returning, outputs) = self.returning(delete.returning.as_deref(), &table, alias.clone())?;
+        let returning = self.returning(delete.returning.as_deref(), &table, alias.clone(), &using)?;
         let sql = if using.sql.is_empty() {
-            format!("DELETE FROM {name}{as_alias}{condition}{returning}")
+            format!("DELETE FROM {name}{as_alias}{condition}{}", returning.sql)
         } else {
-            let rowid = rowid_name(&table);
-            let shown = alias.as_ref().map_or_else(|| name.clone(), |alias| quote_name(alias));
+            let (rowid, row) = (rowid_name(&table), row_of(&table, alias.as_deref()));
             format!(
-                "DELETE FROM {name} WHERE {rowid} IN (SELECT {shown}.{rowid} FROM {name}{as_alias}, {}{condition}){returning}",
-                using.sql
+                "DELETE FROM {name} WHERE {rowid} IN (SELECT {} FROM {name}{as_alias}, {}{condition}){}",
+                returning.keeping(&row, &row),
+                using.sql,
+                returning.sql
             )
         };
-        let columns = self.output_columns(outputs)?;
+        let columns = self.output_columns(returning.outputs)?;
         self.finish(Kind::Delete, vec![sql], columns, Tag::Delete, false)
     }
 
@@ -640,6 +615,52 @@ impl Translator<'_> {
         }
         self.finish(Kind::Truncate, sql, Vec::new(), Tag::Fixed("TRUNCATE TABLE"), false)
     }
+}
+
+/// The table that a DELETE names.
+pub(super) fn deleted_from(delete: &Delete) -> Option<&ObjectName> {
+    let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
+    match from.as_slice() {
+        [TableWithJoins { relation: TableFactor::Table { name, .. }, .. }] => Some(name),
+        _ => None,
+    }
+}
+
+/// Whether an INSERT proposes more than one row, and updates what it meets.
+fn may_meet_a_row_twice(insert: &Insert) -> bool {
+    let updates =
+        matches!(&insert.on, Some(OnInsert::OnConflict(on)) if matches!(on.action, OnConflictAction::DoUpdate(_)));
+    let one_row = match insert.source.as_deref().map(|source| source.body.as_ref()) {
+        None => true,
+        Some(SetExpr::Values(values)) => values.rows.len() == 1,
+        Some(_) => false,
+    };
+    updates && !one_row
+}
+
+fn set_sql(list: &[(String, String)]) -> String {
+    let pairs: Vec<String> = list.iter().map(|(target, value)| format!("{target} = {value}")).collect();
+    pairs.join(", ")
+}
+
+/// The number of a row of the target, where other tables can be seen too.
+fn row_of(table: &Table, alias: Option<&str>) -> String {
+    format!("{}.{}", quote_name(alias.unwrap_or(&table.sqlite_name)), rowid_name(table))
+}
+
+/// Has the first column that is set keep what RETURNING needs of other tables.
+fn keep_in_set(list: &mut [(String, String)], table: &Table, alias: Option<&str>, returning: &Returning) -> Result<()> {
+    let key = table.rowid.and_then(|number| table.column_numbered(number)).map(|column| quote_name(&column.name));
+    let sets = |target: &str, name: &str| target.trim_matches(['(', ')']).split(", ").any(|part| part == name);
+    // RETURNING would look for the row under its new number.
+    if key.is_some_and(|key| list.iter().any(|(target, _)| sets(target, &key))) {
+        return unsupported("RETURNING of other tables' columns where UPDATE changes the primary key");
+    }
+    let Some((_, value)) = list.iter_mut().find(|(target, _)| !target.starts_with('(')) else {
+        return unsupported("RETURNING of other tables' columns where UPDATE sets a list of columns");
+    };
+    *value = returning.keeping(value, &row_of(table, alias));
+    Ok(())
 }
 
 /// Tables ordered so that foreign keys do not hinder deleting: who refers comes first.

@@ -2,8 +2,9 @@
 
 use super::coerce::Context;
 use super::names::{fold, parts};
-use super::typed::{Literal, Target, Targets, Typed};
+use super::typed::{Literal, Targets, Typed};
 use super::{Result, Translator, unsupported};
+use crate::dialect::lexemes::symmetric_bound;
 use crate::dialect::numeric::Numeric;
 use crate::dialect::types::PgType;
 use crate::transaction::{SqlError, Value};
@@ -12,7 +13,7 @@ use sqlparser::ast::{
     FunctionArgumentList, FunctionArguments, Ident, ObjectName, TrimWhereField, UnaryOperator, Value as Constant,
 };
 
-fn boolean(sql: String) -> Typed {
+pub(super) fn boolean(sql: String) -> Typed {
     Typed::new(sql, PgType::BOOL)
 }
 
@@ -75,7 +76,10 @@ impl Translator<'_> {
                 stack.pop();
                 self.rows(&left, op, &right)?
             }
-            None => self.raw(leaf)?,
+            None => match absorbed(leaf, &mut stack) {
+                Some(whole) => self.raw(&whole)?,
+                None => self.raw(leaf)?,
+            },
         };
         self.fold_chain(stack, first)
     }
@@ -83,7 +87,8 @@ impl Translator<'_> {
     fn fold_chain(&mut self, mut stack: Vec<(&BinaryOperator, &Expr, &Expr)>, first: Typed) -> Result<Typed> {
         let mut left = first;
         while let Some((op, right, _)) = stack.pop() {
-            let right = self.raw(right)?.settled();
+            let whole = absorbed(right, &mut stack);
+            let right = self.raw(whole.as_ref().unwrap_or(right))?.settled();
             left = self.binary(op, left.settled(), right)?;
         }
         Ok(left)
@@ -178,6 +183,9 @@ impl Translator<'_> {
                 self.distinct_from(a, b, true)
             }
             Expr::Between { expr, negated, low, high } => {
+                if let Some(low) = symmetric_bound(low) {
+                    return self.between_symmetric(expr, *negated, &low, high);
+                }
                 let (value, low, high) = (self.expr(expr)?, self.expr(low)?, self.expr(high)?);
                 let first = self.compare(">=", value.clone(), low)?;
                 let second = self.compare("<=", self.parameter_type(value), high)?;
@@ -193,7 +201,7 @@ impl Translator<'_> {
             Expr::Like { negated, any, expr: value, pattern, escape_char }
             | Expr::ILike { negated, any, expr: value, pattern, escape_char } => {
                 let fold = matches!(expr, Expr::ILike { .. });
-                if let Some((array, any)) = pattern_array(pattern, *any) {
+                if let Some((array, any)) = super::quantified::pattern_array(pattern, *any) {
                     return self.like_each(value, array, any, fold, *negated);
                 }
                 self.like_expr(value, pattern, escape_char.as_deref(), fold, *negated)
@@ -291,6 +299,20 @@ impl Translator<'_> {
             Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) => unsupported("GROUPING SETS"),
             other => unsupported(&format!("the expression {other}")),
         }
+    }
+
+    /// `x BETWEEN SYMMETRIC a AND b`: between the two, in whichever order they are.
+    fn between_symmetric(&mut self, expr: &Expr, negated: bool, low: &Expr, high: &Expr) -> Result<Typed> {
+        let between = |low: &Expr, high: &Expr| Expr::Between {
+            expr: Box::new(expr.clone()),
+            negated: false,
+            low: Box::new(low.clone()),
+            high: Box::new(high.clone()),
+        };
+        let (first, second) = (self.expr(&between(low, high))?, self.expr(&between(high, low))?);
+        let not = if negated { "NOT " } else { "" };
+        let nullable = first.nullable || second.nullable;
+        Ok(boolean(format!("({not}({} OR {}))", first.sql, second.sql)).nullable_if(nullable))
     }
 
     fn identifier(&mut self, ident: &Ident) -> Result<Typed> {
@@ -415,7 +437,7 @@ impl Translator<'_> {
         }
     }
 
-    fn in_list(&mut self, expr: &Expr, list: &[Expr], negated: bool) -> Result<Typed> {
+    pub(super) fn in_list(&mut self, expr: &Expr, list: &[Expr], negated: bool) -> Result<Typed> {
         let word = if negated { "NOT IN" } else { "IN" };
         if let Expr::Tuple(left) = expr {
             let eq = BinaryOperator::Eq;
@@ -456,152 +478,6 @@ impl Translator<'_> {
             });
         }
         Ok(boolean(format!("({} {word} ({}))", sides[0], sides[1..].join(", "))).nullable_if(nullable))
-    }
-
-    fn in_subquery(&mut self, expr: &Expr, query: &sqlparser::ast::Query, negated: bool) -> Result<Typed> {
-        let word = if negated { "NOT IN" } else { "IN" };
-        let left: Vec<&Expr> = match expr {
-            Expr::Tuple(items) => items.iter().collect(),
-            other => vec![other],
-        };
-        let mut values = Vec::new();
-        for item in left {
-            let typed = self.expr(item)?;
-            values.push(self.parameter_type(typed));
-        }
-        let (_, outputs) = self.dry(|this| this.subquery(query))?;
-        if outputs.len() != values.len() {
-            let few = if outputs.len() > values.len() { "many" } else { "few" };
-            return Err(SqlError::new("42601", format!("subquery has too {few} columns")));
-        }
-        let mut targets = Vec::new();
-        let mut sides = Vec::new();
-        // By key where equal values may be different bytes.
-        let mut keyed = Vec::new();
-        for (value, output) in values.into_iter().zip(&outputs) {
-            let (ty, _) = self.common_type(&[&value, &output.typed], "IN")?;
-            if ty == PgType::JSON {
-                return Err(super::operators::no_operator("=", ty, ty));
-            }
-            let same_form = |a: PgType| a == ty || (a.is_integer() && ty.is_integer()) || (a.is_text() && ty.is_text());
-            let value = if same_form(value.ty) { value } else { self.coerce(value, ty, -1, Context::Implicit)? };
-            targets.push(if same_form(output.typed.ty) {
-                None
-            } else {
-                Some(Target { ty, typmod: -1, align: false, column: None })
-            });
-            let mut common = Typed::new("", ty);
-            common.scale = value.scale.filter(|scale| output.typed.scale == Some(*scale));
-            keyed.push(common.has_equals_of_other_bytes().then_some(ty));
-            sides.push(if keyed.last().is_some_and(Option::is_some) { self.key_of(&value.sql, ty) } else { value.sql });
-        }
-        let is_keyed = keyed.iter().any(Option::is_some);
-        let (mut sql, outputs) = self.query(query, Some(&targets), is_keyed)?;
-        if is_keyed {
-            let columns = keyed.iter().zip(&outputs).map(|(keyed, output)| {
-                let column = format!("u.{}", super::quote_name(&output.name));
-                keyed.map_or_else(|| column.clone(), |ty| self.key_of(&column, ty))
-            });
-            sql = format!("SELECT {} FROM ({sql}) AS u", columns.collect::<Vec<_>>().join(", "));
-        }
-        let left = if sides.len() == 1 { sides.remove(0) } else { format!("({})", sides.join(", ")) };
-        Ok(boolean(format!("({left} {word} ({sql}))")))
-    }
-
-    /// The key of a value of a type, of no scale that would be known.
-    fn key_of(&self, sql: &str, ty: PgType) -> String {
-        self.sort_key(&Typed::new(sql, ty))
-    }
-
-    /// `x op ANY (array or subquery)`
-    fn quantified(&mut self, left: &Expr, op: &BinaryOperator, right: &Expr, any: bool) -> Result<Typed> {
-        let right = match right {
-            Expr::Nested(inner) => inner,
-            other => other,
-        };
-        let equal = matches!(op, BinaryOperator::Eq);
-        if let Expr::Subquery(query) = right {
-            return match (any, op) {
-                (true, BinaryOperator::Eq) => self.in_subquery(left, query, false),
-                (false, BinaryOperator::NotEq) => self.in_subquery(left, query, true),
-                _ => unsupported(&format!("{op} {} with a subquery", if any { "ANY" } else { "ALL" })),
-            };
-        }
-        if let Expr::Array(array) = right
-            && !array.elem.is_empty()
-            && ((any && equal) || (!any && matches!(op, BinaryOperator::NotEq)))
-        {
-            return self.in_list(left, &array.elem, !any);
-        }
-        let value = self.expr(left)?;
-        let value = self.parameter_type(value);
-        let array = self.expr(right)?;
-        let array = self.parameter_type(array);
-        let wanted = match array.ty.element() {
-            Some(_) => array.ty,
-            None if array.ty == PgType::UNKNOWN => {
-                let element = if value.ty == PgType::VARCHAR { PgType::TEXT } else { value.ty };
-                let element = if element == PgType::UNKNOWN { PgType::TEXT } else { element };
-                element
-                    .array()
-                    .ok_or_else(|| SqlError::new("42809", "op ANY/ALL (array) requires array on right side"))?
-            }
-            None => return Err(SqlError::new("42809", "op ANY/ALL (array) requires array on right side")),
-        };
-        let array = self.coerce(array, wanted, -1, Context::Implicit)?;
-        let element = wanted.element().unwrap_or(PgType::TEXT);
-        let item = self.element_sql("value", element);
-        if let (Some(Value::Text(json)), true) = (array.value(), any && equal) {
-            // A constant array is a list.
-            let items = crate::dialect::codec::array_from_json(json, element)?;
-            let mut tests = Vec::new();
-            for item in items {
-                tests.push(self.compare("=", value.clone(), Typed::constant(item, element))?.sql);
-            }
-            let sql = if tests.is_empty() { "0".to_string() } else { format!("({})", tests.join(" OR ")) };
-            return Ok(boolean(sql));
-        }
-        let each = Typed::new(item, element);
-        if any && equal {
-            let number_apart = |ty: PgType| matches!(ty, PgType::NUMERIC | PgType::INTERVAL);
-            let plain = value.ty == element
-                || (value.ty.is_integer() && element.is_integer())
-                || (value.ty.is_text() && element.is_text())
-                || value.ty.is_oid_like();
-            if plain && !number_apart(element) {
-                // Of no array nothing is known, as of one that holds NULL.
-                let list = if array.nullable { format!("ifnull({}, '[null]')", array.sql) } else { array.sql };
-                return Ok(boolean(format!("({} IN (SELECT {} FROM json_each({list})))", value.sql, each.sql)));
-            }
-        }
-        let test = match super::operators::comparison(op) {
-            Some(sign) => self.compare(sign, value, each)?,
-            None => self.binary(op, value, each)?,
-        };
-        if test.ty != PgType::BOOL {
-            return Err(SqlError::new("42809", "op ANY/ALL (array) requires operator to yield boolean"));
-        }
-        Ok(over_elements(&array.sql, &test.sql, any))
-    }
-
-    /// `value LIKE ANY (array)` and `ALL`, also with NOT and ILIKE.
-    fn like_each(&mut self, value: &Expr, array: &Expr, any: bool, fold: bool, negated: bool) -> Result<Typed> {
-        if matches!(array, Expr::Subquery(_)) {
-            return unsupported("LIKE ANY of a subquery");
-        }
-        let value = self.expr(value)?;
-        let value = self.parameter_type(value);
-        let array = self.expr(array)?;
-        let array = self.parameter_type(array);
-        let array = match array.ty.element() {
-            Some(element) if element.is_text() => array,
-            Some(element) => return Err(super::operators::no_operator("~~", value.ty, element)),
-            None if array.ty == PgType::UNKNOWN => self.coerce(array, PgType::TEXT_ARRAY, -1, Context::Implicit)?,
-            None => return Err(SqlError::new("42809", "op ANY/ALL (array) requires array on right side")),
-        };
-        let each = Typed::new("value", PgType::TEXT);
-        let test = self.like(value, each, None, fold, negated)?;
-        Ok(over_elements(&array.sql, &test.sql, any))
     }
 
     /// An element that json_each gave, in stored form.
@@ -686,32 +562,6 @@ impl Translator<'_> {
     }
 }
 
-/// A test of the `value` of each element of an array, put together in three-valued logic: one that decides decides, else
-/// it is NULL if any is NULL.
-fn over_elements(array: &str, test: &str, any: bool) -> Typed {
-    let (pick, decides, otherwise) = if any { ("max", 1, 0) } else { ("min", 0, 1) };
-    boolean(format!(
-        "(SELECT CASE WHEN {array} IS NULL THEN NULL WHEN {pick}(r) = {decides} THEN {decides} \
-         WHEN count(*) > count(r) THEN NULL ELSE {otherwise} END FROM (SELECT {test} AS r FROM json_each({array})))"
-    ))
-}
-
-/// The array behind LIKE ANY or LIKE ALL, which the parser takes for a function; and whether it is ANY.
-fn pattern_array(pattern: &Expr, any: bool) -> Option<(&Expr, bool)> {
-    match pattern {
-        Expr::Nested(array) if any => Some((array, true)),
-        other if any => Some((other, true)),
-        Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("all") => {
-            let FunctionArguments::List(list) = &function.args else { return None };
-            match list.args.as_slice() {
-                [FunctionArg::Unnamed(FunctionArgExpr::Expr(array))] => Some((array, false)),
-                _ => None,
-            }
-        }
-        _ => None,
-    }
-}
-
 /// The items of `(a, b)` and `ROW(a, b)`.
 pub(super) fn row_items(expr: &Expr) -> Option<Vec<Expr>> {
     match expr {
@@ -726,6 +576,33 @@ pub(super) fn row_items(expr: &Expr) -> Option<Vec<Expr>> {
         }
         _ => None,
     }
+}
+
+/// An operator before an expression, with the arithmetic behind it that binds tighter: `~a + b` is `~(a + b)`, which the
+/// parser reads as `(~a) + b`.
+fn absorbed(expr: &Expr, stack: &mut Vec<(&BinaryOperator, &Expr, &Expr)>) -> Option<Expr> {
+    let Expr::UnaryOp { op, expr } = expr else { return None };
+    if let Some(inner) = absorbed(expr, stack) {
+        return Some(Expr::UnaryOp { op: *op, expr: Box::new(inner) });
+    }
+    use UnaryOperator::{BitwiseNot, PGAbs, PGCubeRoot, PGSquareRoot};
+    if !matches!(op, BitwiseNot | PGAbs | PGCubeRoot | PGSquareRoot) {
+        return None;
+    }
+    let mut inner = None;
+    while let Some((op, right, _)) = stack.last()
+        && is_arithmetic(op)
+    {
+        let left = Box::new(inner.unwrap_or_else(|| expr.as_ref().clone()));
+        inner = Some(Expr::BinaryOp { left, op: (*op).clone(), right: Box::new((*right).clone()) });
+        stack.pop();
+    }
+    Some(Expr::UnaryOp { op: *op, expr: Box::new(inner?) })
+}
+
+fn is_arithmetic(op: &BinaryOperator) -> bool {
+    use BinaryOperator::{Divide, Minus, Modulo, Multiply, PGExp, Plus};
+    matches!(op, Plus | Minus | Multiply | Divide | Modulo | PGExp)
 }
 
 /// `-a ^ b` as PostgreSQL reads it, which is `(-a) ^ b`; `None` for what is no power.

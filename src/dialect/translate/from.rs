@@ -8,8 +8,8 @@ use crate::catalog::Table;
 use crate::dialect::types::{PgType, numeric_typmod};
 use crate::transaction::{SqlError, Value};
 use sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem,
-    SetExpr, TableAlias, TableFactor, TableWithJoins,
+    FunctionArg, FunctionArgExpr, Join, JoinConstraint, JoinOperator, ObjectName, TableAlias, TableFactor,
+    TableWithJoins,
 };
 
 /// A piece of a FROM clause.
@@ -71,7 +71,18 @@ impl Translator<'_> {
         for join in &table.joins {
             let mut visible = siblings.to_vec();
             visible.extend(left.relations.iter().cloned());
-            let right = self.factor(&join.relation, &visible)?;
+            let all_to_the_right = matches!(
+                join.join_operator,
+                JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_)
+            );
+            // Rows of the right side that belong to none of the left have nothing there to see.
+            let right = match self.factor(&join.relation, if all_to_the_right { &[] } else { &visible }) {
+                Err(_) if all_to_the_right && self.dry(|this| this.factor(&join.relation, &visible)).is_ok() => {
+                    let error = SqlError::new("42P10", "invalid reference to FROM-clause entry");
+                    Err(error.with_detail("The combining JOIN type must be INNER or LEFT for a LATERAL reference."))
+                }
+                right => right,
+            }?;
             left = self.join(left, join, right)?;
         }
         Ok(left)
@@ -315,39 +326,6 @@ impl Translator<'_> {
         Ok(format!("SELECT {} FROM ({sql}) AS v", list.join(", ")))
     }
 
-    /// LATERAL of a subquery without FROM: its expressions stand for its columns.
-    fn lateral(&mut self, query: &Query, alias: Option<&TableAlias>, visible: &[Relation]) -> Result<Item> {
-        let plain = match query.body.as_ref() {
-            SetExpr::Select(select)
-                if select.from.is_empty() && query.with.is_none() && query.limit_clause.is_none() =>
-            {
-                Some(select)
-            }
-            _ => None,
-        };
-        let Some(select) = plain.filter(|select| is_bare(select)) else { return unsupported("LATERAL") };
-        self.scopes.push(Scope { relations: visible.to_vec(), clause: "LATERAL", ..Scope::default() });
-        let columns: Result<Vec<Column>> = select
-            .projection
-            .iter()
-            .map(|item| {
-                let (expr, name) = match item {
-                    SelectItem::UnnamedExpr(expr) => (expr, super::walk::column_name(expr)),
-                    SelectItem::ExprWithAlias { expr, alias } => (expr, fold(alias)),
-                    _ => return unsupported("LATERAL"),
-                };
-                let typed = self.expr(expr)?;
-                Ok(Column { name, typed: self.as_text_if_unknown(typed)?, hidden: false })
-            })
-            .collect();
-        self.scopes.pop();
-        let name = alias.map_or_else(String::new, |alias| fold(&alias.name));
-        let mut relation = Relation { alias: name, schema: None, table: None, columns: columns? };
-        rename(&mut relation, alias)?;
-        let made = quote_name(&self.fresh("one"));
-        Ok(Item { sql: format!("(SELECT 1) AS {made}"), relations: vec![relation], ..Item::default() })
-    }
-
     /// Set-returning functions: json_each over an array.
     fn table_function(
         &mut self,
@@ -544,16 +522,6 @@ fn no_options(alias: Option<&TableAlias>) -> Item {
     }
 }
 
-fn is_bare(select: &Select) -> bool {
-    select.selection.is_none()
-        && select.having.is_none()
-        && select.distinct.is_none()
-        && select.projection.iter().all(|item| match item {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => !super::walk::has_aggregate(expr),
-            _ => false,
-        })
-}
-
 /// Gives columns the names of an alias's column list.
 pub(super) fn rename(relation: &mut Relation, alias: Option<&TableAlias>) -> Result<()> {
     let Some(alias) = alias else { return Ok(()) };
@@ -589,13 +557,5 @@ fn one_column(item: &Item, name: &str, side: &str) -> Result<Column> {
         _ => {
             Err(SqlError::new("42702", format!("common column name \"{name}\" appears more than once in {side} table")))
         }
-    }
-}
-
-/// Expressions that a `SelectItem` holds, for those who look for names.
-pub(super) fn item_expr(item: &SelectItem) -> Option<&Expr> {
-    match item {
-        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
-        _ => None,
     }
 }

@@ -10,6 +10,7 @@ mod containment;
 mod copy;
 mod create_table;
 mod ddl;
+mod distinct;
 mod dml;
 mod drop;
 mod enums;
@@ -17,14 +18,18 @@ mod errands;
 mod expr;
 mod from;
 mod grant;
+mod grouping;
 mod keywords;
+mod lateral;
 mod moments;
 mod names;
 mod needs;
 mod notify;
 mod operators;
 mod ordered_sets;
+mod quantified;
 mod record_sets;
+mod returning;
 mod select;
 mod sequence_ddl;
 mod sequences;
@@ -35,9 +40,11 @@ mod single_row;
 mod subscripts;
 mod table_ddl;
 pub(super) mod temporary;
+mod ties;
 mod typed;
 mod walk;
 mod whole_rows;
+mod with_changes;
 
 pub(super) use typed::quote_name;
 
@@ -54,6 +61,7 @@ use sqlparser::ast::{Ident, SetExpr, Spanned, Statement};
 use sqlparser::tokenizer::Location;
 use std::collections::BTreeSet;
 use typed::{Cte, Output, Scope, Typed};
+use with_changes::changes_rows;
 
 type Result<T> = std::result::Result<T, SqlError>;
 
@@ -93,6 +101,10 @@ pub(super) struct Translator<'a> {
     queries: u32,
     /// OVERRIDING SYSTEM VALUE.
     overriding: bool,
+    /// A statement in WITH is being translated.
+    is_part: bool,
+    /// Its number, for its RETURNING.
+    remember: Option<usize>,
     /// Where the stack was when the work began.
     stack_base: usize,
 }
@@ -141,6 +153,8 @@ impl<'a> Translator<'a> {
             names_made: 0,
             queries: 0,
             overriding: false,
+            is_part: false,
+            remember: None,
             stack_base: stack_place(),
         })
     }
@@ -191,6 +205,9 @@ impl<'a> Translator<'a> {
     }
 
     fn query_statement(&mut self, query: &sqlparser::ast::Query) -> Result<Prepared> {
+        if let Some(with) = query.with.as_ref().filter(|with| changes_rows(with)) {
+            return self.with_changes(query, with);
+        }
         if let SetExpr::Insert(change) | SetExpr::Update(change) | SetExpr::Delete(change) = query.body.as_ref() {
             let with = match &query.with {
                 Some(with) => self.with_clause(with)?,
@@ -234,6 +251,10 @@ impl<'a> Translator<'a> {
         read_only: bool,
     ) -> Result<Prepared> {
         let mut params = Vec::with_capacity(self.params.len());
+        // What the parts need is gathered for the whole, whose parameters are known at its end.
+        if self.is_part {
+            return Ok(Prepared::of_part(kind, sql, columns, tag));
+        }
         for (at, ty) in self.params.iter().enumerate() {
             params.push(ty.ok_or_else(|| {
                 SqlError::new("42P18", format!("could not determine data type of parameter ${}", at + 1))

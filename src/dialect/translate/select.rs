@@ -1,15 +1,17 @@
 //! Queries: SELECT with all its clauses, set operations, VALUES, WITH.
 
 use super::coerce::Context;
+use super::grouping::{groupings, is_grouped, united};
 use super::names::{fold, parts};
-use super::typed::{Cte, GroupKey, Output, Scope, Targets, Typed};
+use super::ties::{Ties, picked};
+use super::typed::{Cte, Output, Scope, Targets, Typed};
 use super::walk::{column_name, has_aggregate};
 use super::{Privileges, Result, Translator, quote_name, unsupported};
 use crate::dialect::prepared::{LockWait, Locking};
 use crate::dialect::types::PgType;
 use crate::transaction::{SqlError, Value};
 use sqlparser::ast::{
-    CteAsMaterialized, Distinct, Expr, GroupByExpr, LimitClause, LockType, NamedWindowExpr, NonBlock, OrderByExpr,
+    CteAsMaterialized, Distinct, Expr, Fetch, LimitClause, LockType, NamedWindowExpr, NonBlock, OrderByExpr,
     OrderByKind, OrderByOptions, OrderBySort, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
     Value as Constant, WildcardAdditionalOptions, With,
 };
@@ -24,6 +26,15 @@ pub(super) struct Shape<'t> {
     pub named: bool,
     pub order: Vec<OrderByExpr>,
     pub limit: String,
+    /// FETCH FIRST .. WITH TIES, for which `limit` is empty.
+    pub ties: Option<Ties>,
+}
+
+impl<'t> Shape<'t> {
+    /// Without ORDER BY and LIMIT.
+    pub fn plain(targets: Targets<'t>, named: bool) -> Shape<'t> {
+        Shape { targets, named, order: Vec::new(), limit: String::new(), ties: None }
+    }
 }
 
 impl Translator<'_> {
@@ -97,9 +108,12 @@ impl Translator<'_> {
             Some(OrderByKind::Expressions(terms)) => terms.clone(),
             Some(OrderByKind::All(_)) => return unsupported("ORDER BY ALL"),
         };
+        if let Some(fetch) = query.fetch.as_ref().filter(|fetch| fetch.with_ties) {
+            return self.with_ties(query, fetch, order, targets, named);
+        }
         let limit = self.limit(query)?;
         let bare = order.is_empty() && limit.is_empty() && query.locks.is_empty();
-        let shape = Shape { targets, named, order, limit };
+        let shape = Shape { targets, named, order, limit, ties: None };
         match query.body.as_ref() {
             SetExpr::Query(inner) if bare => self.query(inner, targets, named),
             SetExpr::Select(select) => self.select(select, shape, query),
@@ -113,8 +127,21 @@ impl Translator<'_> {
     }
 
     fn limit(&mut self, query: &Query) -> Result<String> {
+        Ok(match self.limits(&query.limit_clause, query.fetch.as_ref())? {
+            (None, None) => String::new(),
+            (Some(limit), None) => format!(" LIMIT {limit}"),
+            (limit, Some(offset)) => format!(" LIMIT {} OFFSET {offset}", limit.unwrap_or_else(|| "-1".into())),
+        })
+    }
+
+    /// How many rows are wanted, and how many are passed over before.
+    pub(super) fn limits(
+        &mut self,
+        clause: &Option<LimitClause>,
+        fetch: Option<&Fetch>,
+    ) -> Result<(Option<String>, Option<String>)> {
         let (mut limit, mut offset) = (None, None);
-        match &query.limit_clause {
+        match clause {
             None => {}
             Some(LimitClause::LimitOffset { limit: l, offset: o, limit_by }) => {
                 if !limit_by.is_empty() {
@@ -129,19 +156,15 @@ impl Translator<'_> {
             }
         }
         let one = Expr::Value(Constant::Number("1".into(), false).with_empty_span());
-        if let Some(fetch) = &query.fetch {
-            if fetch.with_ties || fetch.percent {
-                return unsupported("FETCH FIRST WITH TIES");
+        if let Some(fetch) = fetch {
+            if fetch.percent {
+                return unsupported("FETCH FIRST .. PERCENT");
             }
             limit = Some(fetch.quantity.as_ref().unwrap_or(&one));
         }
         let limit = limit.map(|limit| self.row_count(limit, "LIMIT")).transpose()?;
         let offset = offset.map(|offset| self.row_count(offset, "OFFSET")).transpose()?;
-        Ok(match (limit, offset) {
-            (None, None) => String::new(),
-            (Some(limit), None) => format!(" LIMIT {limit}"),
-            (limit, Some(offset)) => format!(" LIMIT {} OFFSET {offset}", limit.unwrap_or_else(|| "-1".into())),
-        })
+        Ok((limit, offset))
     }
 
     fn row_count(&mut self, expr: &Expr, clause: &'static str) -> Result<String> {
@@ -190,7 +213,7 @@ impl Translator<'_> {
                 && let SetExpr::SetOperation { left, .. } = cte.query.body.as_ref()
             {
                 let outer_with = cte.query.with.is_some();
-                let shape = Shape { targets: None, named: false, order: Vec::new(), limit: String::new() };
+                let shape = Shape::plain(None, false);
                 if !outer_with {
                     let first = self.dry(|this| this.set_operation(left, shape))?.1;
                     let columns = named(first).into_iter().map(|mut output| {
@@ -250,6 +273,10 @@ impl Translator<'_> {
         if let Some(moved) = super::sets::moved_to_from(select) {
             return self.select(&moved, shape, query);
         }
+        if let Some(groupings) = groupings(&select.group_by)? {
+            let (outer, order) = united(select, &shape.order, groupings)?;
+            return self.select(&outer, Shape { order, ..shape }, query);
+        }
         let from = self.tables_of(&select.from)?;
         self.lock_rows(query, &from.relations)?;
         let scope = Scope { relations: from.relations, merged: from.merged, clause: "WHERE", ..Scope::default() };
@@ -300,10 +327,10 @@ impl Translator<'_> {
         }
         let items = self.expand(&select.projection)?;
         let (keys, group_sql) = self.group_by(&select.group_by, &items, level)?;
-        let aggregated = !keys.is_empty()
-            || select.having.is_some()
-            || items.iter().any(|item| item.expr.is_some_and(has_aggregate))
+        let aggregates = items.iter().any(|item| item.expr.is_some_and(has_aggregate))
             || shape.order.iter().any(|term| has_aggregate(&term.expr));
+        let one_group = group_sql.is_empty() && (select.having.is_some() || is_grouped(&select.group_by));
+        let aggregated = !keys.is_empty() || one_group || aggregates;
         if aggregated {
             self.scopes[level].fixed_tables = self.fixed_tables(&keys, level);
             self.scopes[level].grouped = Some(keys);
@@ -336,10 +363,8 @@ impl Translator<'_> {
             if shape.named || distinct {
                 typed = self.as_text_if_unknown(typed)?;
             }
-            if distinct {
-                if typed.ty == PgType::JSON {
-                    return Err(SqlError::new("42883", "could not identify an equality operator for type json"));
-                }
+            if distinct && typed.ty == PgType::JSON {
+                return Err(SqlError::new("42883", "could not identify an equality operator for type json"));
             }
             outputs.push(Output { name: item.name.clone(), typed });
         }
@@ -347,21 +372,24 @@ impl Translator<'_> {
             self.scopes[level].clause = "HAVING";
             let typed = self.expr(having)?;
             let typed = self.condition(typed, "HAVING")?;
-            if group_sql.is_empty() {
-                tail += " GROUP BY ()";
-            }
             tail += &group_sql;
             tail += &format!(" HAVING {}", bare(&typed.sql));
         } else {
             tail += &group_sql;
         }
-        // SQLite wants GROUP BY or an aggregate with HAVING; the empty grouping is that of any aggregate.
-        tail = tail.replace(" GROUP BY ()", "");
+        // One group of all rows, also of none: SQLite makes it for an aggregate alone.
+        if one_group
+            && !aggregates
+            && let Some(first) = outputs.first_mut()
+        {
+            first.typed.sql = format!("(CASE WHEN count(*) >= 0 THEN {} END)", first.typed.sql);
+            first.typed.literal = None;
+        }
         if !windows.is_empty() {
             tail += &format!(" WINDOW {}", windows.join(", "));
         }
         let order = self.order_of(&shape.order, &outputs, distinct)?;
-        if shape.named {
+        if shape.named || shape.ties.is_some() {
             make_unique(&mut outputs);
         }
         let from = if from.is_empty() { String::new() } else { format!(" FROM {from}") };
@@ -371,6 +399,15 @@ impl Translator<'_> {
                 return Ok(self.distinct_by_key(&order, outputs, &format!("{from}{tail}"), &shape));
             }
             _ => {}
+        }
+        if let Some(ties) = &shape.ties {
+            let term = |term: &OrderTerm| format!("{}{}", self.spelled_out(term, &outputs), term.options);
+            let terms: Vec<String> = order.iter().map(term).collect();
+            let sql = picked(ties, &outputs, &terms, &format!("{from}{tail}"));
+            if !shape.named {
+                make_plain(&mut outputs);
+            }
+            return Ok((sql, outputs));
         }
         let list: Vec<String> = outputs
             .iter()
@@ -386,107 +423,7 @@ impl Translator<'_> {
         Ok((format!("{word}{list}{from}{tail}{order}{}", shape.limit), outputs))
     }
 
-    /// The first row of each group in the order asked for.
-    fn distinct_on(
-        &mut self,
-        on: &[Expr],
-        order: &[OrderTerm],
-        mut outputs: Vec<Output>,
-        tail: &str,
-        shape: &Shape<'_>,
-    ) -> Result<(String, Vec<Output>)> {
-        let mut keys = Vec::new();
-        for expr in on {
-            let key = match output_position(expr, &outputs)? {
-                Some(at) => outputs[at].typed.clone(),
-                None => self.expr(expr)?,
-            };
-            keys.push(self.sort_key(&key));
-        }
-        make_unique(&mut outputs);
-        let key = |term: &OrderTerm| match term.output {
-            Some(at) => self.sort_key(&outputs[at].typed),
-            None => term.key.clone(),
-        };
-        // The keys come first in the order, in whichever order among themselves.
-        if !order.iter().take(keys.len()).all(|term| keys.contains(&key(term))) {
-            let message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions";
-            return Err(SqlError::new("42P10", message));
-        }
-        let terms: Vec<String> = order.iter().map(|term| format!("{}{}", key(term), term.options)).collect();
-        let window_order = if terms.is_empty() { String::new() } else { format!(" ORDER BY {}", terms.join(", ")) };
-        let mut inner: Vec<String> =
-            outputs.iter().map(|output| format!("{} AS {}", output.typed.sql, quote_name(&output.name))).collect();
-        inner.push(format!("row_number() OVER (PARTITION BY {}{window_order}) AS \"n:\"", keys.join(", ")));
-        inner.push(format!("row_number() OVER ({}) AS \"o:\"", window_order.trim()));
-        let list: Vec<String> =
-            outputs.iter().map(|output| format!("d.{0} AS {0}", quote_name(&output.name))).collect();
-        let sql = format!(
-            "SELECT {} FROM (SELECT {}{tail}) AS d WHERE d.\"n:\" = 1 ORDER BY d.\"o:\"{}",
-            list.join(", "),
-            inner.join(", "),
-            shape.limit
-        );
-        if !shape.named {
-            make_plain(&mut outputs);
-        }
-        Ok((sql, outputs))
-    }
-
-    /// The first of the rows whose keys are equal.
-    fn distinct_by_key(
-        &self,
-        order: &[OrderTerm],
-        mut outputs: Vec<Output>,
-        tail: &str,
-        shape: &Shape<'_>,
-    ) -> (String, Vec<Output>) {
-        make_unique(&mut outputs);
-        let of = |query: &str, output: &Output| format!("{query}.{}", quote_name(&output.name));
-        let key =
-            |query: &str, output: &Output| self.sort_key(&Typed { sql: of(query, output), ..output.typed.clone() });
-        let list: Vec<String> = outputs.iter().map(|output| of("d", output)).collect();
-        let keys: Vec<String> = outputs.iter().map(|output| key("u", output)).collect();
-        let inner: Vec<String> =
-            outputs.iter().map(|output| format!("{} AS {}", output.typed.sql, quote_name(&output.name))).collect();
-        // ORDER BY of DISTINCT knows outputs alone.
-        let order: Vec<String> = order
-            .iter()
-            .filter_map(|term| Some(format!("{}{}", key("d", &outputs[term.output?]), term.options)))
-            .collect();
-        let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
-        let sql = format!(
-            "SELECT {} FROM (SELECT u.*, row_number() OVER (PARTITION BY {}) AS \"n:\" FROM (SELECT {}{tail}) AS u) AS d \
-             WHERE d.\"n:\" = 1{order}{}",
-            list.join(", "),
-            keys.join(", "),
-            inner.join(", "),
-            shape.limit
-        );
-        if !shape.named {
-            make_plain(&mut outputs);
-        }
-        (sql, outputs)
-    }
-
-    /// A column of `*` must be fixed in a group, too.
-    fn grouped_column(&mut self, typed: Typed, name: &str) -> Result<Typed> {
-        let Some(scope) = self.scopes.last() else { return Ok(typed) };
-        let Some(keys) = &scope.grouped else { return Ok(typed) };
-        let fixed = keys.iter().any(|key| key.typed.sql == typed.sql)
-            || typed.column.is_some_and(|(oid, _)| scope.fixed_tables.contains(&oid));
-        if fixed {
-            return Ok(typed);
-        }
-        let shown = typed.sql.replace('"', "");
-        let name = if shown.contains('.') { shown.as_str() } else { name };
-        Err(SqlError::new(
-            "42803",
-            format!("column \"{name}\" must appear in the GROUP BY clause or be used in an aggregate function"),
-        ))
-    }
-
-    fn expand<'e>(&self, projection: &'e [SelectItem]) -> Result<Vec<Item<'e>>> {
+    pub(super) fn expand<'e>(&self, projection: &'e [SelectItem]) -> Result<Vec<Item<'e>>> {
         let mut items = Vec::new();
         for item in projection {
             match item {
@@ -536,80 +473,6 @@ impl Translator<'_> {
         Ok(items)
     }
 
-    fn group_by(
-        &mut self,
-        group_by: &GroupByExpr,
-        items: &[Item<'_>],
-        level: usize,
-    ) -> Result<(Vec<GroupKey>, String)> {
-        let GroupByExpr::Expressions(exprs, modifiers) = group_by else { return unsupported("GROUP BY ALL") };
-        if !modifiers.is_empty() {
-            return unsupported("GROUPING SETS");
-        }
-        self.scopes[level].clause = "GROUP BY";
-        let mut keys = Vec::new();
-        let mut list = Vec::new();
-        for expr in exprs {
-            if matches!(expr, Expr::Tuple(items) if items.is_empty()) {
-                let aggregates = items.iter().any(|item| item.expr.is_some_and(has_aggregate));
-                if !aggregates {
-                    return unsupported("GROUP BY () without an aggregate");
-                }
-                continue;
-            }
-            let position = match expr {
-                Expr::Value(value) => match &value.value {
-                    Constant::Number(digits, _) => Some(
-                        digits.parse::<usize>().ok().filter(|n| (1..=items.len()).contains(n)).ok_or_else(|| {
-                            SqlError::new("42P10", format!("GROUP BY position {digits} is not in select list"))
-                        })? - 1,
-                    ),
-                    _ => None,
-                },
-                // A column of the tables comes before a result column of that name.
-                Expr::Identifier(ident) => {
-                    let name = fold(ident);
-                    match self.dry(|this| this.column(&name)) {
-                        Ok(_) => None,
-                        Err(error) if error.code() == "42703" => items.iter().position(|item| item.name == name),
-                        Err(error) => return Err(error),
-                    }
-                }
-                _ => None,
-            };
-            let (key_expr, typed) = match position.map(|at| &items[at]) {
-                Some(Item { typed: Some(typed), .. }) => (expr.clone(), typed.clone()),
-                Some(Item { expr: Some(inner), .. }) => ((*inner).clone(), self.expr(inner)?),
-                _ => (expr.clone(), self.expr(expr)?),
-            };
-            let typed = self.as_text_if_unknown(typed)?;
-            if typed.ty == PgType::JSON {
-                return Err(SqlError::new("42883", "could not identify an equality operator for type json"));
-            }
-            // A number alone would be a position in SQLite. What is shown of a group is one of its values as it is.
-            list.push(match typed.literal {
-                Some(_) => "NULL".to_string(),
-                None if matches!(typed.ty, PgType::NUMERIC | PgType::JSONB | PgType::INTERVAL) => self.sort_key(&typed),
-                None => typed.sql.clone(),
-            });
-            keys.push(GroupKey { expr: key_expr, typed });
-        }
-        let sql = if list.is_empty() { String::new() } else { format!(" GROUP BY {}", list.join(", ")) };
-        Ok((keys, sql))
-    }
-
-    /// Tables of which all primary key columns are grouped by.
-    fn fixed_tables(&self, keys: &[GroupKey], level: usize) -> Vec<u32> {
-        let grouped: Vec<(u32, i16)> = keys.iter().filter_map(|key| key.typed.column).collect();
-        let tables = self.scopes[level].relations.iter().filter_map(|relation| relation.table);
-        tables
-            .filter(|oid| {
-                let key = self.catalog.table(*oid).and_then(|table| table.primary_key());
-                key.is_some_and(|columns| columns.iter().all(|number| grouped.contains(&(*oid, *number))))
-            })
-            .collect()
-    }
-
     fn order_of(&mut self, terms: &[OrderByExpr], outputs: &[Output], distinct: bool) -> Result<Vec<OrderTerm>> {
         if let Some(scope) = self.scopes.last_mut() {
             scope.clause = "ORDER BY";
@@ -657,20 +520,20 @@ impl Translator<'_> {
 }
 
 /// A term of ORDER BY.
-struct OrderTerm {
+pub(super) struct OrderTerm {
     /// The output that it is, if it is one.
-    output: Option<usize>,
+    pub output: Option<usize>,
     /// What SQLite sorts by: the output's number where that does.
-    key: String,
+    pub key: String,
     /// What stands behind it: direction, and where NULLs go.
-    options: String,
+    pub options: String,
 }
 
 /// An item of a select list with `*` written out.
-struct Item<'e> {
-    expr: Option<&'e Expr>,
-    typed: Option<Typed>,
-    name: String,
+pub(super) struct Item<'e> {
+    pub expr: Option<&'e Expr>,
+    pub typed: Option<Typed>,
+    pub name: String,
 }
 
 fn plain_wildcard(options: &WildcardAdditionalOptions) -> Result<()> {
@@ -687,7 +550,16 @@ pub(super) fn order_term(key: &str, nullable: bool, options: &OrderByOptions) ->
     let descending = match &options.sort {
         None | Some(OrderBySort::Asc) => false,
         Some(OrderBySort::Desc) => true,
-        Some(OrderBySort::Using(_)) => return unsupported("ORDER BY USING"),
+        Some(OrderBySort::Using(operator)) => match operator.to_string().rsplit('.').next().unwrap_or_default() {
+            "<" => false,
+            ">" => true,
+            other => {
+                let error = SqlError::new("42809", format!("operator {other} is not a valid ordering operator"));
+                return Err(
+                    error.with_hint("Ordering operators must be \"<\" or \">\" members of btree operator families.")
+                );
+            }
+        },
     };
     let nulls_first = options.nulls_first.unwrap_or(descending);
     let mut term = key.to_string();
@@ -728,7 +600,7 @@ pub(super) fn output_position(expr: &Expr, outputs: &[Output]) -> Result<Option<
     }
 }
 
-fn make_unique(outputs: &mut [Output]) {
+pub(super) fn make_unique(outputs: &mut [Output]) {
     for at in 0..outputs.len() {
         let (before, rest) = outputs.split_at_mut(at);
         if before.iter().any(|other| other.name.eq_ignore_ascii_case(&rest[0].name)) {
@@ -738,7 +610,7 @@ fn make_unique(outputs: &mut [Output]) {
 }
 
 /// Undoes [`make_unique`] for clients, who may see a name twice.
-fn make_plain(outputs: &mut [Output]) {
+pub(super) fn make_plain(outputs: &mut [Output]) {
     for output in outputs {
         if let Some((plain, _)) = output.name.split_once(":dup") {
             output.name = plain.to_string();

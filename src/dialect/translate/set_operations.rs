@@ -9,6 +9,33 @@ use sqlparser::ast::{OrderByExpr, Query, SetExpr, SetOperator, SetQuantifier, Va
 
 use super::select::{Shape, order_term, output_position};
 
+const INTERSECT_ALL: &str = "INTERSECT ALL";
+const EXCEPT_ALL: &str = "EXCEPT ALL";
+
+/// A query without clauses around its body.
+pub(super) fn plain_query(body: SetExpr) -> Query {
+    Query {
+        with: None,
+        body: Box::new(body),
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: Vec::new(),
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: Vec::new(),
+    }
+}
+
+/// The rows of a query, equal ones told apart by their number: the first of each side belong together, the second ones
+/// and so on.
+fn numbered(sql: &str, outputs: &[Output]) -> String {
+    let keys: Vec<String> = outputs.iter().map(|output| quote_name(&output.name)).collect();
+    let by = if keys.is_empty() { String::new() } else { format!("PARTITION BY {}", keys.join(", ")) };
+    format!("SELECT *, row_number() OVER ({by}) FROM ({sql})")
+}
+
 impl Translator<'_> {
     /// UNION and its relatives, and whatever needs a query around it.
     pub(super) fn set_operation(&mut self, body: &SetExpr, shape: Shape<'_>) -> Result<(String, Vec<Output>)> {
@@ -23,12 +50,22 @@ impl Translator<'_> {
                 (SetOperator::Union, true) => "UNION ALL",
                 (SetOperator::Union, false) => "UNION",
                 (SetOperator::Intersect, false) => "INTERSECT",
+                (SetOperator::Intersect, true) => INTERSECT_ALL,
                 (SetOperator::Except, false) => "EXCEPT",
-                (op, _) => return unsupported(&format!("{op} ALL")),
+                (SetOperator::Except, true) => EXCEPT_ALL,
+                _ => return unsupported(&format!("{op}")),
             };
+            // SQLite has none that count rows: such a one stands by itself, with two sides.
+            if matches!(word, INTERSECT_ALL | EXCEPT_ALL) && !leaves.is_empty() {
+                break;
+            }
             leaves.push((word, right));
             rest = left;
+            if matches!(word, INTERSECT_ALL | EXCEPT_ALL) {
+                break;
+            }
         }
+        let counted = leaves.first().is_some_and(|(word, _)| matches!(*word, INTERSECT_ALL | EXCEPT_ALL));
         leaves.push(("", rest));
         leaves.reverse();
         let mut found: Vec<Vec<Output>> = Vec::new();
@@ -49,6 +86,10 @@ impl Translator<'_> {
                 &column,
                 leaves.get(1).map_or("UNION", |leaf| leaf.0.split(' ').next().unwrap_or("UNION")),
             )?;
+            // Rows are counted by their bytes.
+            if counted && matches!(ty, PgType::JSONB | PgType::INTERVAL) {
+                return unsupported(&format!("{} of {}", leaves[1].0, ty.sql_name()));
+            }
             let given = shape.targets.and_then(|targets| targets[at].clone());
             let scale = column[0].scale.filter(|scale| column.iter().all(|typed| typed.scale == Some(*scale)));
             let align = distinct && ty == PgType::NUMERIC && scale.is_none();
@@ -66,13 +107,17 @@ impl Translator<'_> {
         let mut names = Vec::new();
         for (at, (word, leaf)) in leaves.iter().enumerate() {
             if at > 0 {
-                sql += &format!(" {word} ");
+                sql += &format!(" {} ", if counted { word.trim_end_matches(" ALL") } else { word });
             }
-            let (text, leaf_outputs) = self.leaf(leaf, Some(&targets), named && at == 0)?;
+            let (text, leaf_outputs) = self.leaf(leaf, Some(&targets), named && at == 0 || counted)?;
+            sql += &if counted { numbered(&text, &leaf_outputs) } else { text };
             if at == 0 {
                 names = leaf_outputs.into_iter().map(|output| output.name).collect();
             }
-            sql += &text;
+        }
+        if counted {
+            let list: Vec<String> = names.iter().map(|name| quote_name(name)).collect();
+            sql = format!("SELECT {} FROM ({sql})", list.join(", "));
         }
         let leaf_names: Vec<String> = names;
         if shape.named {
@@ -97,31 +142,22 @@ impl Translator<'_> {
 
     /// One side of a set operation, as SQLite takes it: a plain SELECT or VALUES.
     pub(super) fn leaf(&mut self, leaf: &SetExpr, targets: Targets<'_>, named: bool) -> Result<(String, Vec<Output>)> {
-        let shape = |targets| Shape { targets, named, order: Vec::new(), limit: String::new() };
+        let shape = |targets| Shape::plain(targets, named);
         match leaf {
             SetExpr::Select(select) => {
-                let query = Query {
-                    with: None,
-                    body: Box::new(SetExpr::Values(Values {
-                        explicit_row: false,
-                        value_keyword: false,
-                        rows: Vec::new(),
-                    })),
-                    order_by: None,
-                    limit_clause: None,
-                    fetch: None,
-                    locks: Vec::new(),
-                    for_clause: None,
-                    settings: None,
-                    format_clause: None,
-                    pipe_operators: Vec::new(),
-                };
+                let nothing = Values { explicit_row: false, value_keyword: false, rows: Vec::new() };
+                let query = plain_query(SetExpr::Values(nothing));
                 self.select(select, shape(targets), &query)
             }
             SetExpr::Values(values) => {
                 let (sql, outputs) = self.values(values, targets)?;
-                // SQLite gives these columns the same names as Postgres.
-                Ok((format!("SELECT * FROM ({sql})"), outputs))
+                // SQLite gives these columns the same names as Postgres, unless they are columns of queries around.
+                let names: Vec<String> = outputs.iter().map(|output| format!("NULL AS {}", output.name)).collect();
+                let names = match self.scopes.is_empty() {
+                    true => String::new(),
+                    false => format!("SELECT {} WHERE false UNION ALL ", names.join(", ")),
+                };
+                Ok((format!("SELECT * FROM ({names}{sql})"), outputs))
             }
             SetExpr::Query(query) => {
                 let (sql, outputs) = self.query(query, targets, named)?;

@@ -53,7 +53,12 @@ impl Translator<'_> {
     pub(super) fn json_item(&self, item: &Typed, nested: bool) -> String {
         match item.ty.storage() {
             _ if nested => format!("json({})", item.sql),
-            crate::dialect::types::Storage::Blob => format!("lower(hex({}))", item.sql),
+            // hex() of NULL is empty, as it is of no bytes, which bytea alone may have.
+            crate::dialect::types::Storage::Blob => match (item.nullable, item.ty) {
+                (false, _) => format!("lower(hex({}))", item.sql),
+                (true, PgType::BYTEA) => format!("iif({0} IS NULL, NULL, lower(hex({0})))", item.sql),
+                (true, _) => format!("lower(nullif(hex({}), ''))", item.sql),
+            },
             _ => item.sql.clone(),
         }
     }

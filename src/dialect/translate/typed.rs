@@ -341,6 +341,8 @@ pub(super) struct Relation {
 pub(super) struct GroupKey {
     pub expr: sqlparser::ast::Expr,
     pub typed: Typed,
+    /// Another grouping of the same query groups by it; this one does not, and it is NULL.
+    pub is_absent: bool,
 }
 
 /// What one query level can name.
