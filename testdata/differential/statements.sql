@@ -177,3 +177,7 @@ select inet 'x'
 select pg_catalog.inet '1.2.3.4'
 select nosuch 'a'
 select 'a' as x where 'a' like 'a' escape 'b'
+select j from t union select '1'::jsonb order by 1
+select iv from t where iv is null union select interval '24 hours' except select interval '1 day'
+select count(*) from (select j from t intersect select j from t) s
+select count(*) from (select iv from t except all select interval '24 hours') s

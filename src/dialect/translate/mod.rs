@@ -101,6 +101,8 @@ pub(super) struct Translator<'a> {
     queries: u32,
     /// OVERRIDING SYSTEM VALUE.
     overriding: bool,
+    /// Where the body of the WITH RECURSIVE query is that is being translated; 0: there is none.
+    recursive_body: usize,
     /// A statement in WITH is being translated.
     is_part: bool,
     /// Its number, for its RETURNING.
@@ -153,6 +155,7 @@ impl<'a> Translator<'a> {
             names_made: 0,
             queries: 0,
             overriding: false,
+            recursive_body: 0,
             is_part: false,
             remember: None,
             stack_base: stack_place(),

@@ -228,7 +228,11 @@ impl Translator<'_> {
                     known = true;
                 }
             }
-            let (sql, outputs) = self.query(&cte.query, None, false)?;
+            let body = if known { std::ptr::from_ref(cte.query.body.as_ref()).addr() } else { 0 };
+            let around = std::mem::replace(&mut self.recursive_body, body);
+            let translated = self.query(&cte.query, None, false);
+            self.recursive_body = around;
+            let (sql, outputs) = translated?;
             if given.len() > outputs.len() {
                 return Err(SqlError::new(
                     "42P10",

@@ -28,14 +28,6 @@ pub(super) fn plain_query(body: SetExpr) -> Query {
     }
 }
 
-/// The rows of a query, equal ones told apart by their number: the first of each side belong together, the second ones
-/// and so on.
-fn numbered(sql: &str, outputs: &[Output]) -> String {
-    let keys: Vec<String> = outputs.iter().map(|output| quote_name(&output.name)).collect();
-    let by = if keys.is_empty() { String::new() } else { format!("PARTITION BY {}", keys.join(", ")) };
-    format!("SELECT *, row_number() OVER ({by}) FROM ({sql})")
-}
-
 impl Translator<'_> {
     /// UNION and its relatives, and whatever needs a query around it.
     pub(super) fn set_operation(&mut self, body: &SetExpr, shape: Shape<'_>) -> Result<(String, Vec<Output>)> {
@@ -86,10 +78,6 @@ impl Translator<'_> {
                 &column,
                 leaves.get(1).map_or("UNION", |leaf| leaf.0.split(' ').next().unwrap_or("UNION")),
             )?;
-            // Rows are counted by their bytes.
-            if counted && matches!(ty, PgType::JSONB | PgType::INTERVAL) {
-                return unsupported(&format!("{} of {}", leaves[1].0, ty.sql_name()));
-            }
             let given = shape.targets.and_then(|targets| targets[at].clone());
             let scale = column[0].scale.filter(|scale| column.iter().all(|typed| typed.scale == Some(*scale)));
             let align = distinct && ty == PgType::NUMERIC && scale.is_none();
@@ -102,26 +90,29 @@ impl Translator<'_> {
         // Keys that do not sort as they are stored are computed around the whole.
         let around =
             !shape.order.is_empty() && outputs.iter().any(|output| self.sort_key(&output.typed) != output.typed.sql);
+        // Numerics have been aligned.
+        let by_key = |typed: &Typed| typed.ty != PgType::NUMERIC && typed.has_equals_of_other_bytes();
+        // SQLite recurses by its own UNION alone.
+        let recurses = std::ptr::from_ref(body).addr() == self.recursive_body;
+        let combined = counted || distinct && !recurses && outputs.iter().any(|output| by_key(&output.typed));
         let named = shape.named || around;
         let mut sql = String::new();
         let mut names = Vec::new();
         for (at, (word, leaf)) in leaves.iter().enumerate() {
-            if at > 0 {
-                sql += &format!(" {} ", if counted { word.trim_end_matches(" ALL") } else { word });
-            }
-            let (text, leaf_outputs) = self.leaf(leaf, Some(&targets), named && at == 0 || counted)?;
-            sql += &if counted { numbered(&text, &leaf_outputs) } else { text };
+            let (text, leaf_outputs) = self.leaf(leaf, Some(&targets), named && at == 0 || combined)?;
             if at == 0 {
                 names = leaf_outputs.into_iter().map(|output| output.name).collect();
+                outputs.iter_mut().zip(&names).for_each(|(output, name)| output.name.clone_from(name));
             }
-        }
-        if counted {
-            let list: Vec<String> = names.iter().map(|name| quote_name(name)).collect();
-            sql = format!("SELECT {} FROM ({sql})", list.join(", "));
+            sql = match at {
+                0 => text,
+                _ if combined => self.combined(word, &sql, &text, &outputs),
+                _ => format!("{sql} {word} {text}"),
+            };
         }
         let leaf_names: Vec<String> = names;
-        if shape.named {
-            outputs.iter_mut().zip(&leaf_names).for_each(|(output, name)| output.name.clone_from(name));
+        if !shape.named {
+            outputs.iter_mut().zip(&found[0]).for_each(|(output, first)| output.name.clone_from(&first.name));
         }
         for (output, target) in outputs.iter_mut().zip(&targets) {
             if let Some(target) = target {
@@ -138,6 +129,32 @@ impl Translator<'_> {
         sql += &self.order_by_outputs(&shape.order, &outputs)?;
         sql += &shape.limit;
         Ok((sql, outputs))
+    }
+
+    /// Two sides put together by key, for what SQLite does not do: its set operations compare bytes, and none counts rows.
+    /// Of equal rows those of the left side come first. `outputs` have the left side's names.
+    fn combined(&self, word: &str, left: &str, right: &str, outputs: &[Output]) -> String {
+        if word == "UNION ALL" {
+            return format!("SELECT * FROM ({left}) UNION ALL SELECT * FROM ({right})");
+        }
+        let column = |output: &Output| format!("u.{}", quote_name(&output.name));
+        let key = |output: &Output| self.sort_key(&Typed { sql: column(output), ..output.typed.clone() });
+        let keys: Vec<String> = outputs.iter().map(key).collect();
+        let by = if keys.is_empty() { String::new() } else { format!("PARTITION BY {}", keys.join(", ")) };
+        let list: Vec<String> = outputs.iter().map(column).collect();
+        let list = if list.is_empty() { "NULL".into() } else { list.join(", ") };
+        // By the number of a row among its equals, how many of them there are, and how many on the right.
+        let keep = match word {
+            "INTERSECT" => r#"u."n:" = 1 AND u."r:" BETWEEN 1 AND u."c:" - 1"#,
+            "EXCEPT" => r#"u."n:" = 1 AND u."r:" = 0"#,
+            INTERSECT_ALL => r#"u."n:" <= min(u."c:" - u."r:", u."r:")"#,
+            EXCEPT_ALL => r#"u."n:" <= u."c:" - 2 * u."r:""#,
+            _ => r#"u."n:" = 1"#,
+        };
+        let sides = format!(r#"SELECT *, 0 AS "s:" FROM ({left}) UNION ALL SELECT *, 1 FROM ({right})"#);
+        let counts = format!(r#"count(*) OVER ({by}) AS "c:", sum(u."s:") OVER ({by}) AS "r:""#);
+        let number = format!(r#"row_number() OVER ({by} ORDER BY u."s:") AS "n:""#);
+        format!("SELECT {list} FROM (SELECT u.*, {number}, {counts} FROM ({sides}) AS u) AS u WHERE {keep}")
     }
 
     /// One side of a set operation, as SQLite takes it: a plain SELECT or VALUES.
