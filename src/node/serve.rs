@@ -163,12 +163,14 @@ pub fn serve(config: Config) -> Result<(), NodeError> {
     // A second pool, as tests with several servers in a process would make, is refused: then the first one's names stay.
     let _ = rayon::ThreadPoolBuilder::new().thread_name(|number| format!("hash-{number}")).build_global();
     let server = Server::start(config)?;
-    println!("ready: postgres://evesql@{}/evesql", server.address());
     let cluster = server.cluster().clone();
+    let address = server.address();
     let stopped = runtime.block_on(async move {
         use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
+        // Whoever reads that it is ready may ask it to stop in the same moment.
+        let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+        println!("ready: postgres://evesql@{address}/evesql");
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
             tracing::error!("signals cannot be watched; only kill -9 will stop this server");
             return std::future::pending().await;
         };

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// A status page that says nothing for so long is not there.
 const STATUS_WAIT: Duration = Duration::from_secs(5);
@@ -26,7 +27,7 @@ pub struct Process {
     pub listen: String,
     admin: String,
     /// Where its socket in the file system is, if clients are to take that.
-    socket_dir: Option<PathBuf>,
+    socket_dir: Option<TempDir>,
     log: PathBuf,
     running: Option<(Child, ChildStdout)>,
 }
@@ -97,11 +98,18 @@ impl Process {
         Ok(Process { program, arguments, listen, admin, socket_dir: None, log, running: None })
     }
 
-    /// The same, with a socket in a directory that clients take instead of loopback.
-    pub fn with_socket(mut self, directory: &Path) -> Process {
-        self.arguments.extend(["--socket-dir".to_string(), directory.display().to_string()]);
-        self.socket_dir = Some(directory.into());
-        self
+    /// The same, with a socket in the file system that clients take instead of loopback. Paths of sockets are short, so it
+    /// is where temporary files are and not beside the data.
+    ///
+    /// # Errors
+    /// No directory can be made there.
+    pub fn with_socket(mut self) -> Result<Process, Error> {
+        let made = tempfile::Builder::new().prefix("tpcw-").tempdir();
+        let directory =
+            made.map_err(|error| Error::Failed(format!("no directory can be made for a socket: {error}")))?;
+        self.arguments.extend(["--socket-dir".to_string(), directory.path().display().to_string()]);
+        self.socket_dir = Some(directory);
+        Ok(self)
     }
 
     /// Starts it; whether it serves shows later.
@@ -179,7 +187,7 @@ impl Process {
     pub fn url(&self) -> String {
         let port = self.listen.rsplit(':').next().unwrap_or_default();
         match &self.socket_dir {
-            Some(directory) => url([format!("{}:{port}", in_url(directory)).as_str()]),
+            Some(directory) => url([format!("{}:{port}", in_url(directory.path())).as_str()]),
             None => url([self.listen.as_str()]),
         }
     }

@@ -77,7 +77,7 @@ impl EveSql {
             words.extend(["--config".into(), file.display().to_string()]);
         }
         let process = evesql::Process::new(program, words, &directory.join("data"))?;
-        Ok(if self.by_loopback { process } else { process.with_socket(directory) })
+        if self.by_loopback { Ok(process) } else { process.with_socket() }
     }
 }
 
