@@ -189,12 +189,17 @@ impl Aggregate for JsonArray {
         Ok(())
     }
     fn value(&self) -> Result<Value> {
-        if self.items.is_empty() {
-            return Ok(Value::Null);
-        }
-        let items: Vec<&str> = self.items.iter().map(String::as_str).collect();
-        Ok(text(format!("[{}]", items.join(self.separator))))
+        Ok(json_list(&self.items, self.separator))
     }
+}
+
+/// An array of these items, which are JSON; NULL for none.
+pub(super) fn json_list(items: &VecDeque<String>, separator: &str) -> Value {
+    if items.is_empty() {
+        return Value::Null;
+    }
+    let items: Vec<&str> = items.iter().map(String::as_str).collect();
+    text(format!("[{}]", items.join(separator)))
 }
 
 /// bit_and, bit_or and bit_xor keep all values, so that one can leave.

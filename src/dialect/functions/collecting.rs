@@ -126,11 +126,7 @@ impl Aggregate for Arrays {
         Ok(())
     }
     fn value(&self) -> Result<Value> {
-        if self.items.is_empty() {
-            return Ok(Value::Null);
-        }
-        let items: Vec<&str> = self.items.iter().map(String::as_str).collect();
-        Ok(text(format!("[{}]", items.join(","))))
+        Ok(super::aggregates::json_list(&self.items, ","))
     }
 }
 

@@ -86,10 +86,7 @@ fn moment(picture: &str, moment_us: i64, zone: Option<Zone>) -> Result<String> {
     let mut out = String::new();
     for (piece, is_field, plain) in cut(picture) {
         if !is_field {
-            if piece.chars().all(|c| c.is_ascii_alphabetic()) && piece.len() == 1 && !"TtZz".contains(&piece) {
-                return Err(unsupported(picture));
-            }
-            out += &piece;
+            out += literal(picture, &piece)?;
             continue;
         }
         let number = |value: i64, width: usize| if plain { value.to_string() } else { format!("{value:0width$}") };
@@ -148,6 +145,14 @@ fn moment(picture: &str, moment_us: i64, zone: Option<Zone>) -> Result<String> {
     Ok(out)
 }
 
+/// What is no field stands for itself. A letter alone would be one that is not known here.
+fn literal<'p>(picture: &str, piece: &'p str) -> Result<&'p str> {
+    match piece.chars().all(|c| c.is_ascii_alphabetic()) && piece.len() == 1 && !"TtZz".contains(piece) {
+        true => Err(unsupported(picture)),
+        false => Ok(piece),
+    }
+}
+
 /// A span by a picture. Hours are not cut at a day; a part below zero has its sign before its digits.
 fn span(picture: &str, span: &Interval) -> Result<String> {
     let (years, months, days) = (i64::from(span.months / 12), i64::from(span.months % 12), i64::from(span.days));
@@ -155,10 +160,7 @@ fn span(picture: &str, span: &Interval) -> Result<String> {
     let mut out = String::new();
     for (piece, is_field, plain) in cut(picture) {
         if !is_field {
-            if piece.chars().all(|c| c.is_ascii_alphabetic()) && piece.len() == 1 && !"TtZz".contains(&piece) {
-                return Err(unsupported(picture));
-            }
-            out += &piece;
+            out += literal(picture, &piece)?;
             continue;
         }
         let number = |value: i64, width: usize| match plain {

@@ -1,6 +1,6 @@
 //! DISTINCT ON, and DISTINCT where equal values may be different bytes: one row of each group is picked by its number.
 
-use super::select::{OrderTerm, Shape, make_plain, make_unique, output_position};
+use super::select::{OrderTerm, Shape, aliased, make_plain, make_unique, output_position};
 use super::typed::{Output, Typed};
 use super::{Result, Translator, quote_name};
 use crate::transaction::SqlError;
@@ -41,8 +41,7 @@ impl Translator<'_> {
         }
         let terms: Vec<String> = order.iter().map(|term| format!("{}{}", key(term), term.options)).collect();
         let window_order = if terms.is_empty() { String::new() } else { format!(" ORDER BY {}", terms.join(", ")) };
-        let mut inner: Vec<String> =
-            outputs.iter().map(|output| format!("{} AS {}", output.typed.sql, quote_name(&output.name))).collect();
+        let mut inner = aliased(&outputs);
         inner.push(format!("row_number() OVER (PARTITION BY {}{window_order}) AS \"n:\"", keys.join(", ")));
         inner.push(format!("row_number() OVER ({}) AS \"o:\"", window_order.trim()));
         let list: Vec<String> =
@@ -73,8 +72,7 @@ impl Translator<'_> {
             |query: &str, output: &Output| self.sort_key(&Typed { sql: of(query, output), ..output.typed.clone() });
         let list: Vec<String> = outputs.iter().map(|output| of("d", output)).collect();
         let keys: Vec<String> = outputs.iter().map(|output| key("u", output)).collect();
-        let inner: Vec<String> =
-            outputs.iter().map(|output| format!("{} AS {}", output.typed.sql, quote_name(&output.name))).collect();
+        let inner = aliased(&outputs);
         // ORDER BY of DISTINCT knows outputs alone.
         let order: Vec<String> = order
             .iter()

@@ -218,9 +218,7 @@ impl Translator<'_> {
                 rename(&mut relation, alias)?;
                 // Names that were made unique inside show as they were written.
                 for column in &mut relation.columns {
-                    if let Some((plain, _)) = column.name.split_once(":dup") {
-                        column.name = plain.to_string();
-                    }
+                    column.name = super::select::plain_name(&column.name).to_string();
                 }
                 Ok(Item { sql, relations: vec![relation], ..Item::default() })
             }
@@ -240,8 +238,7 @@ impl Translator<'_> {
                 let cte = self.ctes[at].clone();
                 let columns = cte.columns.into_iter().map(|output| {
                     let sql = format!("{}.{}", quote_name(&shown), quote_name(&output.name));
-                    let shown_name =
-                        output.name.split_once(":dup").map_or(output.name.as_str(), |(plain, _)| plain).to_string();
+                    let shown_name = super::select::plain_name(&output.name).to_string();
                     Column { name: shown_name, typed: Typed { sql, ..output.typed }, hidden: false }
                 });
                 let relation = Relation { alias: shown.clone(), schema: None, table: None, columns: columns.collect() };

@@ -178,20 +178,9 @@ impl Translator<'_> {
     }
 
     /// A column of `*` must be fixed in a group, too.
-    pub(super) fn grouped_column(&mut self, typed: Typed, name: &str) -> Result<Typed> {
-        let Some(scope) = self.scopes.last() else { return Ok(typed) };
-        let Some(keys) = &scope.grouped else { return Ok(typed) };
-        let fixed = keys.iter().any(|key| key.typed.sql == typed.sql)
-            || typed.column.is_some_and(|(oid, _)| scope.fixed_tables.contains(&oid));
-        if fixed {
-            return Ok(typed);
-        }
-        let shown = typed.sql.replace('"', "");
-        let name = if shown.contains('.') { shown.as_str() } else { name };
-        Err(SqlError::new(
-            "42803",
-            format!("column \"{name}\" must appear in the GROUP BY clause or be used in an aggregate function"),
-        ))
+    pub(super) fn grouped_column(&self, typed: Typed, name: &str) -> Result<Typed> {
+        let Some(level) = self.scopes.len().checked_sub(1) else { return Ok(typed) };
+        self.in_group(level, typed.column.map(|(oid, _)| oid), name, typed)
     }
 
     pub(super) fn group_by(
@@ -208,10 +197,6 @@ impl Translator<'_> {
         self.scopes[level].clause = "GROUP BY";
         let mut keys = Vec::new();
         let mut list = Vec::new();
-        let flat = |expr: &'_ Expr| match expr {
-            Expr::Tuple(items) => items.clone(),
-            other => vec![other.clone()],
-        };
         let exprs: Vec<Expr> = one.as_ref().map_or(exprs.as_slice(), |one| one.all).iter().flat_map(flat).collect();
         for expr in &exprs {
             let position = match expr {

@@ -72,9 +72,8 @@ impl Translator<'_> {
             items.push(self.row_item(&Typed::new(value, *ty)));
             let sql = self.element_sql(&format!("json_extract({quoted}.value, '$[{at}]')"), *ty);
             let typed = outputs[at].typed.clone();
-            let shown = outputs[at].name.split_once(":dup").map_or(outputs[at].name.as_str(), |(plain, _)| plain);
             columns.push(Column {
-                name: shown.to_string(),
+                name: super::select::plain_name(&outputs[at].name).to_string(),
                 typed: Typed { sql, param: None, literal: None, checked: None, column: None, ..typed },
                 hidden: false,
             });

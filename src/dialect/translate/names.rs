@@ -271,7 +271,7 @@ impl Translator<'_> {
     }
 
     /// A column outside of aggregates must be fixed within a group.
-    fn in_group(&self, level: usize, table: Option<u32>, name: &str, typed: Typed) -> Result<Typed> {
+    pub(super) fn in_group(&self, level: usize, table: Option<u32>, name: &str, typed: Typed) -> Result<Typed> {
         let scope = &self.scopes[level];
         let Some(keys) = &scope.grouped else { return Ok(typed) };
         let fixed = scope.inside_aggregate

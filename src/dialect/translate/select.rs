@@ -185,6 +185,12 @@ impl Translator<'_> {
     }
 
     pub(super) fn with_clause(&mut self, with: &With) -> Result<String> {
+        let word = if with.recursive { "WITH RECURSIVE" } else { "WITH" };
+        Ok(format!("{word} {} ", self.with_list(with)?))
+    }
+
+    /// What stands behind WITH.
+    pub(super) fn with_list(&mut self, with: &With) -> Result<String> {
         let mut list = Vec::new();
         for (at, cte) in with.cte_tables.iter().enumerate() {
             let name = fold(&cte.alias.name);
@@ -260,7 +266,7 @@ impl Translator<'_> {
                 self.ctes.push(Cte { name, sql_name, columns });
             }
         }
-        Ok(format!("WITH {}{} ", if with.recursive { "RECURSIVE " } else { "" }, list.join(", ")))
+        Ok(list.join(", "))
     }
 
     pub(super) fn select(&mut self, select: &Select, shape: Shape<'_>, query: &Query) -> Result<(String, Vec<Output>)> {
@@ -613,13 +619,19 @@ pub(super) fn make_unique(outputs: &mut [Output]) {
     }
 }
 
+/// A name as it was before [`make_unique`].
+pub(super) fn plain_name(name: &str) -> &str {
+    name.split_once(":dup").map_or(name, |(plain, _)| plain)
+}
+
 /// Undoes [`make_unique`] for clients, who may see a name twice.
 pub(super) fn make_plain(outputs: &mut [Output]) {
-    for output in outputs {
-        if let Some((plain, _)) = output.name.split_once(":dup") {
-            output.name = plain.to_string();
-        }
-    }
+    outputs.iter_mut().for_each(|output| output.name = plain_name(&output.name).to_string());
+}
+
+/// `expression AS name` of each output.
+pub(super) fn aliased(outputs: &[Output]) -> Vec<String> {
+    outputs.iter().map(|output| format!("{} AS {}", output.typed.sql, quote_name(&output.name))).collect()
 }
 
 /// Without the parentheses around the whole, where there are any.

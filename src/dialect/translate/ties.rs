@@ -94,7 +94,7 @@ fn all_of(body: SetExpr) -> Select {
 pub(super) fn picked(ties: &Ties, outputs: &[Output], terms: &[String], tail: &str) -> String {
     let order = terms.join(", ");
     let name = |output: &Output| quote_name(&output.name);
-    let inner: Vec<String> = outputs.iter().map(|output| format!("{} AS {}", output.typed.sql, name(output))).collect();
+    let inner = super::select::aliased(outputs);
     let list: Vec<String> = outputs.iter().map(|output| format!("d.{0} AS {0}", name(output))).collect();
     let Ties { count, offset } = ties;
     format!(

@@ -98,16 +98,15 @@ impl Translator<'_> {
                 None => {
                     let reads = std::mem::take(&mut self.reads);
                     let one = With { cte_tables: vec![cte.clone()], ..with.clone() };
-                    let sql = self.with_clause(&one)?;
+                    let sql = self.with_list(&one)?;
                     let reads = std::mem::replace(&mut self.reads, reads);
-                    let sql = sql.trim_start_matches("WITH ").trim_start_matches("RECURSIVE ").trim_end().to_string();
                     let sql_name = self.ctes.last().map_or_else(String::new, |cte| cte.sql_name.clone());
                     Part { sql_name, sql, reads, is_silent: false, changes: None, uses: 0 }
                 }
             };
             parts.push(part);
         }
-        let prepared = self.last_part(query, &mut parts, with.recursive)?;
+        let prepared = self.last_part(query, &mut parts)?;
         self.ctes.truncate(ctes);
         let Some(last) = prepared.sql.last() else { return unsupported("this form of WITH") };
         let sql = statements.into_iter().map(Into::into).chain([last.clone()]).collect();
@@ -157,7 +156,7 @@ impl Translator<'_> {
     }
 
     /// What stands behind the WITH.
-    fn last_part(&mut self, query: &Query, parts: &mut [Part], recursive: bool) -> Result<Prepared> {
+    fn last_part(&mut self, query: &Query, parts: &mut [Part]) -> Result<Prepared> {
         let reads = std::mem::take(&mut self.reads);
         let (prepared, changes) = match change_of(&query.body) {
             Some(change) => (self.statement(change)?, Some(self.change(change)?)),
@@ -170,11 +169,10 @@ impl Translator<'_> {
         let own = std::mem::replace(&mut self.reads, reads);
         let Some(last) = prepared.sql.last() else { return unsupported("this form of WITH") };
         let sql = self.with_parts(parts, last.to_string(), &own, changes.as_ref())?;
-        let sql = if recursive { sql.replacen("WITH ", "WITH RECURSIVE ", 1) } else { sql };
         Ok(Prepared { sql: vec![sql.into()], ..prepared })
     }
 
-    /// A statement with the queries of WITH that it names.
+    /// A statement with the queries of WITH that it names. To SQLite they may recurse without the word.
     fn with_parts(
         &self,
         parts: &mut [Part],
